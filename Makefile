@@ -1,0 +1,38 @@
+# The same verbs for people and for CI. Everything runs inside .venv, made from requirements.lock.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+.PHONY: setup repro test check format lock clean
+
+setup: $(VENV)/installed  ## install what is needed into .venv
+
+$(VENV)/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.10 to 3.13 is needed: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+repro: setup  ## run the whole experiment; only what changed runs again
+	dvc repro
+	@cat metrics/table.md
+
+test: setup  ## run the tests
+	pytest
+
+check: setup  ## lint, formatting, types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: setup  ## mend what lint and formatting can mend
+	ruff check --fix .
+	ruff format .
+
+lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
+
+clean:  ## remove what the experiment made, except DVC's cache
+	rm -rf data/prepared data/checked.json features/*/ metrics/per_query multirun outputs dvc_plots

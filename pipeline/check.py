@@ -1,0 +1,39 @@
+"""params.yaml and conf/ -> a check that every name has its YAML, before any other stage runs."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from pipeline.app import LEAVES, app, refuse_inheritance
+from pipeline.errors import RetrievalError
+from pipeline.experiment import Experiment, read_experiment
+from pipeline.files import write_json
+
+
+def check_names(experiment: Experiment, conf: Path) -> None:
+    """Check that ``conf/encoder`` and ``conf/dataset`` hold a YAML for every name.
+
+    Raises:
+        RetrievalError: a name has no YAML, or one that :func:`pipeline.app.refuse_inheritance` refuses.
+    """
+    for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets), strict=True):
+        available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        for name in names:
+            if name not in available:
+                raise RetrievalError(
+                    f"params.yaml: unknown {group} '{name}': write conf/{group}/{name}.yaml, "
+                    f"or choose among {', '.join(available)}"
+                )
+            refuse_inheritance(conf / group / f"{name}.yaml")
+
+
+@app("check")
+def main(config: DictConfig) -> None:
+    """Run the stage."""
+    check_names(read_experiment(Path(config.params)), Path(config.conf))
+    # The content never changes, so that prepare, which waits for this file, does not re-run.
+    write_json(Path(config.out), {"checked": "every encoder and dataset named in params.yaml has its YAML"})
+
+
+if __name__ == "__main__":
+    main()

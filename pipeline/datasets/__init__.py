@@ -1,0 +1,42 @@
+"""Layouts on disk -> which images a dataset has and their labels.
+
+A reader takes the options of a dataset's YAML and returns a :class:`Listing`; that the images can be
+decoded is checked afterwards, for every layout alike, by ``pipeline.prepare``.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.embedded import make_digits, make_photo_views
+from pipeline.datasets.layouts import read_folder, read_list
+from pipeline.datasets.listing import Listing
+from pipeline.errors import RetrievalError
+from pipeline.options import call, choose
+
+LAYOUTS: Mapping[str, Callable[..., Listing]] = {"folder": read_folder, "list": read_list}
+EMBEDDED: Mapping[str, Callable[..., Listing]] = {"digits": make_digits, "photo_views": make_photo_views}
+
+
+def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listing:
+    """Return the listing of the dataset that ``conf/dataset/<name>.yaml`` describes.
+
+    Args:
+        name: of the dataset.
+        config: the YAML: ``kind`` and the options of that kind's reader.
+        directory: an existing folder for the images of an embedded dataset; the other kinds leave
+            the images where they are.
+
+    Raises:
+        RetrievalError: an unknown kind or option; anything the reader finds wrong; no image at all.
+    """
+    where = f"conf/dataset/{name}.yaml"
+    options = {key: value for key, value in config.items() if key != "kind"}
+    kind = config.get("kind", "")
+    reader = choose({**LAYOUTS, **EMBEDDED}, kind, key="kind", where=where)
+    if kind in EMBEDDED:
+        options = {**options, "directory": directory}
+    listing = call(reader, options, where=where)
+    if not listing.entries:
+        raise RetrievalError(f"{where}: no image in {listing.root}: put images there or mend 'root'")
+    return listing

@@ -1,0 +1,142 @@
+"""Layouts for one's own images: a folder per class, and ``images/`` with ``list_of_images.txt``."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from pipeline.datasets.listing import Listing
+from pipeline.errors import RetrievalError
+
+
+def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Listing:
+    """Read ``<root>/<class>/**/<image>``: the first folder below the root is the label.
+
+    Files whose name Pillow does not know as an image's are an error, because silently skipping them
+    would change the dataset; hidden files (``.DS_Store``) are passed over.
+
+    Args:
+        root: the folder; relative to the top of the project if not absolute.
+        exclude: paths relative to the root to leave out, such as known corrupt files.
+        follow_links: accept symbolic links that lead out of the root.
+
+    Raises:
+        RetrievalError: the root is missing; a file lies beside the class folders, is no image by its
+            name, or leaves the root; an excluded path is not there.
+    """
+    top = existing(root)
+    known = Image.registered_extensions()
+    entries: list[tuple[str, tuple[str, ...]]] = []
+    for path in sorted(top.rglob("*")):
+        relative = path.relative_to(top)
+        if path.is_dir() or any(part.startswith(".") for part in relative.parts):
+            continue
+        name = relative.as_posix()
+        if name in exclude:
+            entries.append((name, ()))
+            continue
+        if len(relative.parts) < 2:
+            raise RetrievalError(f"{top / name} lies beside the class folders: move it into one, or exclude it")
+        if path.suffix.lower() not in known:
+            raise RetrievalError(f"{top / name} is no image by its name: remove it, or name it under 'exclude'")
+        confine(top, name, where=str(top), follow_links=follow_links)
+        entries.append((name, (relative.parts[0],)))
+    return leave_out(Listing(top, tuple(entries)), exclude)
+
+
+def read_list(
+    root: str,
+    list: str = "list_of_images.txt",  # the YAML's key; the builtin is not needed here
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+) -> Listing:
+    """Read ``<root>/list_of_images.txt``, a line an image: ``relative/path<TAB>label``, UTF-8.
+
+    The paths start at the root (``images/cat/1.jpg``) or, as in lists that leave it out, at
+    ``<root>/images``; all lines alike. Empty lines are passed over.
+
+    Args:
+        root: the folder; relative to the top of the project if not absolute.
+        list: the list's name in it.
+        exclude: paths, as written in the list, to leave out.
+        follow_links: accept symbolic links that lead out of the root.
+
+    Raises:
+        RetrievalError: the root, the list or an image is missing; a line has no label, names a path
+            a second time, or one that leaves the root. The line is named.
+    """
+    top = existing(root)
+    listed = top / list
+    try:
+        text = listed.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RetrievalError(
+            f"{listed} cannot be read ({error}): it lists the images, a line each: relative/path<TAB>label"
+        ) from None
+    first_lines: dict[str, int] = {}
+    entries = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{listed}:{number}"
+        name, _, label = (part.strip() for part in line.partition("\t"))
+        if not name or not label:
+            raise RetrievalError(f"{where}: expected relative/path<TAB>label, got '{line.strip()}'")
+        if "\t" in label:
+            raise RetrievalError(f"{where}: more than one tab, so that the label is not clear: '{line.strip()}'")
+        if name in first_lines:
+            raise RetrievalError(f"{where}: {name} stands already in line {first_lines[name]}: remove one")
+        first_lines[name] = number
+        refuse_outside(name, where=where)
+        entries.append((name, (label,)))
+    base = list_base(top, [name for name, _ in entries])
+    for name, _ in entries:
+        where = f"{listed}:{first_lines[name]}"
+        if name not in exclude:
+            confine(base, name, where=where, follow_links=follow_links)
+    return leave_out(Listing(base, tuple(entries)), exclude)
+
+
+def list_base(top: Path, names: Sequence[str]) -> Path:
+    """Return the folder that a list's paths start from: the root, or ``images`` in it."""
+    if names and not any((top / name).is_file() for name in names[:100]):
+        inner = top / "images"
+        if any((inner / name).is_file() for name in names[:100]):
+            return inner
+    return top
+
+
+def existing(root: str) -> Path:
+    """Return the root as a path after checking that it is a folder."""
+    top = Path(root).expanduser()
+    if not top.is_dir():
+        raise RetrievalError(f"{root} is not a folder: put the images there or mend 'root' in the dataset's YAML")
+    return top
+
+
+def refuse_outside(name: str, *, where: str) -> None:
+    """Raise :class:`RetrievalError` for a path that is absolute or climbs with ``..``."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or Path(name).is_absolute() or ":" in path.parts[0]:
+        raise RetrievalError(f"{where}: {name} leaves the root: use a path below it")
+
+
+def confine(top: Path, name: str, *, where: str, follow_links: bool) -> None:
+    """Check that ``name`` is a file below ``top``, links included."""
+    path = top / name
+    if not path.is_file():
+        raise RetrievalError(f"{where}: {name} is not there ({path}): put the file there or remove the line")
+    if not follow_links and not path.resolve().is_relative_to(top.resolve()):
+        raise RetrievalError(
+            f"{where}: {name} leaves the root by a symbolic link: set follow_links: true in the dataset's YAML "
+            "if that is meant"
+        )
+
+
+def leave_out(listing: Listing, exclude: Sequence[str]) -> Listing:
+    """Return the listing without the excluded paths, every one of which must be in it."""
+    names = {name for name, _ in listing.entries}
+    for name in exclude:
+        if name not in names:
+            raise RetrievalError(f"'{name}' under 'exclude' is not in the dataset {listing.root}: remove it there")
+    return Listing(listing.root, tuple(entry for entry in listing.entries if entry[0] not in set(exclude)))

@@ -1,0 +1,33 @@
+"""conf/encoder/<name>.yaml -> an encoder: a network and the preprocessing that belongs to its weights."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from pipeline.encoders.encoder import Encoder
+from pipeline.options import call, choose
+
+# Imported when asked for: transformers alone takes seconds to import.
+SOURCES = {
+    "handcrafted": "pipeline.encoders.handcrafted",
+    "torchvision": "pipeline.encoders.torchvision_models",
+    "huggingface": "pipeline.encoders.huggingface",
+}
+
+
+def build_encoder(name: str, config: Mapping[str, Any]) -> Encoder:
+    """Build the encoder that ``conf/encoder/<name>.yaml`` describes, on the CPU and in eval mode.
+
+    Args:
+        name: of the encoder.
+        config: the YAML: ``source`` and the options of that source's ``build``.
+
+    Raises:
+        RetrievalError: an unknown source, name or option; weights that are missing or not the ones
+            meant.
+    """
+    where = f"conf/encoder/{name}.yaml"
+    options = {key: value for key, value in config.items() if key != "source"}
+    source = choose(SOURCES, config.get("source", ""), key="source", where=where)
+    build: Callable[..., Encoder] = import_module(source).build
+    return call(build, options, where=where)

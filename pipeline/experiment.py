@@ -1,0 +1,66 @@
+"""params.yaml: which encoders, on which datasets, and which encoder is in the headline."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import RetrievalError
+
+PARAMS = Path("params.yaml")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The names in params.yaml.
+
+    Attributes:
+        encoders: the rows of the comparative table, in its order.
+        datasets: its columns, in its order.
+        encoder: the one whose metrics go into ``metrics/headline.json``.
+    """
+
+    encoders: tuple[str, ...]
+    datasets: tuple[str, ...]
+    encoder: str
+
+
+def read_experiment(path: Path = PARAMS) -> Experiment:
+    """Read and check params.yaml.
+
+    Raises:
+        RetrievalError: the file is missing, a list is missing, empty or has a name twice, a name has
+            characters unfit for a file name, or ``encoder`` is not among ``encoders``.
+    """
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise RetrievalError(f"{path} cannot be read ({problem}): run from the top of the project") from None
+    if not isinstance(params, dict):
+        raise RetrievalError(f"{path}: expected the keys encoders, datasets and encoder")
+    encoders = names_under("encoders", params, path)
+    datasets = names_under("datasets", params, path)
+    encoder = params.get("encoder")
+    if encoder not in encoders:
+        raise RetrievalError(
+            f"{path}: encoder '{encoder}' (the headline) is not among encoders: add it there, or name one of them"
+        )
+    return Experiment(encoders, datasets, encoder)
+
+
+def names_under(key: str, params: dict[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the list ``params[key]`` as checked names (see :func:`read_experiment`)."""
+    names = params.get(key)
+    if not isinstance(names, list) or not names:
+        raise RetrievalError(f"{path}: '{key}' must be a list of at least one name")
+    for name in names:
+        # A hyphen would make the stage name extract@<encoder>-<dataset> ambiguous.
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise RetrievalError(f"{path}: '{name}' under '{key}': use letters, digits, '_' and '.' only")
+        if names.count(name) > 1:
+            raise RetrievalError(f"{path}: '{name}' stands twice under '{key}': remove one")
+    return tuple(names)

@@ -1,0 +1,80 @@
+"""From the bytes of an image file to an upright 8-bit RGB image, or an error."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipeline.errors import RetrievalError
+
+# Wider than 8 bits a channel: Pillow's own convert("RGB") clips these at 255 instead of scaling them.
+SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def decode_rgb(data: bytes, *, name: str) -> Image.Image:
+    """Decode an image file to RGB, 8 bits a channel, turned upright by its EXIF orientation.
+
+    Of an animation the first frame is taken. 16-bit greys are scaled by 1/257 to 8 bits; palettes and
+    CMYK are converted by Pillow; an alpha channel is dropped, the colours below it kept, as
+    ``convert("RGB")`` in torchvision, timm and transformers does.
+
+    Args:
+        data: the whole file.
+        name: what to call it in an error, usually its path.
+
+    Raises:
+        RetrievalError: the file is empty, no image, truncated or otherwise damaged, of a mode with no
+            8-bit reading (32-bit integer or float), or larger than Pillow's limit against
+            decompression bombs (``PIL.Image.MAX_IMAGE_PIXELS``, 89 megapixels).
+    """
+    remedy = "replace the file or remove it from the dataset"
+    if not data:
+        raise RetrievalError(f"{name} is empty (0 bytes): {remedy}")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            refuse_bomb(image)
+            # Once only: after a failed load() a second one on the same object can succeed with the
+            # missing part left black.
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise RetrievalError(f"{name} is not an image that Pillow can identify: {remedy}") from None
+    except Exception as error:  # Pillow's plugins raise nearly every exception type on damaged files.
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise RetrievalError(f"{name} cannot be decoded ({problem}): {remedy}") from None
+
+
+def refuse_bomb(image: Image.Image) -> None:
+    """Raise ValueError if an image has more pixels than Pillow would open without a warning."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {limit}")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a loaded image to RGB, 8 bits a channel (see :func:`decode_rgb`).
+
+    Raises:
+        ValueError: the pixels are 32-bit integers or floats.
+    """
+    if image.mode in SIXTEEN_BIT:
+        grey = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no defined white: convert to 8 or 16 bits")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")  # a palette's transparency in bytes is lost, with a warning, otherwise
+    return image.convert("RGB")
+
+
+def read_file(path: Path, *, name: str) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        RetrievalError: it is missing or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RetrievalError(f"{name} cannot be read ({error.strerror}): put the file there") from None

@@ -1,0 +1,74 @@
+"""Hydra multirun over encoders and datasets, every job through DVC and its cache.
+
+``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,photo_views`` brings those runs up to
+date and prints a table. ``hydra/launcher=joblib`` runs the jobs in processes side by side.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from tabulate import tabulate
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.experiment import read_experiment
+from pipeline.files import write_json
+from pipeline.runs import read_run, scalars
+
+
+def reproduce(encoder: str, dataset: str) -> None:
+    """Bring one run up to date with ``dvc repro``.
+
+    Raises:
+        RetrievalError: params.yaml does not name the encoder or the dataset, so that DVC has no such
+            stage; or a stage failed.
+    """
+    experiment = read_experiment()
+    for group, name, names in (
+        ("encoder", encoder, experiment.encoders),
+        ("dataset", dataset, experiment.datasets),
+    ):
+        if name not in names:
+            raise RetrievalError(f"{group} '{name}' is not in params.yaml: add it under {group}s there")
+    run = f"{encoder}-{dataset}"
+    targets = ["check", f"prepare@{dataset}", f"extract@{run}", f"evaluate@{run}"]
+    # Without --wait-for-lock, jobs side by side would fail on each other's lock.
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *targets]
+    if subprocess.run(command, check=False).returncode:
+        raise RetrievalError(f"the run {run} failed, as DVC said above: mend that, then sweep again")
+
+
+class Table(Callback):
+    """Prints the runs of a finished sweep, in the order of its jobs."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print the table of all jobs that finished."""
+        self.show(Path(config.hydra.sweep.dir), Path(config.runs))
+
+    def on_run_end(self, config: DictConfig, **_: Any) -> None:
+        """Print the table of the only job."""
+        self.show(Path(config.hydra.run.dir).parent, Path(config.runs))
+
+    def show(self, directory: Path, runs: Path) -> None:
+        """Print a row for each ``<job number>/run.json`` in ``directory``."""
+        notes = sorted(directory.glob("*/run.json"), key=lambda note: int(note.parent.name))
+        names = [json.loads(note.read_text(encoding="utf-8")) for note in notes]
+        rows = [{**run, **scalars(read_run(runs, run["encoder"], run["dataset"]))} for run in names]
+        print(tabulate(rows, headers="keys", floatfmt=".4f"))
+
+
+@app("sweep")
+def main(config: DictConfig) -> None:
+    """Run one job."""
+    reproduce(config.encoder_name, config.dataset_name)
+    # What Table reads: with some launchers the jobs run in other processes.
+    write_json(Path(config.note), {"encoder": config.encoder_name, "dataset": config.dataset_name})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What several test files share: real images where they are at hand, and a copy of the project to run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+TOP = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder of real photographs and odd files, which is not part of the project."""
+    folder = Path(os.environ.get("RETRIEVAL_TEST_DATA", TOP.parent / "shared" / "testdata"))
+    if not folder.is_dir():
+        pytest.skip(f"no real test images at {folder}: set RETRIEVAL_TEST_DATA to where they are")
+    return folder.resolve()
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Callable[..., Path]:
+    """Write a small random photograph-like image."""
+
+    def write(name: str, *, seed: int = 0, size: tuple[int, int] = (32, 24), folder: Path = tmp_path) -> Path:
+        coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
+        return path
+
+    return write
+
+
+@dataclass
+class Project:
+    """A copy of the project in a Git repository of its own, to run commands in."""
+
+    top: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_SITE_CACHE_DIR": str(self.top.parent / "dvc-site"),
+        }
+        done = subprocess.run(command, cwd=self.top, env=environment, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def stage(self, name: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"pipeline.{name}", *overrides, check=check)
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run ``dvc repro`` and return the names of the stages whose commands ran."""
+        return ran(self.dvc("repro", *arguments).stdout)
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments).stdout
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+
+    def edit(self, path: str, **changes: object) -> None:
+        """Change keys of a YAML file."""
+        file = self.top / path
+        config = yaml.safe_load(file.read_text()) if file.exists() else {}
+        file.write_text(yaml.safe_dump({**config, **changes}, sort_keys=False))
+
+    def copy(self, target: Path) -> "Project":
+        shutil.copytree(self.top, target, symlinks=True)
+        return Project(target)
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that DVC says it ran."""
+    return set(re.findall(r"^Running stage '([^']+)':", output, flags=re.MULTILINE))
+
+
+def copy_of_the_project(target: Path) -> Project:
+    """Copy what Git tracks or would track, as it is now, into a repository with one commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    results = ("metrics/", "plots/", "dvc.lock")
+    for name in listed.split("\0"):
+        if name and not name.startswith(results) and (TOP / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TOP / name, target / name)
+    project = Project(target)
+    project.git("init", "-q", "-b", "main")
+    project.commit("the project without results")
+    return project
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("small") / "project")
+    project.edit("conf/dataset/digits.yaml", per_class=4)
+    project.edit("conf/dataset/photo_views.yaml", views=2, size=48)
+    project.edit("params.yaml", encoders=["raw_pixels", "color_histogram"], encoder="raw_pixels")
+    project.repro()
+    project.commit("reproduced")
+    return project
+
+
+@pytest.fixture
+def project(small_project: Project, tmp_path: Path) -> Project:
+    """A copy of ``small_project`` for one test to change."""
+    return small_project.copy(tmp_path / "project")

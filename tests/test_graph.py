@@ -1,0 +1,106 @@
+"""dvc.yaml against the code: what each stage imports and reads is what it declares."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from tests.conftest import TOP
+
+STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text())["stages"]
+# What these say must not change a result: how Hydra behaves, and how extraction runs.
+UNTRACKED = ("base", "runtime/default")
+
+
+def imported_modules(module: Path) -> set[Path]:
+    """Return the files of pipeline/ that a file imports, directly or not, lazily imported ones too."""
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names = [node.value]  # modules imported by name when asked for
+            for name in names:
+                if name.startswith("pipeline."):
+                    waiting += [file for file in files_of(name)]
+    return found
+
+
+def files_of(name: str) -> list[Path]:
+    """Return a module's file and those of the packages around it."""
+    parts = name.split(".")
+    files = [TOP.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
+    return [file for file in [*files, TOP.joinpath(*parts).with_suffix(".py")] if file.is_file()]
+
+
+def declared_params(stage: str) -> set[str]:
+    return {next(iter(entry)) for entry in STAGES[stage]["params"] if isinstance(entry, dict)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_deps_name_exactly_the_modules_imported(stage: str) -> None:
+    imported = {path.relative_to(TOP).as_posix() for path in imported_modules(TOP / "pipeline" / f"{stage}.py")}
+    declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}
+    assert declared == imported
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_config_source_is_declared(stage: str) -> None:
+    groups = [group for group in ("encoder", "dataset") if f"{group}=" in STAGES[stage]["cmd"]]
+    choices = {"encoder": "hog", "dataset": "digits"}
+    with initialize_config_dir(str(TOP / "conf"), version_base="1.3"):
+        config = compose(stage, overrides=[f"{group}={choices[group]}" for group in groups], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    sources = {f"conf/{stage}.yaml"}
+    for group, choice in config.hydra.runtime.choices.items():
+        # A group set to null by the stage's own config gives only its name.
+        if not group.startswith("hydra/") and f"{group}/{choice}" not in UNTRACKED and config[group] is not None:
+            sources.add(f"conf/{group}/${{item.{group}}}.yaml")
+    assert declared_params(stage) == sources
+
+
+def test_what_is_not_tracked_is_only_how_hydra_behaves() -> None:
+    assert set(yaml.safe_load((TOP / "conf/base.yaml").read_text())) == {"hydra"}
+    for path in (TOP / "conf").glob("*.yaml"):
+        defaults = yaml.safe_load(path.read_text()).get("defaults", [])
+        plain = {entry if isinstance(entry, str) else next(iter(entry)) for entry in defaults}
+        assert plain <= {"base", "_self_", "encoder", "dataset", "runtime", "override hydra/job_logging"}
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "conf").glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_a_leaf_config_inherits_nothing(path: Path) -> None:
+    assert "defaults" not in yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"extract"}))
+def test_only_extraction_imports_torch(stage: str) -> None:
+    code = f"import sys, pipeline.{stage}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=TOP, check=False).returncode == 0
+
+
+def test_every_encoder_and_dataset_shipped_is_in_params() -> None:
+    params = yaml.safe_load((TOP / "params.yaml").read_text())
+    assert set(params["datasets"]) == {"digits", "photo_views"}
+    assert set(params["encoders"]) == {path.stem for path in (TOP / "conf/encoder").glob("*.yaml")}
+
+
+def test_the_lock_has_versions_and_hashes_only() -> None:
+    text = (TOP / "requirements.lock").read_text()
+    assert "://" not in text and "--index" not in text
+    for requirement in text.split("\n\n"):
+        assert "==" in requirement
+    assert text.count("--hash=sha256:") > text.count("==")
