@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hydra
@@ -17,6 +17,9 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 # The groups whose files DVC tracks one by one.
 LEAVES = ("encoder", "dataset")
+# DVC leaves keys of these names, meant for sizes of files, out of the keys of its run-cache: after an edit of
+# such a value it would bring back the results of the old one (treeverse/dvc issue 10296).
+INVISIBLE = ("size", "nfiles")
 
 
 def app(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -33,7 +36,7 @@ def app(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[
                 refuse_missing(config)
                 for group, choice in HydraConfig.get().runtime.choices.items():
                     if group in LEAVES:
-                        refuse_inheritance(CONF / group / f"{choice}.yaml")
+                        refuse_untracked(CONF / group / f"{choice}.yaml")
                 main(config)
             except (RetrievalError, OmegaConfBaseException) as error:
                 # SystemExit passes through Hydra untouched; any other exception would be wrapped
@@ -57,12 +60,12 @@ def refuse_missing(config: DictConfig) -> None:
         raise RetrievalError(f"no value for {', '.join(missing)}: give {usage} on the command line")
 
 
-def refuse_inheritance(path: Path) -> None:
-    """Check that an encoder's or dataset's YAML says everything itself.
+def refuse_untracked(path: Path) -> None:
+    """Check that DVC would see every edit of what an encoder's or dataset's YAML says.
 
     Raises:
-        RetrievalError: it is not a YAML mapping, or has a ``defaults`` list. What it would inherit
-            DVC does not track: an edit there would change the config and re-run nothing.
+        RetrievalError: it is not a YAML mapping; has a ``defaults`` list, whose sources DVC does not
+            track; or has a key that DVC's run-cache overlooks, at any depth.
     """
     name = f"conf/{path.parent.name}/{path.name}"
     try:
@@ -76,3 +79,19 @@ def refuse_inheritance(path: Path) -> None:
             f"{name}: a 'defaults' list is not allowed here, because DVC would not see an edit of what it "
             "inherits: copy the inherited keys into this file"
         )
+    for key in keys_of(config):
+        if key in INVISIBLE:
+            raise RetrievalError(
+                f"{name}: a key named '{key}' is not allowed, because DVC's run-cache overlooks it and would bring "
+                "back results of its old value: give it another name"
+            )
+
+
+def keys_of(value: object) -> Iterator[object]:
+    """Yield the keys of a nest of mappings and lists, at every depth."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from keys_of(inner)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.app import LEAVES, app, refuse_inheritance
+from pipeline.app import LEAVES, app, refuse_untracked
 from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json
@@ -14,7 +14,7 @@ def check_names(experiment: Experiment, conf: Path) -> None:
     """Check that ``conf/encoder`` and ``conf/dataset`` hold a YAML for every name.
 
     Raises:
-        RetrievalError: a name has no YAML, or one that :func:`pipeline.app.refuse_inheritance` refuses.
+        RetrievalError: a name has no YAML, or one that :func:`pipeline.app.refuse_untracked` refuses.
     """
     for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets), strict=True):
         available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
@@ -24,7 +24,7 @@ def check_names(experiment: Experiment, conf: Path) -> None:
                     f"params.yaml: unknown {group} '{name}': write conf/{group}/{name}.yaml, "
                     f"or choose among {', '.join(available)}"
                 )
-            refuse_inheritance(conf / group / f"{name}.yaml")
+            refuse_untracked(conf / group / f"{name}.yaml")
 
 
 @app("check")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tabulate import tabulate
@@ -19,6 +20,8 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
 from pipeline.files import write_json
 from pipeline.runs import read_run, scalars
+
+LOCK = Path(".dvc/tmp/sweep.lock")
 
 
 def reproduce(encoder: str, dataset: str) -> None:
@@ -36,11 +39,23 @@ def reproduce(encoder: str, dataset: str) -> None:
         if name not in names:
             raise RetrievalError(f"{group} '{name}' is not in params.yaml: add it under {group}s there")
     run = f"{encoder}-{dataset}"
-    targets = ["check", f"prepare@{dataset}", f"extract@{run}", f"evaluate@{run}"]
-    # Without --wait-for-lock, jobs side by side would fail on each other's lock.
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *targets]
+    # Jobs side by side share these stages; DVC does not wait for a stage that another process runs.
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCK):
+        repro("check", f"prepare@{dataset}")
+    repro(f"extract@{run}", f"evaluate@{run}")
+
+
+def repro(*stages: str) -> None:
+    """Run ``dvc repro`` on just these stages.
+
+    Raises:
+        RetrievalError: a stage failed.
+    """
+    # Without --wait-for-lock, jobs side by side would fail on the lock of the repository.
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *stages]
     if subprocess.run(command, check=False).returncode:
-        raise RetrievalError(f"the run {run} failed, as DVC said above: mend that, then sweep again")
+        raise RetrievalError(f"dvc repro {' '.join(stages)} failed, as said above: mend that, then sweep again")
 
 
 class Table(Callback):

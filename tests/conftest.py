@@ -115,7 +115,7 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed."""
     project = copy_of_the_project(tmp_path_factory.mktemp("small") / "project")
     project.edit("conf/dataset/digits.yaml", per_class=4)
-    project.edit("conf/dataset/photo_views.yaml", views=2, size=48)
+    project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
     project.edit("params.yaml", encoders=["raw_pixels", "color_histogram"], encoder="raw_pixels")
     project.repro()
     project.commit("reproduced")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_features_come_with_their_provenance(small_project: Project) -> None:
     provenance = json.loads((folder / "provenance.json").read_text())
     assert features.dtype == np.float32
     assert features.shape == (40, 768) == (provenance["images"], provenance["dim"])
-    assert provenance["config"]["settings"] == {"size": 16}
+    assert provenance["config"]["settings"] == {"side": 16}
     for key in ("weights", "preprocessing", "precision", "device", "seconds", "images_per_second", "versions"):
         assert key in provenance
     assert len(provenance["manifest_sha256"]) == 64
@@ -60,7 +61,7 @@ def test_nothing_runs_again_without_a_change(project: Project) -> None:
 
 
 def test_a_new_encoder_runs_only_its_stages_and_the_aggregates(project: Project) -> None:
-    project.edit("conf/encoder/tiny.yaml", source="handcrafted", name="raw_pixels", settings={"size": 4})
+    project.edit("conf/encoder/tiny.yaml", source="handcrafted", name="raw_pixels", settings={"side": 4})
     project.edit("params.yaml", encoders=[*ENCODERS, "tiny"])
     assert project.repro() == {"check", "compare"} | chain("tiny") | PLOTS
 
@@ -88,10 +89,14 @@ def test_how_extraction_runs_is_not_tracked(project: Project) -> None:
     assert project.repro() == set()
 
 
-def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: Project) -> None:
+def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: Project, tmp_path: Path) -> None:
     """The manifest is what extraction depends on, not the YAML it came from."""
-    project.edit("conf/dataset/photo_views.yaml", views=2, size=48, seed=0.0)
-    assert project.repro() == {"prepare@photo_views"}
+    shutil.copytree(project.top / "data/prepared/digits/images", tmp_path / "own")
+    project.edit("conf/dataset/own.yaml", kind="folder", root=str(tmp_path / "own"))
+    project.edit("params.yaml", encoders=["raw_pixels"], datasets=["own"])
+    project.repro()
+    project.edit("conf/dataset/own.yaml", exclude=[])
+    assert project.repro() == {"prepare@own"}
 
 
 def test_an_edit_of_the_plots_runs_only_plots(project: Project) -> None:
@@ -140,7 +145,7 @@ def test_an_unknown_encoder_is_said_before_any_stage_runs(project: Project) -> N
 def test_an_unreadable_image_stops_the_run_and_leaves_nothing(project: Project, tmp_path: Path) -> None:
     for name in ("a/1.png", "a/2.png"):
         (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), "red").save(tmp_path / "own" / name)
+        Image.effect_noise((64, 64), 50).save(tmp_path / "own" / name)
     whole = (tmp_path / "own/a/2.png").read_bytes()
     (tmp_path / "own/a/2.png").write_bytes(whole[: len(whole) // 2])
     project.edit("conf/dataset/own.yaml", kind="folder", root=str(tmp_path / "own"))
@@ -171,7 +176,7 @@ def test_two_encoders_side_by_side_by_experiments(project: Project) -> None:
 
 
 def test_a_setting_of_an_encoder_by_experiments(project: Project) -> None:
-    setting = "conf/encoder/raw_pixels.yaml:settings.size"
+    setting = "conf/encoder/raw_pixels.yaml:settings.side"
     done = project.dvc("exp", "run", "-n", "small", "-S", f"{setting}=4")
     assert ran(done.stdout) == {"compare", "headline"} | chain("raw_pixels") | PLOTS
     diff = project.dvc("metrics", "diff", "HEAD", "small", "--md").stdout
@@ -188,7 +193,7 @@ def test_the_plots_of_dvc_colour_by_encoder(project: Project) -> None:
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
-    project.edit("conf/encoder/raw_pixels.yaml", settings={"size": 5})
+    project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
     project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 3})
     project.edit("conf/dataset/digits.yaml", per_class=3)
     choices = (f"encoder={','.join(ENCODERS)}", f"dataset={','.join(DATASETS)}", f"hydra/launcher={launcher}")

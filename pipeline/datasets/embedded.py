@@ -62,7 +62,7 @@ def make_digits(directory: Path, per_class: int) -> Listing:
     return Listing(directory, tuple(entries))
 
 
-def make_photo_views(directory: Path, views: int, size: int, seed: int) -> Listing:
+def make_photo_views(directory: Path, views: int, side: int, seed: int) -> Listing:
     """Write random views of each photograph as JPEGs: an instance-retrieval set with known answers.
 
     A view is the photograph cropped, rotated, perhaps mirrored, lit differently and compressed (see
@@ -72,22 +72,22 @@ def make_photo_views(directory: Path, views: int, size: int, seed: int) -> Listi
     Args:
         directory: where to write ``images/<photograph>/<view>.jpg``.
         views: a photograph.
-        size: pixels of a view's longer side.
+        side: pixels of a view's longer side.
         seed: of the views.
     """
-    if views < 1 or size < 16:
-        raise RetrievalError(f"photo_views: views must be at least 1 and size at least 16, not {views} and {size}")
+    if views < 1 or side < 16:
+        raise RetrievalError(f"photo_views: views must be at least 1 and side at least 16, not {views} and {side}")
     entries = []
     for number, (label, (package, name)) in enumerate(PHOTOGRAPHS.items()):
         data = files(package).joinpath(name).read_bytes()
         photograph = Image.open(io.BytesIO(data)).convert("RGB")
-        photograph.thumbnail((2 * size, 2 * size), Image.Resampling.LANCZOS)
+        photograph.thumbnail((2 * side, 2 * side), Image.Resampling.LANCZOS)
         scene = continued(photograph)
         for view in range(views):
             rng = np.random.default_rng([seed, number, view])
             path = f"images/{label}/{view:03d}.jpg"
             quality = int(rng.integers(35, 96))
-            save(random_view(scene, size=size, rng=rng), directory / path, quality=quality)
+            save(random_view(scene, side=side, rng=rng), directory / path, quality=quality)
             entries.append((path, (label,)))
     return Listing(directory, tuple(entries))
 
@@ -99,16 +99,16 @@ def continued(photograph: Image.Image) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def random_view(scene: Image.Image, *, size: int, rng: np.random.Generator) -> Image.Image:
+def random_view(scene: Image.Image, *, side: int, rng: np.random.Generator) -> Image.Image:
     """Return a view of a photograph as another camera might have taken it.
 
     Rotation by up to 25 degrees, a crop of 15 to 90 % of the photograph's area with an aspect ratio of
     3/4 to 4/3, mirrored every other time, brightness and contrast changed by up to 40 %, colour by up
-    to 50 %, longer side ``size`` pixels.
+    to 50 %, longer side ``side`` pixels.
 
     Args:
         scene: the photograph as :func:`continued`, so that no black corner betrays the rotation.
-        size: pixels.
+        side: pixels.
         rng: the source of all that is random here.
     """
     turned = scene.rotate(float(rng.uniform(-25, 25)), resample=Image.Resampling.BILINEAR)
@@ -120,7 +120,7 @@ def random_view(scene: Image.Image, *, size: int, rng: np.random.Generator) -> I
     height = min(round((area / aspect) ** 0.5), turned.height)
     left = int(rng.integers(0, turned.width - width + 1))
     top = int(rng.integers(0, turned.height - height + 1))
-    scale = size / max(width, height)
+    scale = side / max(width, height)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
     view = turned.resize(target, resample=Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
 

@@ -16,13 +16,13 @@ from pipeline.options import call, choose
 
 @dataclass(frozen=True)
 class RawPixels:
-    """The pixels of a ``size`` x ``size`` thumbnail, in [0, 1]; 3 size^2 values."""
+    """The pixels of a ``side`` x ``side`` thumbnail, in [0, 1]; 3 side^2 values."""
 
-    size: int
+    side: int
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Describe an RGB image."""
-        thumbnail = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        thumbnail = image.resize((self.side, self.side), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.asarray(thumbnail, np.float32).ravel() / 255)
 
 
@@ -50,13 +50,13 @@ class Hog:
     Cells of ``cell`` pixels, blocks of 2 x 2 cells, L2-Hys normalisation; scikit-image's.
     """
 
-    size: int
+    side: int
     cell: int
     orientations: int
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Describe an RGB image."""
-        grey = image.convert("L").resize((self.size, self.size), Image.Resampling.BILINEAR)
+        grey = image.convert("L").resize((self.side, self.side), Image.Resampling.BILINEAR)
         descriptor = hog(
             np.asarray(grey, np.float32) / 255,
             orientations=self.orientations,
