@@ -95,8 +95,8 @@ def main(config: DictConfig) -> None:
     figure = draw(
         curves,
         title=f"{config.dataset_name}: interpolated precision, mean over queries",
-        width=style.width,
-        height=style.height,
+        width=float(style.width),
+        height=float(style.height),
         colors=list(style.colors),
         markers=list(style.markers),
     )

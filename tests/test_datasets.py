@@ -1,0 +1,257 @@
+"""Readers of layouts, prepare and the manifest: what is accepted, what is an error, and what is written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from pipeline.datasets import read_dataset
+from pipeline.datasets.embedded import PHOTOGRAPHS
+from pipeline.errors import RetrievalError
+from pipeline.manifest import Item, Manifest, join_labels, read_manifest, split_labels, write_manifest
+from pipeline.prepare import prepare
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(draw: Draw, tmp_path: Path) -> Path:
+    for seed, name in enumerate(["dog/2.png", "cat/1.jpg", "cat/deep/3.png"]):
+        draw(f"own/{name}", seed=seed)
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def listed(draw: Draw, tmp_path: Path) -> Path:
+    for seed, name in enumerate(["a.png", "b.png", "c.png"]):
+        draw(f"own/images/{name}", seed=seed)
+    write_list(tmp_path / "own", "images/b.png\tcat", "images/a.png\tdog", "", "images/c.png\tgrey cat")
+    return tmp_path / "own"
+
+
+def write_list(root: Path, *lines: str) -> None:
+    (root / "list_of_images.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def entries(tmp_path: Path, **config: object) -> list[tuple[str, tuple[str, ...]]]:
+    return list(read_dataset("own", config, tmp_path / "unused").entries)
+
+
+def refused(tmp_path: Path, match: str, **config: object) -> None:
+    with pytest.raises(RetrievalError, match=match) as caught:
+        read_dataset("own", config, tmp_path / "unused")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_per_class(folder: Path, tmp_path: Path) -> None:
+    (folder / ".DS_Store").write_text("x")
+    (folder / "cat" / ".thumbs").mkdir()
+    (folder / "cat" / ".thumbs" / "1.png").write_text("x")
+    assert entries(tmp_path, kind="folder", root=str(folder)) == [
+        ("cat/1.jpg", ("cat",)),
+        ("cat/deep/3.png", ("cat",)),
+        ("dog/2.png", ("dog",)),
+    ]
+
+
+def test_excluded_files_are_left_out_and_must_exist(folder: Path, tmp_path: Path) -> None:
+    (folder / "notes.txt").write_text("x")
+    kept = entries(tmp_path, kind="folder", root=str(folder), exclude=["notes.txt", "cat/1.jpg"])
+    assert [name for name, _ in kept] == ["cat/deep/3.png", "dog/2.png"]
+    refused(
+        tmp_path,
+        "'cat/9.jpg' under 'exclude' is not in",
+        kind="folder",
+        root=str(folder),
+        exclude=["notes.txt", "cat/9.jpg"],
+    )
+
+
+def test_a_folder_with_strays(folder: Path, tmp_path: Path) -> None:
+    (folder / "cat" / "notes.txt").write_text("x")
+    refused(tmp_path, r"cat/notes\.txt is no image by its name", kind="folder", root=str(folder))
+    (folder / "cat" / "notes.txt").unlink()
+    (folder / "4.png").write_text("x")
+    refused(tmp_path, r"own/4\.png lies beside the class folders", kind="folder", root=str(folder))
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    refused(tmp_path, r"conf/dataset/own\.yaml: no image in .*own", kind="folder", root=str(tmp_path / "own"))
+
+
+def test_a_list(listed: Path, tmp_path: Path) -> None:
+    assert entries(tmp_path, kind="list", root=str(listed)) == [
+        ("images/b.png", ("cat",)),
+        ("images/a.png", ("dog",)),
+        ("images/c.png", ("grey cat",)),
+    ]
+
+
+def test_a_list_whose_paths_start_in_images(listed: Path, tmp_path: Path) -> None:
+    write_list(listed, "b.png\tcat", "a.png\tdog")
+    listing = read_dataset("own", {"kind": "list", "root": str(listed)}, tmp_path / "unused")
+    assert listing.root == listed / "images"
+    assert [name for name, _ in listing.entries] == ["b.png", "a.png"]
+
+
+def test_a_list_with_windows_line_ends_and_a_byte_order_mark(listed: Path, tmp_path: Path) -> None:
+    (listed / "list_of_images.txt").write_bytes("\ufeffimages/a.png\tcafé\r\n".encode())
+    assert entries(tmp_path, kind="list", root=str(listed)) == [("images/a.png", ("café",))]
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("images/a.png", r"list_of_images\.txt:2: expected relative/path<TAB>label, got 'images/a\.png'"),
+        ("images/a.png\t ", r"txt:2: expected relative/path<TAB>label"),
+        ("\tcat", r"txt:2: expected relative/path<TAB>label"),
+        ("images/a.png\tcat\tdog", r"txt:2: more than one tab"),
+        ("images/b.png\tdog", r"txt:2: images/b\.png stands already in line 1: remove one"),
+        ("../a.png\tcat", r"txt:2: \.\./a\.png leaves the root"),
+        ("images/../../a.png\tcat", r"txt:2: images/\.\./\.\./a\.png leaves the root"),
+        ("/etc/hostname\tcat", r"txt:2: /etc/hostname leaves the root"),
+        ("..\\a.png\tcat", r"txt:2: \.\.\\a\.png leaves the root"),
+        ("C:\\a.png\tcat", r"txt:2: C:\\a\.png leaves the root"),
+        ("images/z.png\tcat", r"txt:2: images/z\.png is not there \(.*images/z\.png\): put the file there"),
+    ],
+)
+def test_a_bad_line_is_named(listed: Path, tmp_path: Path, line: str, match: str) -> None:
+    write_list(listed, "images/b.png\tcat", line)
+    refused(tmp_path, match, kind="list", root=str(listed))
+
+
+def test_no_list(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    refused(tmp_path, r"list_of_images\.txt cannot be read", kind="list", root=str(tmp_path / "own"))
+
+
+def test_an_empty_list(listed: Path, tmp_path: Path) -> None:
+    write_list(listed, "")
+    refused(tmp_path, r"conf/dataset/own\.yaml: no image in", kind="list", root=str(listed))
+
+
+def test_a_link_out_of_the_root(listed: Path, draw: Draw, tmp_path: Path) -> None:
+    os.symlink(draw("elsewhere/d.png"), listed / "images" / "d.png")
+    write_list(listed, "images/d.png\tcat")
+    refused(tmp_path, "leaves the root by a symbolic link: set follow_links", kind="list", root=str(listed))
+    assert entries(tmp_path, kind="list", root=str(listed), follow_links=True) == [("images/d.png", ("cat",))]
+
+
+def test_a_missing_root(tmp_path: Path) -> None:
+    for kind in ("folder", "list"):
+        refused(tmp_path, "nowhere is not a folder: put the images there or mend 'root'", kind=kind, root="nowhere")
+
+
+def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
+    refused(
+        tmp_path, r"conf/dataset/own\.yaml: unknown kind 'zip'; one of digits, folder, list, photo_views", kind="zip"
+    )
+    refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
+
+
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    listing = read_dataset("digits", {"kind": "digits", "per_class": 2}, tmp_path)
+    digits = load_digits()
+    assert len(listing.entries) == 20
+    for path, labels in listing.entries:
+        row = int(Path(path).stem)
+        assert labels == (str(digits.target[row]),)
+        with Image.open(tmp_path / path) as image:
+            np.testing.assert_array_equal(np.asarray(image), np.round(digits.images[row] * 255 / 16))
+    with pytest.raises(RetrievalError, match="per_class must be 1 to 178"):
+        read_dataset("digits", {"kind": "digits", "per_class": 1000}, tmp_path)
+
+
+def test_photo_views_are_seeded_and_differ(tmp_path: Path) -> None:
+    config = {"kind": "photo_views", "views": 2, "side": 40, "seed": 3}
+    one = read_dataset("photo_views", config, tmp_path / "1")
+    read_dataset("photo_views", config, tmp_path / "2")
+    read_dataset("photo_views", {**config, "seed": 4}, tmp_path / "3")
+    assert len(one.entries) == 2 * len(PHOTOGRAPHS) == len({(tmp_path / "1" / p).read_bytes() for p, _ in one.entries})
+    for path, (label,) in one.entries:
+        assert label == Path(path).parent.name
+        first = (tmp_path / "1" / path).read_bytes()
+        assert first == (tmp_path / "2" / path).read_bytes()
+        assert first != (tmp_path / "3" / path).read_bytes()
+        with Image.open(tmp_path / "1" / path) as image:
+            assert max(image.size) == 40
+
+
+def test_prepare_writes_the_manifest(listed: Path, tmp_path: Path) -> None:
+    prepare("own", {"kind": "list", "root": str(listed)}, tmp_path / "prepared/own")
+    manifest = read_manifest(tmp_path / "prepared/own")
+    assert manifest.paths == ["images/b.png", "images/a.png", "images/c.png"]
+    assert manifest.labels == [("cat",), ("dog",), ("grey cat",)]
+    for item in manifest.items:
+        assert (item.width, item.height) == (32, 24)
+        assert item.sha256 == hashlib.sha256((listed / item.path).read_bytes()).hexdigest()
+    text = (tmp_path / "prepared/own/manifest.csv").read_bytes()
+    assert manifest.sha256 == hashlib.sha256(text).hexdigest()
+    assert text.startswith(b"path,labels,width,height,sha256\n")
+    summary = json.loads((tmp_path / "prepared/own/summary.json").read_text())
+    assert (summary["images"], summary["labels"], summary["exact_duplicates"]) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_prepare_names_the_bad_image_and_leaves_nothing(listed: Path, tmp_path: Path, content: bytes | None) -> None:
+    bad = listed / "images" / "a.png"
+    bad.write_bytes(bad.read_bytes()[:60] if content is None else content)
+    with pytest.raises(RetrievalError, match=r"images/a\.png "):
+        prepare("own", {"kind": "list", "root": str(listed)}, tmp_path / "prepared/own")
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
+def test_prepare_counts_the_bad_images(listed: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        (listed / "images" / name).write_bytes(b"")
+    with pytest.raises(RetrievalError, match=r"a\.png is empty .*\(2 such images in all\)"):
+        prepare("own", {"kind": "list", "root": str(listed)}, tmp_path / "prepared/own")
+
+
+def test_a_failed_prepare_keeps_the_earlier_result(listed: Path, tmp_path: Path) -> None:
+    config = {"kind": "list", "root": str(listed)}
+    prepare("own", config, tmp_path / "prepared/own")
+    (listed / "images" / "a.png").write_bytes(b"")
+    with pytest.raises(RetrievalError):
+        prepare("own", config, tmp_path / "prepared/own")
+    assert len(read_manifest(tmp_path / "prepared/own").items) == 3
+
+
+labels = st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4).map(tuple)
+
+
+@given(labels)
+def test_labels_survive(names: tuple[str, ...]) -> None:
+    assert split_labels(join_labels(names)) == names
+
+
+def test_awkward_names_survive_the_file(tmp_path: Path) -> None:
+    items = tuple(
+        Item(path, names, 1, 2, "0" * 64)
+        for path, names in [
+            ("a,b.png", ("<script>alert(1)</script>", "x|y")),
+            ('"q".png', ("a/../../b", "\\")),
+            ("ü 😀.png", ("l" * 300,)),
+        ]
+    )
+    write_manifest(Manifest("own", Path("r"), items), tmp_path)
+    assert read_manifest(tmp_path).items == items
+
+
+def test_a_missing_or_damaged_manifest(tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError, match="no usable manifest in .*own .*: run dvc repro prepare@own"):
+        read_manifest(tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/summary.json").write_text('{"dataset": "own", "root": "r"}')
+    (tmp_path / "own/manifest.csv").write_text("path,labels,width,height,sha256\na.png,cat,wide,1,0\n")
+    with pytest.raises(RetrievalError, match="no usable manifest"):
+        read_manifest(tmp_path / "own")

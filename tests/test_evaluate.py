@@ -1,0 +1,173 @@
+"""evaluate, pr, compare and headline: from features to the table, by hand and by independent means."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score
+
+from pipeline.compare import compare, long_table, markdown, summarise
+from pipeline.errors import RetrievalError
+from pipeline.evaluate import Evaluation, evaluate, refuse_stale, write_per_query
+from pipeline.evaluate import summarise as summarise_run
+from pipeline.experiment import Experiment
+from pipeline.manifest import Manifest
+from pipeline.pr import draw, read_curve
+from pipeline.pr import long_table as pr_table
+from pipeline.runs import read_run
+
+
+def run(features: np.ndarray, labels: list[str], missing: str = "error") -> Evaluation:
+    return evaluate(
+        features,
+        [(label,) for label in labels],
+        names=[f"{index}.png" for index in range(len(labels))],
+        queries_without_positives=missing,
+        precision_ranks=[1, 5, 10],
+        top=10,
+    )
+
+
+def random_run(items: int = 60, classes: int = 5) -> tuple[Evaluation, np.ndarray, list[str]]:
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((items, 6)).astype(np.float32)
+    labels = [str(value) for value in rng.integers(0, classes, items)]
+    return run(features, labels), features, labels
+
+
+def test_by_hand() -> None:
+    # On a quarter circle at 0, 10, 30 and 90 degrees with labels a b a b.
+    angles = np.radians([0, 10, 30, 90])
+    features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    evaluation = run(features, ["a", "b", "a", "b"])
+    # Rankings: 0 -> 1 2 3, hit at rank 2; 1 -> 0 2 3, rank 3; 2 -> 1 0 3, rank 2; 3 -> 2 1 0, rank 2.
+    assert evaluation.ap.tolist() == [1 / 2, 1 / 3, 1 / 2, 1 / 2]
+    assert evaluation.top_items[:, :3].tolist() == [[1, 2, 3], [0, 2, 3], [1, 0, 3], [2, 1, 0]]
+    summary = summarise_run(evaluation, [1, 5, 10])
+    assert summary["mAP"] == pytest.approx((3 / 2 + 1 / 3) / 4)
+    assert (summary["P@1"], summary["P@5"], summary["P@10"]) == (0, pytest.approx(0.2), pytest.approx(0.1))
+    assert (summary["queries"], summary["queries_without_positives"]) == (4, 0)
+    assert summary["interpolated_precision"] == pytest.approx([(3 / 2 + 1 / 3) / 4] * 11)
+
+
+def test_scikit_learn_gives_the_same_map() -> None:
+    evaluation, features, labels = random_run()
+    unit = features.astype(np.float64) / np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    classes = np.array(labels)
+    for query in range(len(labels)):
+        others = np.arange(len(labels)) != query
+        expected = average_precision_score(classes[others] == classes[query], similarity[query][others])
+        assert evaluation.ap[query] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_query_without_positives_is_an_error_or_a_recorded_choice() -> None:
+    features = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    labels = ["a", "b", "a", "b", "alone"]
+    with pytest.raises(RetrievalError, match=r"query 4 \(4\.png\) has no positives, as have 1 of 5: .*labelled alone"):
+        run(features, labels)
+    evaluation = run(features, labels, missing="skip")
+    assert evaluation.skipped.tolist() == [4]
+    assert evaluation.queries.tolist() == [0, 1, 2, 3]
+    summary = summarise_run(evaluation, [1, 5, 10])
+    assert (summary["queries"], summary["queries_without_positives"]) == (4, 1)
+    # The lonely image still is a distractor in everybody's gallery.
+    assert all(4 in row for row in evaluation.top_items.tolist())
+
+
+def test_no_query_has_a_positive() -> None:
+    with pytest.raises(RetrievalError, match="no two images share a label"):
+        run(np.eye(3, dtype=np.float32), ["a", "b", "c"], missing="skip")
+
+
+def test_an_unknown_choice_is_an_error() -> None:
+    with pytest.raises(RetrievalError, match="unknown queries_without_positives 'zero'; one of error, skip"):
+        run(np.eye(3, dtype=np.float32), ["a", "a", "a"], missing="zero")
+
+
+def test_features_of_another_manifest_are_refused() -> None:
+    manifest = Manifest("own", Path("r"), (), sha256="a" * 64)
+    refuse_stale({"manifest_sha256": "a" * 64}, manifest)
+    with pytest.raises(RetrievalError, match="features of hog were made from another manifest of own: run dvc repro"):
+        refuse_stale({"manifest_sha256": "b" * 64, "encoder": "hog"}, manifest)
+
+
+def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: Path) -> None:
+    evaluation, _, _ = random_run()
+    digests = set()
+    for name in ("one", "two"):
+        write_per_query(tmp_path / f"{name}.npz", evaluation, [1, 5, 10])
+        digests.add(hashlib.sha256((tmp_path / f"{name}.npz").read_bytes()).hexdigest())
+    assert len(digests) == 1
+    with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["ap"], evaluation.ap)
+        assert arrays["top_items"].shape == (60, 10)
+    curve = read_curve(tmp_path / "one.npz")
+    np.testing.assert_allclose(curve, evaluation.interpolated.mean(axis=0), atol=1e-15)
+
+
+def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
+    (folder / encoder).mkdir(parents=True, exist_ok=True)
+    metrics = {"mAP": value, "P@1": value, "queries": 3, "interpolated_precision": [value] * 11}
+    (folder / encoder / f"{dataset}.json").write_text(json.dumps(metrics))
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> pd.DataFrame:
+    """The mAPs of the report's table."""
+    values = {
+        "resnet18": (0.10530075811849111, 0.1018226240947798, 0.133639227739859),
+        "resnet34": (0.29445878440126283, 0.15855232366350816, 0.16612599510961454),
+        "clip": (0.8082394504759162, 0.4447242899801713, 0.31346215150286516),
+        "dinov2": (0.9310119448433457, 0.4695281361677895, 0.3989524094841454),
+    }
+    datasets = ("simple1k", "voc_val", "paris")
+    for encoder, row in values.items():
+        for dataset, value in zip(datasets, row, strict=True):
+            write_run(tmp_path, encoder, dataset, value)
+    write_run(tmp_path, "removed", "simple1k", 0.99)
+    return long_table(tmp_path, Experiment(tuple(values), datasets, "clip"))
+
+
+def test_the_comparison_is_the_reports(published: pd.DataFrame) -> None:
+    comparison = compare(published)
+    assert list(comparison.index) == ["resnet18", "resnet34", "clip", "dinov2"]
+    assert list(comparison.columns) == ["simple1k", "voc_val", "paris", "mean mAP", "relative to best"]
+    relative = (100 * comparison["relative to best"]).tolist()
+    # As printed: 34.4, 87.04 and 100; and 19.283 for ResNet18, a slip: 0.3407 / 1.7995 is 18.93.
+    assert relative == pytest.approx([18.93, 34.4, 87.04, 100], abs=0.02)
+    assert comparison["mean mAP"]["dinov2"] == pytest.approx(1.7994924904952806 / 3)
+    assert summarise(comparison)["best"] == "dinov2"
+
+
+def test_the_markdown_marks_the_best(published: pd.DataFrame) -> None:
+    lines = markdown(compare(published)).splitlines()
+    assert len(lines) == 6
+    assert [cell.strip() for cell in lines[5].split("|")[1:-1]] == [
+        "dinov2", "**0.9310**", "**0.4695**", "**0.3990**", "**0.5998**", "**100.00%**",
+    ]  # fmt: skip
+    assert "**" not in lines[4]
+
+
+def test_a_missing_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError, match="no usable metrics in .*: run dvc repro evaluate@hog-digits"):
+        read_run(tmp_path, "hog", "digits")
+    with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
+        read_curve(tmp_path / "digits" / "hog.npz")
+
+
+def test_the_plot_has_a_line_and_a_legend_entry_an_encoder() -> None:
+    curves = {"_low": np.linspace(0.5, 0, 11), "a$b$": np.linspace(1, 0.5, 11)}
+    figure = draw(curves, title="t", width=4.0, height=3.0, colors=["#000000"], markers=["o", "s"])
+    [axes] = figure.axes
+    legend = axes.get_legend()
+    assert legend is not None
+    names = [text.get_text().strip("\u200b") for text in legend.get_texts()]
+    assert names == [r"a\$b\$", "_low"]
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), curves["a$b$"])
+    table = pr_table(curves)
+    assert table.shape == (22, 3)
+    assert table["recall"].tolist()[:11] == [level / 10 for level in range(11)]
