@@ -116,7 +116,12 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = copy_of_the_project(tmp_path_factory.mktemp("small") / "project")
     project.edit("conf/dataset/digits.yaml", per_class=4)
     project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
-    project.edit("params.yaml", encoders=["raw_pixels", "color_histogram"], encoder="raw_pixels")
+    project.edit(
+        "params.yaml",
+        encoders=["raw_pixels", "color_histogram"],
+        datasets=["digits", "photo_views"],
+        encoder="raw_pixels",
+    )
     project.repro()
     project.commit("reproduced")
     return project
