@@ -28,9 +28,11 @@ from pipeline.errors import RetrievalError
 from pipeline.features import check_features, write_features
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Manifest, read_manifest
+from pipeline.options import call
 
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
+CPUINFO = Path("/proc/cpuinfo")  # on Linux
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,16 @@ def device_name(device: torch.device) -> str:
     """Return the kind of device and the model of the chip."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({platform.processor() or platform.machine()})"
+    return f"{device.type} ({processor_name()})"
+
+
+def processor_name() -> str:
+    """Return the processor's model, as far as the operating system tells."""
+    if CPUINFO.is_file():
+        for line in CPUINFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def provenance(
@@ -198,7 +209,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Run the stage."""
     encoder_config = plain(config.encoder)
-    runtime = Runtime(**plain(config.runtime))
+    runtime = call(Runtime, plain(config.runtime), where="conf/runtime")
     manifest = read_manifest(Path(config.prepared))
     encoder = build_encoder(config.encoder_name, encoder_config)
     started = time.perf_counter()

@@ -68,7 +68,7 @@ class Project:
         return ran(self.dvc("repro", *arguments).stdout)
 
     def git(self, *arguments: str) -> str:
-        return self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments).stdout
+        return self.run("git", *arguments).stdout
 
     def commit(self, message: str) -> None:
         self.git("add", "-A")
@@ -106,6 +106,8 @@ def copy_of_the_project(target: Path) -> Project:
             shutil.copy2(TOP / name, target / name)
     project = Project(target)
     project.git("init", "-q", "-b", "main")
+    project.git("config", "user.name", "Tests")
+    project.git("config", "user.email", "tests@example.org")
     project.commit("the project without results")
     return project
 

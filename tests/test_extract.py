@@ -13,10 +13,11 @@ from torch import nn
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
-from pipeline.extract import Runtime, extract
+from pipeline.extract import Runtime, extract, provenance
 from pipeline.features import check_features, read_features, write_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest
+from pipeline.options import call
 from tests.test_encoders import config_of
 
 PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
@@ -133,3 +134,16 @@ def test_features_that_cannot_be_used_are_an_error(tmp_path: Path) -> None:
     np.save(target / "features.npy", np.array([[None]]), allow_pickle=True)
     with pytest.raises(RetrievalError, match="no usable features"):
         read_features(target)
+
+
+def test_a_misspelt_runtime_setting_is_said() -> None:
+    with pytest.raises(RetrievalError, match="conf/runtime: unknown key 'batchsize', missing key 'batch_size'"):
+        call(Runtime, {"device": "cpu", "batchsize": 3, "workers": 0}, where="conf/runtime")
+
+
+def test_the_provenance_names_the_processor(manifest: Manifest) -> None:
+    encoder = build_encoder("x", config_of("raw_pixels"))
+    origin = provenance("x", config_of("raw_pixels"), encoder, manifest, PLAIN, seconds=2.0)
+    assert origin["device"].startswith("cpu (") and not origin["device"].endswith("()")
+    assert origin["images_per_second"] == 4.5
+    assert origin["preprocessing"] == "RawPixels(side=16)"

@@ -1,5 +1,6 @@
 """Layouts for one's own images: a folder per class, and ``images/`` with ``list_of_images.txt``."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -7,6 +8,8 @@ from PIL import Image
 
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
+
+DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Listing:
@@ -117,7 +120,7 @@ def existing(root: str) -> Path:
 def refuse_outside(name: str, *, where: str) -> None:
     """Raise :class:`RetrievalError` for a path that is absolute or climbs with ``..``."""
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or Path(name).is_absolute() or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
         raise RetrievalError(f"{where}: {name} leaves the root: use a path below it")
 
 
