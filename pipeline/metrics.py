@@ -51,8 +51,8 @@ def interpolated_precision(
     """Return the interpolated precision of each query at the recalls 0, 0.1, ..., 1.
 
     At recall c it is the highest precision at any rank whose recall is c or more. "c or more" is taken
-    exactly, in whole numbers: with R positives at least ceil(c R) of them. trec_eval rounds instead
-    (``int(c * R + 0.9)``), which first differs at R = 3, c = 0.7.
+    exactly, in whole numbers: with R positives at least ceil(c R) of them. trec_eval computes
+    ``int(c * R + 0.9)`` in floating point, which first differs at R = 3, c = 0.7.
 
     Raises:
         RetrievalError: a query has no positives.

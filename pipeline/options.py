@@ -20,13 +20,15 @@ def choose(kinds: Mapping[str, Result], kind: str, *, key: str, where: str) -> R
     return kinds[kind]
 
 
-def call(function: Callable[..., Result], options: Mapping[str, Any], *, where: str) -> Result:
+def call(function: Callable[..., Result], options: Any, *, where: str) -> Result:
     """Call ``function(**options)`` after checking the names of the options against its signature.
 
     Raises:
-        RetrievalError: an option is missing or unknown. A misspelt key would otherwise be a setting
-            that silently does nothing.
+        RetrievalError: ``options`` is no mapping; an option is missing or unknown. A misspelt key would
+            otherwise be a setting that silently does nothing.
     """
+    if not isinstance(options, Mapping):
+        raise RetrievalError(f"{where}: expected keys and values, got '{options}'")
     parameters = inspect.signature(function).parameters.values()
     known = [p.name for p in parameters]
     required = [p.name for p in parameters if p.default is inspect.Parameter.empty]

@@ -247,6 +247,8 @@ def test_training_mode_is_refused() -> None:
         ({"name": "vgg11"}, "no classifier named 'fc'"),
         ({"weights": {"kind": "imagenet"}}, "unknown weights kind 'imagenet'; one of checkpoint, random"),
         ({"weights": {"kind": "random"}}, "weights: missing key 'seed'"),
+        ({"weights": "imagenet"}, "weights is 'imagenet', not keys and values such as {kind: random"),
+        ({"preprocessing": "native"}, "preprocessing: expected keys and values, got 'native'"),
         ({"preprocesing": {}}, "unknown key 'preprocesing'"),
         ({"preprocessing": {"resize": 256}}, "missing key 'interpolation'"),
     ],

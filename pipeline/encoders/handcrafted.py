@@ -73,7 +73,7 @@ DESCRIPTORS: Mapping[str, Callable[..., Callable[[Image.Image], Tensor]]] = {
 }
 
 
-def build(name: str, settings: Mapping[str, Any]) -> Encoder:
+def build(name: str, settings: Any) -> Encoder:
     """Build a descriptor.
 
     Args:

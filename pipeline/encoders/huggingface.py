@@ -36,8 +36,8 @@ def build(
     name: str,
     settings: Mapping[str, Any],
     pooling: str,
-    weights: Mapping[str, Any],
-    preprocessing: Mapping[str, Any],
+    weights: Any,
+    preprocessing: Any,
 ) -> Encoder:
     """Build a vision network of transformers.
 

@@ -1,6 +1,6 @@
 """From an RGB image of any size to the input of a network: resize, crop, scale, normalise."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -14,7 +14,7 @@ from pipeline.options import call, choose
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
 
-def preprocessing(options: Mapping[str, Any], *, where: str) -> Callable[[Image.Image], Tensor]:
+def preprocessing(options: Any, *, where: str) -> Callable[[Image.Image], Tensor]:
     """Return the transform that a YAML's ``preprocessing`` describes; see :func:`resize_crop_normalise`."""
     return call(resize_crop_normalise, options, where=f"{where}, preprocessing")
 

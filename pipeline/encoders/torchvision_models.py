@@ -1,6 +1,5 @@
 """``source: torchvision``: classification networks of torchvision without their classifier."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from pipeline.encoders.weights import with_weights
 from pipeline.errors import RetrievalError
 
 
-def build(name: str, weights: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> Encoder:
+def build(name: str, weights: Any, preprocessing: Any) -> Encoder:
     """Build a ResNet whose ``fc`` is the identity: the feature is the average-pooled last map.
 
     Args:

@@ -14,9 +14,7 @@ from pipeline.files import sha256_of
 from pipeline.options import call, choose
 
 
-def with_weights(
-    build: Callable[[], nn.Module], weights: Mapping[str, Any], *, where: str
-) -> tuple[nn.Module, dict[str, Any]]:
+def with_weights(build: Callable[[], nn.Module], weights: Any, *, where: str) -> tuple[nn.Module, dict[str, Any]]:
     """Build a network in eval mode and give it the weights that a YAML asks for.
 
     Args:
@@ -32,6 +30,8 @@ def with_weights(
         RetrievalError: an unknown kind or key; for a checkpoint see :func:`read_checkpoint`; also
             where its tensors are not those of the network.
     """
+    if not isinstance(weights, Mapping):
+        raise RetrievalError(f"{where}: weights is '{weights}', not keys and values such as {{kind: random, seed: 0}}")
     options = {key: value for key, value in weights.items() if key != "kind"}
     kinds: Mapping[str, Callable[..., tuple[nn.Module, dict[str, Any]]]]
     kinds = {"random": random, "checkpoint": checkpoint}
