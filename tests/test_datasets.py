@@ -83,6 +83,16 @@ def test_a_folder_with_strays(folder: Path, tmp_path: Path) -> None:
     refused(tmp_path, r"own/4\.png lies beside the class folders", kind="folder", root=str(folder))
 
 
+def test_linked_class_folders_are_followed_or_refused_never_dropped(folder: Path, draw: Draw, tmp_path: Path) -> None:
+    draw("elsewhere/4.png")
+    os.symlink(tmp_path / "elsewhere", folder / "emu")
+    refused(tmp_path, "emu is a symbolic link: set follow_links: true", kind="folder", root=str(folder))
+    found = entries(tmp_path, kind="folder", root=str(folder), follow_links=True)
+    assert ("emu/4.png", ("emu",)) in found and len(found) == 4
+    os.symlink(folder, folder / "cat" / "loop")
+    refused(tmp_path, "loop leads back", kind="folder", root=str(folder), follow_links=True)
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     refused(tmp_path, r"conf/dataset/own\.yaml: no image in .*own", kind="folder", root=str(tmp_path / "own"))

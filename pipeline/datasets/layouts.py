@@ -1,7 +1,8 @@
 """Layouts for one's own images: a folder per class, and ``images/`` with ``list_of_images.txt``."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -30,9 +31,9 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
     top = existing(root)
     known = Image.registered_extensions()
     entries: list[tuple[str, tuple[str, ...]]] = []
-    for path in sorted(top.rglob("*")):
+    for path in sorted(files_below(top, follow_links=follow_links)):
         relative = path.relative_to(top)
-        if path.is_dir() or any(part.startswith(".") for part in relative.parts):
+        if any(part.startswith(".") for part in relative.parts):
             continue
         name = relative.as_posix()
         if name in exclude:
@@ -45,6 +46,28 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
         confine(top, name, where=str(top), follow_links=follow_links)
         entries.append((name, (relative.parts[0],)))
     return leave_out(Listing(top, tuple(entries)), exclude)
+
+
+def files_below(top: Path, *, follow_links: bool) -> Iterator[Path]:
+    """Yield every file below a folder.
+
+    Raises:
+        RetrievalError: a folder cannot be listed, is a symbolic link that may not be followed, or leads
+            back into a folder around it.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise RetrievalError(f"{error.filename} cannot be listed ({error.strerror}): mend its permissions")
+
+    for parent, folders, names in os.walk(top, followlinks=follow_links, onerror=refuse):
+        for folder in (Path(parent, name) for name in folders if not name.startswith(".")):
+            if folder.is_symlink() and not follow_links:
+                raise RetrievalError(
+                    f"{folder} is a symbolic link: set follow_links: true in the dataset's YAML if that is meant"
+                )
+            if folder.is_symlink() and Path(parent).resolve().is_relative_to(folder.resolve()):
+                raise RetrievalError(f"{folder} leads back into a folder around it: remove the link")
+        yield from (Path(parent, name) for name in names)
 
 
 def read_list(
