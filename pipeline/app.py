@@ -2,24 +2,18 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.errors import RetrievalError
+from pipeline.tracked import LEAVES, refuse_untracked
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-
-# The groups whose files DVC tracks one by one.
-LEAVES = ("encoder", "dataset")
-# DVC leaves keys of these names, meant for sizes of files, out of the keys of its run-cache: after an edit of
-# such a value it would bring back the results of the old one (treeverse/dvc issue 10296).
-INVISIBLE = ("size", "nfiles")
 
 
 def app(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -58,40 +52,3 @@ def refuse_missing(config: DictConfig) -> None:
     if missing:
         usage = " ".join(f"{key}=..." for key in missing)
         raise RetrievalError(f"no value for {', '.join(missing)}: give {usage} on the command line")
-
-
-def refuse_untracked(path: Path) -> None:
-    """Check that DVC would see every edit of what an encoder's or dataset's YAML says.
-
-    Raises:
-        RetrievalError: it is not a YAML mapping; has a ``defaults`` list, whose sources DVC does not
-            track; or has a key that DVC's run-cache overlooks, at any depth.
-    """
-    name = f"conf/{path.parent.name}/{path.name}"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RetrievalError(f"{name} is not YAML: {error}") from None
-    if not isinstance(config, dict):
-        raise RetrievalError(f"{name}: expected keys and values")
-    if "defaults" in config:
-        raise RetrievalError(
-            f"{name}: a 'defaults' list is not allowed here, because DVC would not see an edit of what it "
-            "inherits: copy the inherited keys into this file"
-        )
-    for key in keys_of(config):
-        if key in INVISIBLE:
-            raise RetrievalError(
-                f"{name}: a key named '{key}' is not allowed, because DVC's run-cache overlooks it and would bring "
-                "back results of its old value: give it another name"
-            )
-
-
-def keys_of(value: object) -> Iterator[object]:
-    """Yield the keys of a nest of mappings and lists, at every depth."""
-    if isinstance(value, dict):
-        yield from value
-        value = list(value.values())
-    if isinstance(value, list):
-        for inner in value:
-            yield from keys_of(inner)

@@ -5,9 +5,9 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,9 +19,36 @@ from pipeline.features import check_features, read_features
 from pipeline.files import replacing_file, write_json
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.metrics import average_precision, interpolated_precision, precision_at
-from pipeline.options import choose
+from pipeline.options import call
 from pipeline.ranking import rank_by_cosine
 from pipeline.relevance import SharedLabel
+
+CONFIG = "conf/evaluate.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What conf/evaluate.yaml says of the evaluation.
+
+    Attributes:
+        queries_without_positives: ``error``, or ``skip`` to leave them out of every mean.
+        precision_ranks: the k of P@k.
+        top: how many of the first items of each ranking to keep.
+    """
+
+    queries_without_positives: Literal["error", "skip"]
+    precision_ranks: Sequence[int]
+    top: int
+
+    def __post_init__(self) -> None:
+        """Raise :class:`RetrievalError` naming a setting that is out of range."""
+        ranks = list(self.precision_ranks)
+        if not ranks or min(ranks) < 1 or len(set(ranks)) < len(ranks):
+            raise RetrievalError(
+                f"{CONFIG}: 'precision_ranks' is {ranks}: expected one k or more, each at least 1 and only once"
+            )
+        if self.top < 0:
+            raise RetrievalError(f"{CONFIG}: 'top' is {self.top}: expected at least 0")
 
 
 @dataclass(frozen=True)
@@ -54,9 +81,7 @@ def evaluate(
     labels: Sequence[tuple[str, ...]],
     *,
     names: Sequence[str],
-    queries_without_positives: str,
-    precision_ranks: Sequence[int],
-    top: int,
+    settings: Settings,
 ) -> Evaluation:
     """Rank all other items for each item by cosine similarity and score the rankings.
 
@@ -64,22 +89,17 @@ def evaluate(
         features: a row an item.
         labels: of each item; items that share one are relevant to each other.
         names: of the items, for errors.
-        queries_without_positives: ``error``, or ``skip`` to leave them out of every mean.
-        precision_ranks: the k of P@k.
-        top: how many of the first items to keep.
+        settings: what of the rankings to keep, and what a query without positives means.
 
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any; a feature is
             unusable.
     """
-    choose(
-        {"error": 0, "skip": 0}, queries_without_positives, key="queries_without_positives", where="conf/evaluate.yaml"
-    )
-    ranking = rank_by_cosine(features, SharedLabel(labels), top=top)
+    ranking = rank_by_cosine(features, SharedLabel(labels), top=settings.top)
     counts = np.array([len(ranks) for ranks in ranking.ranks], dtype=np.int64)
     skipped = np.flatnonzero(counts == 0)
     queries = np.flatnonzero(counts > 0)
-    if len(skipped) and queries_without_positives == "error":
+    if len(skipped) and settings.queries_without_positives == "error":
         first = int(skipped[0])
         raise RetrievalError(
             f"query {first} ({names[first]}) has no positives, as have {len(skipped)} of {len(counts)}: no other "
@@ -94,7 +114,7 @@ def evaluate(
         skipped=skipped,
         positives=counts[queries],
         ap=average_precision(ranks),
-        precision=np.stack([precision_at(ranks, k=k) for k in precision_ranks], axis=1),
+        precision=np.stack([precision_at(ranks, k=k) for k in settings.precision_ranks], axis=1),
         interpolated=interpolated_precision(ranks),
         top_items=ranking.top_items[queries],
         top_scores=ranking.top_scores[queries],
@@ -118,8 +138,10 @@ def summarise(evaluation: Evaluation, precision_ranks: Sequence[int]) -> dict[st
 def write_per_query(target: Path, evaluation: Evaluation, precision_ranks: Sequence[int]) -> None:
     """Write the results of every query as an ``.npz`` whose arrays are named as in :class:`Evaluation`."""
     arrays = {**vars(evaluation), "precision_ranks": np.asarray(precision_ranks)}
+    # Older releases of NumPy cannot be told not to pickle here.
+    assert not any(array.dtype.hasobject for array in arrays.values())
     with replacing_file(target) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
 
 
 def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
@@ -134,21 +156,14 @@ def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
 @app("evaluate")
 def main(config: DictConfig) -> None:
     """Run the stage."""
+    settings = call(Settings, {field.name: config[field.name] for field in fields(Settings)}, where=CONFIG)
     manifest = read_manifest(Path(config.prepared))
     features, provenance = read_features(Path(config.features))
     refuse_stale(provenance, manifest)
     check_features(features, manifest.paths, where=config.features)
-    precision_ranks = list(config.precision_ranks)
-    evaluation = evaluate(
-        features,
-        manifest.labels,
-        names=manifest.paths,
-        queries_without_positives=config.queries_without_positives,
-        precision_ranks=precision_ranks,
-        top=config.top,
-    )
-    write_per_query(Path(config.per_query), evaluation, precision_ranks)
-    write_json(Path(config.metrics), summarise(evaluation, precision_ranks))
+    evaluation = evaluate(features, manifest.labels, names=manifest.paths, settings=settings)
+    write_per_query(Path(config.per_query), evaluation, settings.precision_ranks)
+    write_json(Path(config.metrics), summarise(evaluation, settings.precision_ranks))
 
 
 if __name__ == "__main__":

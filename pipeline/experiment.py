@@ -10,7 +10,9 @@ import yaml
 from pipeline.errors import RetrievalError
 
 PARAMS = Path("params.yaml")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+# What Hydra or YAML reads as a value of another type, in any case; as they do numbers, hence the letter first.
+VALUES = ("true", "false", "null", "nan", "inf", "yes", "no", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
     """Read and check params.yaml.
 
     Raises:
-        RetrievalError: the file is missing, a list is missing, empty or has a name twice, a name has
-            characters unfit for a file name, or ``encoder`` is not among ``encoders``.
+        RetrievalError: the file is missing, a list is missing, empty or has a name twice, a name is
+            unfit for a file name or a command line, or ``encoder`` is not among ``encoders``.
     """
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -60,7 +62,9 @@ def names_under(key: str, params: dict[str, Any], path: Path) -> tuple[str, ...]
     for name in names:
         # A hyphen would make the stage name extract@<encoder>-<dataset> ambiguous.
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise RetrievalError(f"{path}: '{name}' under '{key}': use letters, digits, '_' and '.' only")
+            raise RetrievalError(f"{path}: '{name}' under '{key}': use letters, digits, '_' and '.', a letter first")
+        if name.lower() in VALUES:
+            raise RetrievalError(f"{path}: '{name}' under '{key}' is a value to Hydra or YAML: use another name")
         if names.count(name) > 1:
             raise RetrievalError(f"{path}: '{name}' stands twice under '{key}': remove one")
     return tuple(names)

@@ -47,9 +47,10 @@ def read_features(directory: Path) -> tuple[Float[np.ndarray, "item dim"], dict[
     """
     again = f"run dvc repro extract@{directory.parent.name}-{directory.name}"
     try:
-        features = np.load(directory / "features.npy", allow_pickle=False)
+        with (directory / "features.npy").open("rb") as file:
+            features = np.lib.format.read_array(file, allow_pickle=False)
         provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises nearly every exception type on damaged files.
         raise RetrievalError(f"no usable features in {directory} ({error}): {again}") from None
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise RetrievalError(

@@ -37,7 +37,7 @@ def decode_rgb(data: bytes, *, name: str) -> Image.Image:
             # Once only: after a failed load() a second one on the same object can succeed with the
             # missing part left black.
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(ImageOps.exif_transpose(image), format=image.format)
     except UnidentifiedImageError:
         raise RetrievalError(f"{name} is not an image that Pillow can identify: {remedy}") from None
     except Exception as error:  # Pillow's plugins raise nearly every exception type on damaged files.
@@ -52,13 +52,14 @@ def refuse_bomb(image: Image.Image) -> None:
         raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {limit}")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, *, format: str | None) -> Image.Image:
     """Convert a loaded image to RGB, 8 bits a channel (see :func:`decode_rgb`).
 
     Raises:
         ValueError: the pixels are 32-bit integers or floats.
     """
-    if image.mode in SIXTEEN_BIT:
+    # Pillow reads a PGM deeper than 8 bits as mode I, scaled from the file's own white to 65535.
+    if image.mode in SIXTEEN_BIT or (image.mode == "I" and format == "PPM"):
         grey = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):

@@ -1,35 +1,44 @@
 """From a YAML's ``kind: name`` and its other keys to a call, with errors that name the YAML."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pipeline.errors import RetrievalError
 
 Result = TypeVar("Result")
 
+READABLE = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
 
-def choose(kinds: Mapping[str, Result], kind: str, *, key: str, where: str) -> Result:
+
+def choose(kinds: Mapping[str, Result], kind: object, *, key: str, where: str) -> Result:
     """Return ``kinds[kind]``.
 
     Raises:
         RetrievalError: there is no such kind; the message lists those there are.
     """
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise RetrievalError(f"{where}: unknown {key} '{kind}'; one of {', '.join(sorted(kinds))}")
     return kinds[kind]
 
 
-def call(function: Callable[..., Result], options: Any, *, where: str) -> Result:
-    """Call ``function(**options)`` after checking the names of the options against its signature.
+def call(
+    function: Callable[..., Result], options: Any, *, where: str, given: Mapping[str, Any] | None = None
+) -> Result:
+    """Call ``function(**options)`` after checking the options against its signature.
+
+    ``given`` are arguments that are not the YAML's to set; they are passed if the function takes them.
 
     Raises:
-        RetrievalError: ``options`` is no mapping; an option is missing or unknown. A misspelt key would
-            otherwise be a setting that silently does nothing.
+        RetrievalError: ``options`` is no mapping; an option is missing or unknown, as a misspelt key would
+            otherwise be a setting that silently does nothing; a value is not of the annotated type.
     """
     if not isinstance(options, Mapping):
         raise RetrievalError(f"{where}: expected keys and values, got '{options}'")
-    parameters = inspect.signature(function).parameters.values()
+    signature = inspect.signature(function).parameters
+    inner = {name: value for name, value in (given or {}).items() if name in signature}
+    parameters = [p for p in signature.values() if p.name not in inner]
     known = [p.name for p in parameters]
     required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
     unknown = [name for name in options if name not in known]
@@ -37,4 +46,53 @@ def call(function: Callable[..., Result], options: Any, *, where: str) -> Result
     if unknown or missing:
         wrong = [f"unknown key '{name}'" for name in unknown] + [f"missing key '{name}'" for name in missing]
         raise RetrievalError(f"{where}: {', '.join(wrong)}; its keys are {', '.join(known)}")
-    return function(**options)
+    for name, value in options.items():
+        annotation = signature[name].annotation
+        if not fits(value, annotation):
+            raise RetrievalError(f"{where}: '{name}' is {value!r}: expected {readable(annotation)}")
+    return function(**options, **inner)
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Return whether a value from a YAML, and all that it holds, is of an annotated type.
+
+    Unlike with ``isinstance`` an integer is a number, true and false are not, and a string is no list. Types
+    that no YAML has, such as paths and callables, are not checked.
+    """
+    kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if kind is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in arguments)
+    if kind in (int, float):
+        return type(value) in (int, kind)
+    if kind in READABLE:
+        return isinstance(value, kind)
+    if is_a(kind, Mapping):
+        return isinstance(value, Mapping) and (
+            not arguments or all(fits(key, arguments[0]) and fits(inner, arguments[1]) for key, inner in value.items())
+        )
+    if is_a(kind, Sequence):
+        return is_a(type(value), Sequence) and (
+            len(arguments) != 1 or all(fits(inner, arguments[0]) for inner in value)
+        )
+    return True
+
+
+def is_a(kind: Any, base: type) -> bool:
+    """Return whether a type is a mapping or a sequence, as which a string does not count."""
+    return isinstance(kind, type) and issubclass(kind, base) and not issubclass(kind, str | bytes)
+
+
+def readable(annotation: Any) -> str:
+    """Return an annotated type in the words of a YAML."""
+    kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, UnionType):
+        return " or ".join(readable(argument) for argument in arguments)
+    if kind is Literal:
+        return " or ".join(str(choice) for choice in arguments)
+    if is_a(kind, Mapping):
+        return "keys and values"
+    if is_a(kind, Sequence):
+        return f"a list, each entry {readable(arguments[0])}" if len(arguments) == 1 else "a list"
+    return READABLE.get(kind, str(kind))

@@ -26,12 +26,12 @@ def read_curve(path: Path) -> Float[np.ndarray, " 11"]:
     """Return the mean interpolated precision over the queries of one run.
 
     Raises:
-        RetrievalError: the run is missing.
+        RetrievalError: the run is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             interpolated: Float[np.ndarray, "query 11"] = arrays["interpolated"]
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
         stage = f"evaluate@{path.stem}-{path.parent.name}"
         raise RetrievalError(f"no usable results in {path} ({error}): run dvc repro {stage}") from None
     curve: Float[np.ndarray, " 11"] = np.ascontiguousarray(interpolated.T).mean(axis=1)

@@ -42,7 +42,7 @@ def reproduce(encoder: str, dataset: str) -> None:
     # Jobs side by side share these stages; DVC does not wait for a stage that another process runs.
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
-        repro("check", f"prepare@{dataset}")
+        repro("check", f"prepare@{dataset}", f"weights@{encoder}")
     repro(f"extract@{run}", f"evaluate@{run}")
 
 
@@ -59,10 +59,14 @@ def repro(*stages: str) -> None:
 
 
 class Table(Callback):
-    """Prints the runs of a finished sweep, in the order of its jobs."""
+    """Prints the runs of a sweep whose jobs all finished, in their order.
+
+    The first job that fails ends the sweep without a table. What finished before stays in DVC's cache, so
+    that the same sweep, started again, goes on from there.
+    """
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print the table of all jobs that finished."""
+        """Print the table of all jobs."""
         self.show(Path(config.hydra.sweep.dir), Path(config.runs))
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:

@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+from omegaconf import OmegaConf
 
-from pipeline.app import keys_of, refuse_untracked
 from pipeline.check import check_names
+from pipeline.datasets import read_dataset
 from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import replacing_directory, replacing_file, write_json
-from pipeline.options import call
+from pipeline.options import call, choose
+from pipeline.tracked import keys_of, refuse_untracked
 from tests.conftest import TOP
 
 
@@ -36,6 +40,8 @@ def test_params_are_read_in_order(tmp_path: Path) -> None:
         ("encoders: [../a]\ndatasets: [d]\nencoder: a", "'../a' under 'encoders': use letters"),
         ("encoders: [a-b]\ndatasets: [d]\nencoder: a", "'a-b' under 'encoders': use letters"),
         ("encoders: [1]\ndatasets: [d]\nencoder: 1", "'1' under 'encoders': use letters"),
+        ("encoders: ['123']\ndatasets: [d]\nencoder: '123'", "'123' under 'encoders': use letters, .* a letter first"),
+        ("encoders: ['1e3']\ndatasets: [d]\nencoder: '1e3'", "'1e3' under 'encoders': use letters, .* a letter first"),
         ("- a", "expected the keys encoders, datasets and encoder"),
         ("a: [", "cannot be read"),
     ],
@@ -44,6 +50,12 @@ def test_wrong_params_are_said(tmp_path: Path, text: str, match: str) -> None:
     with pytest.raises(RetrievalError, match=match) as caught:
         read_experiment(write_params(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["true", "False", "NULL", "nan", "Inf", "yes", "no", "On", "off"])
+def test_a_name_that_is_a_value_is_refused(tmp_path: Path, word: str) -> None:
+    with pytest.raises(RetrievalError, match=f"'{word}' under 'datasets' is a value to Hydra or YAML: use another"):
+        read_experiment(write_params(tmp_path, f"encoders: [a]\ndatasets: ['{word}']\nencoder: a"))
 
 
 def test_missing_params(tmp_path: Path) -> None:
@@ -90,6 +102,77 @@ def test_options_are_checked_against_the_signature() -> None:
         call(function, {"c": 1}, where="x")
 
 
+def test_a_kind_that_is_no_string_is_unknown() -> None:
+    for kind in (None, 3, ["a"], {"a": 1}):
+        with pytest.raises(RetrievalError, match="x: unknown kind .*; one of a, b"):
+            choose({"a": 1, "b": 2}, kind, key="kind", where="x")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "fitting", "unfit", "expected"),
+    [
+        (int, [0, -3], ["16", 1.0, True, None, [1]], "an integer"),
+        (float, [0.5, 2], ["0.5", False, None], "a number"),
+        (str, ["", "a"], [1, None, ["a"], {"a": 1}], "a string"),
+        (bool, [True, False], [0, "yes", None], "true or false"),
+        (int | None, [3, None], ["none", False], "an integer or null"),
+        (int | str, ["auto", 3], [1.5, True, None], "an integer or a string"),
+        (Sequence[str], [[], ["a"], ("a", "b"), OmegaConf.create(["a"])], ["a/1.png", [1], None, {"a": "b"}],
+         "a list, each entry a string"),
+        (int | Sequence[int], [224, [224, 196]], [224.0, "224", [1, "a"], [True]],
+         "an integer or a list, each entry an integer"),
+        (Sequence[float], [[0.5, 1]], [[0.5, "1"], 0.5], "a list, each entry a number"),
+        (list[int], [[1]], [1, ["a"]], "a list, each entry an integer"),
+        (tuple[int, int], [[1, 2], (1, 2)], ["12", 12], "a list"),
+        (Mapping[str, Any], [{}, {"a": None}, OmegaConf.create({"a": 1})], [None, ["a"], "a", {1: 2}],
+         "keys and values"),
+        (dict[str, int], [{"a": 1}], [{"a": "b"}], "keys and values"),
+        (Literal["error", "skip"], ["error"], ["zero", None, 0], "error or skip"),
+        (Any, [None, 1, "a", [1]], [], ""),
+        (Path, ["a"], [], ""),
+        (Callable[..., int], [None], [], ""),
+        ("SomeName", [None], [], ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_are_checked_against_the_annotation(
+    annotation: Any, fitting: list[object], unfit: list[object], expected: str
+) -> None:
+    def function(key):  # type: ignore[no-untyped-def]
+        return key
+
+    function.__annotations__["key"] = annotation
+    for value in fitting:
+        assert call(function, {"key": value}, where="x") == value
+    for value in unfit:
+        with pytest.raises(RetrievalError) as caught:
+            call(function, {"key": value}, where="x")
+        assert str(caught.value) == f"x: 'key' is {value!r}: expected {expected}"
+
+
+def test_what_has_no_annotation_and_what_is_given_are_not_checked() -> None:
+    def function(a, b: int):  # type: ignore[no-untyped-def]
+        return a, b
+
+    assert call(function, {"a": None}, where="x", given={"b": "b"}) == (None, "b")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "match"),
+    [
+        ("folder", {"root": None}, "'root' is None: expected a string"),
+        ("folder", {"root": "r", "exclude": None}, "'exclude' is None: expected a list, each entry a string"),
+        ("folder", {"root": "r", "exclude": "a/1.png"}, "'exclude' is 'a/1.png': expected a list"),
+        ("digits", {"per_class": True}, "'per_class' is True: expected an integer"),
+        ("photo_views", {"views": 1, "side": "16", "seed": 0}, "'side' is '16': expected an integer"),
+        ("photo_views", {"views": 1, "side": 16, "seed": "a"}, "'seed' is 'a': expected an integer"),
+    ],
+)
+def test_a_dataset_of_wrong_types(tmp_path: Path, kind: str, options: dict[str, object], match: str) -> None:
+    with pytest.raises(RetrievalError, match=f"conf/dataset/own.yaml: {match}"):
+        read_dataset("own", {"kind": kind, **options}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("command", "match"),
     [
@@ -97,6 +180,8 @@ def test_options_are_checked_against_the_signature() -> None:
         (["prepare", "dataset=nope"], "Could not find 'dataset/nope'"),
         (["extract", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
+        (["evaluate", "encoder=hog", "dataset=digits", "top=-1"], "error: conf/evaluate.yaml: 'top' is -1: expected"),
+        (["evaluate", "encoder=hog", "dataset=digits", "precision_ranks=3"], "'precision_ranks' is 3: expected a list"),
         (["pr", "dataset=digits", "png=???"], "error: no value for png: give png=... on the command line"),
     ],
 )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,20 @@ from sklearn.metrics import average_precision_score
 
 from pipeline.compare import compare, long_table, markdown, summarise
 from pipeline.errors import RetrievalError
-from pipeline.evaluate import Evaluation, evaluate, refuse_stale, write_per_query
+from pipeline.evaluate import CONFIG, Evaluation, Settings, evaluate, refuse_stale, write_per_query
 from pipeline.evaluate import summarise as summarise_run
 from pipeline.experiment import Experiment
+from pipeline.features import read_features, write_features
 from pipeline.manifest import Manifest
+from pipeline.options import call
 from pipeline.pr import draw, read_curve
 from pipeline.pr import long_table as pr_table
 from pipeline.runs import read_run
+
+
+def settings(**changes: object) -> Settings:
+    options = {"queries_without_positives": "error", "precision_ranks": [1, 5, 10], "top": 10}
+    return call(Settings, {**options, **changes}, where=CONFIG)
 
 
 def run(features: np.ndarray, labels: list[str], missing: str = "error") -> Evaluation:
@@ -25,9 +33,7 @@ def run(features: np.ndarray, labels: list[str], missing: str = "error") -> Eval
         features,
         [(label,) for label in labels],
         names=[f"{index}.png" for index in range(len(labels))],
-        queries_without_positives=missing,
-        precision_ranks=[1, 5, 10],
-        top=10,
+        settings=settings(queries_without_positives=missing),
     )
 
 
@@ -83,9 +89,29 @@ def test_no_query_has_a_positive() -> None:
         run(np.eye(3, dtype=np.float32), ["a", "b", "c"], missing="skip")
 
 
-def test_an_unknown_choice_is_an_error() -> None:
-    with pytest.raises(RetrievalError, match="unknown queries_without_positives 'zero'; one of error, skip"):
-        run(np.eye(3, dtype=np.float32), ["a", "a", "a"], missing="zero")
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"queries_without_positives": "zero"}, "'queries_without_positives' is 'zero': expected error or skip"),
+        ({"precision_ranks": 3}, "'precision_ranks' is 3: expected a list, each entry an integer"),
+        ({"precision_ranks": ["5"]}, r"'precision_ranks' is \['5'\]: expected a list, each entry an integer"),
+        ({"precision_ranks": [1.5]}, r"'precision_ranks' is \[1.5\]: expected a list, each entry an integer"),
+        ({"precision_ranks": []}, r"'precision_ranks' is \[\]: expected one k or more"),
+        ({"precision_ranks": [5, 5]}, r"'precision_ranks' is \[5, 5\]: expected one k or more, .* only once"),
+        ({"precision_ranks": [0]}, r"'precision_ranks' is \[0\]: expected one k or more, each at least 1"),
+        ({"top": -1}, "'top' is -1: expected at least 0"),
+        ({"top": "10"}, "'top' is '10': expected an integer"),
+    ],
+)
+def test_settings_out_of_range(change: dict[str, Any], match: str) -> None:
+    with pytest.raises(RetrievalError, match=f"conf/evaluate.yaml: {match}"):
+        settings(**change)
+
+
+def test_no_top_is_a_choice() -> None:
+    labels = [("a",), ("a",)]
+    evaluation = evaluate(np.eye(2, dtype=np.float32), labels, names=["0", "1"], settings=settings(top=0))
+    assert evaluation.top_items.shape == (2, 0)
 
 
 def test_features_of_another_manifest_are_refused() -> None:
@@ -107,6 +133,37 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
         assert arrays["top_items"].shape == (60, 10)
     curve = read_curve(tmp_path / "one.npz")
     np.testing.assert_allclose(curve, evaluation.interpolated.mean(axis=0), atol=1e-15)
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
+def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "digits" / "hog.npz"
+    write_per_query(path, random_run()[0], [1, 5, 10])
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
+        read_curve(path)
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
+def test_damaged_features_are_an_error(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "hog" / "digits"
+    write_features(folder, np.eye(3, dtype=np.float32), {"encoder": "hog"})
+    assert read_features(folder)[1] == {"encoder": "hog"}
+    path = folder / "features.npy"
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    with pytest.raises(RetrievalError, match="no usable features in .*: run dvc repro extract@hog-digits"):
+        read_features(folder)
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    """Damage a .npy or .npz file: each way leads NumPy to another exception."""
+    header = data.index(b"{'descr'", max(data.find(b"interpolated.npy"), 0))
+    return {
+        "empty": b"",
+        "half": data[: len(data) // 2],
+        "bit": data[:header] + b"(" + data[header + 1 :],
+        "other": b"PK\x03\x04 no archive",
+    }[how]
 
 
 def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:

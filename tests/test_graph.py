@@ -10,9 +10,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from pipeline.app import INVISIBLE, keys_of
 from pipeline.check import check_names
 from pipeline.experiment import read_experiment
+from pipeline.tracked import INVISIBLE, keys_of
 from tests.conftest import TOP
 
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text())["stages"]
@@ -82,7 +82,7 @@ def test_no_key_is_one_that_the_run_cache_overlooks(path: Path) -> None:
 
 
 def test_the_run_cache_overlooks_just_these_keys() -> None:
-    """If this fails after an update of DVC, the rule in pipeline/app.py may be dropped or must be widened."""
+    """If this fails after an update of DVC, the rule in pipeline/tracked.py may be dropped or must be widened."""
     from dvc.stage.cache import _get_cache_hash
 
     def key(**params: object) -> str:

@@ -37,6 +37,18 @@ def test_sixteen_bits_are_scaled_not_clipped(format: str) -> None:
     assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
+@pytest.mark.parametrize("white", [65535, 1023, 256])
+@pytest.mark.parametrize("magic", ["P2", "P5"])
+def test_a_deep_pgm_is_scaled_by_its_own_white(magic: str, white: int) -> None:
+    """16 bits, most significant byte first, or decimal numbers, as in netpbm's description of the format."""
+    grey = ramp(np.uint16, white)
+    values = grey.astype(">u2").tobytes() if magic == "P5" else " ".join(map(str, grey.ravel())).encode()
+    pixels = decode(f"{magic} 16 16 {white}\n".encode() + values)
+    assert (pixels[..., 0].min(), pixels[..., 0].max()) == (0, 255)
+    # Scaled twice, to 16 bits and to 8, a value may be rounded the other way where it lies halfway.
+    np.testing.assert_allclose(pixels[..., 0], grey / white * 255, atol=0.503)
+
+
 def test_grey_and_bilevel_have_three_equal_channels() -> None:
     grey = ramp(np.uint8, 255)
     assert (decode(encoded(Image.fromarray(grey), "PNG")) == grey[..., None]).all()
@@ -104,8 +116,9 @@ def test_truncated(format: str) -> None:
 
 
 def test_thirty_two_bit_pixels_are_refused() -> None:
-    with pytest.raises(RetrievalError, match="32-bit pixels .mode F. have no defined white"):
-        decode_rgb(encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), name="x")
+    for dtype, mode in ((np.float32, "F"), (np.int32, "I")):
+        with pytest.raises(RetrievalError, match=f"32-bit pixels .mode {mode}. have no defined white"):
+            decode_rgb(encoded(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"), name="x")
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

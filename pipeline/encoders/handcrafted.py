@@ -11,11 +11,22 @@ from skimage.feature import hog
 from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.errors import RetrievalError
 from pipeline.options import call, choose
 
 
+class Descriptor:
+    """A descriptor as a dataclass, whose fields are its settings: whole numbers from 1."""
+
+    def __post_init__(self) -> None:
+        """Raise :class:`RetrievalError` naming a setting that is less than 1."""
+        for key, value in vars(self).items():
+            if value < 1:
+                raise RetrievalError(f"handcrafted encoder, settings: '{key}' is {value}: expected at least 1")
+
+
 @dataclass(frozen=True)
-class RawPixels:
+class RawPixels(Descriptor):
     """The pixels of a ``side`` x ``side`` thumbnail, in [0, 1]; 3 side^2 values."""
 
     side: int
@@ -27,7 +38,7 @@ class RawPixels:
 
 
 @dataclass(frozen=True)
-class ColorHistogram:
+class ColorHistogram(Descriptor):
     """The square roots of the shares of the pixels in each of ``bins``^3 boxes of RGB space.
 
     With the square roots, the cosine of two histograms is their Bhattacharyya coefficient.
@@ -44,7 +55,7 @@ class ColorHistogram:
 
 
 @dataclass(frozen=True)
-class Hog:
+class Hog(Descriptor):
     """Histograms of oriented gradients (Dalal and Triggs, 2005) of the grey image squashed to a square.
 
     Cells of ``cell`` pixels, blocks of 2 x 2 cells, L2-Hys normalisation; scikit-image's.
@@ -53,6 +64,15 @@ class Hog:
     side: int
     cell: int
     orientations: int
+
+    def __post_init__(self) -> None:
+        """Raise :class:`RetrievalError` also where not even one block fits in."""
+        super().__post_init__()
+        if self.side < 2 * self.cell:
+            raise RetrievalError(
+                f"handcrafted encoder, settings: 'side' is {self.side}: expected at least {2 * self.cell}, "
+                f"as a block is 2 x 2 cells and 'cell' is {self.cell}"
+            )
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Describe an RGB image."""
@@ -81,7 +101,7 @@ def build(name: str, settings: Any) -> Encoder:
         settings: its fields.
 
     Raises:
-        RetrievalError: there is no such descriptor or field.
+        RetrievalError: there is no such descriptor or field; a field is of another type or out of range.
     """
     where = f"handcrafted encoder '{name}'"
     descriptor = call(choose(DESCRIPTORS, name, key="name", where=where), settings, where=f"{where}, settings")
