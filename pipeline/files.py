@@ -53,8 +53,13 @@ def write_json(target: Path, value: Mapping[str, Any]) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, kind: str) -> str:
+    """Return the digest of a file as hexadecimal digits; ``kind`` is one of hashlib's."""
+    digest = hashlib.new(kind)
     with path.open("rb") as file:
-        digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

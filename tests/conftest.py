@@ -1,12 +1,15 @@
 """What several test files share: real images where they are at hand, and a copy of the project to run."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +136,80 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(small_project: Project, tmp_path: Path) -> Project:
     """A copy of ``small_project`` for one test to change."""
     return small_project.copy(tmp_path / "project")
+
+
+@dataclass
+class Web:
+    """A file server on this machine that stands in for the hosts of weights and images.
+
+    Attributes:
+        url: its base.
+        files: what it has, by path.
+        tags: whether it sends ETags.
+        cut_after: for the next answers, after how many bytes the connection breaks off.
+        requests: the headers of every request so far.
+    """
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    tags: bool = True
+    cut_after: list[int] = field(default_factory=list)
+    requests: list[dict[str, str]] = field(default_factory=list)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.requests.append(dict(request.headers))
+        content = self.files.get(request.path)
+        if content is None:
+            request.send_error(404)
+            return
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        begin = 0
+        if "Range" in request.headers and request.headers.get("If-Range", tag) == tag:
+            begin = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        if begin >= len(content):
+            request.send_error(416)
+            return
+        request.send_response(206 if begin else 200)
+        if begin:
+            request.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        if self.tags:
+            request.send_header("ETag", tag)
+        request.send_header("Content-Length", str(len(content) - begin))
+        request.end_headers()
+        end = begin + self.cut_after.pop(0) if self.cut_after else len(content)
+        request.wfile.write(content[begin:end])
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A running file server."""
+    served = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield served
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the hosts': checkpoints in the published formats, with weights made up here."""
+    from tests.official import FILES
+
+    folder = tmp_path_factory.mktemp("official")
+    for address, make in FILES.values():
+        path = folder / address.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+    return folder
