@@ -19,32 +19,50 @@ from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory
 from pipeline.images import decode_rgb, read_file
-from pipeline.manifest import Item, Manifest, write_manifest
+from pipeline.manifest import Box, Item, Manifest, join_box, write_manifest
+from pipeline.raw import located
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
     """Decode every image of a listing and return the manifest, in the listing's order.
 
     Raises:
-        RetrievalError: images cannot be read or decoded; the first is named and all are counted.
+        RetrievalError: images cannot be read or decoded, or are smaller than their crop; the first is named
+            and all are counted.
     """
+    top = located(listing.root)
 
-    def check(entry: tuple[str, tuple[str, ...]]) -> Item | RetrievalError:
-        path, labels = entry
+    def check(number: int) -> Item | RetrievalError:
+        path, labels = listing.entries[number]
+        name, box = str(top / path), listing.boxes.get(number)
         try:
-            data = read_file(listing.root / path, name=str(listing.root / path))
-            width, height = decode_rgb(data, name=str(listing.root / path)).size
+            data = read_file(top / path, name=name)
+            width, height = decode_rgb(data, name=name).size
+            if box is not None:
+                refuse_overhang(box, width, height, name=name)
         except RetrievalError as error:
             return error
-        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest())
+        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest(), box)
 
+    numbers = range(len(listing.entries))
     with ThreadPoolExecutor(threads) as pool:  # Pillow decodes without the interpreter lock
-        results = list(tqdm(pool.map(check, listing.entries), total=len(listing.entries), desc=dataset, unit=" images"))
+        results = list(tqdm(pool.map(check, numbers), total=len(numbers), desc=dataset, unit=" images"))
     errors = [result for result in results if isinstance(result, RetrievalError)]
     if errors:
         others = f" ({len(errors)} such images in all)" if len(errors) > 1 else ""
         raise RetrievalError(f"{errors[0]}{others}")
-    return Manifest(dataset, listing.root, tuple(item for item in results if isinstance(item, Item)))
+    items = tuple(item for item in results if isinstance(item, Item))
+    return Manifest(dataset, listing.root, items, queries=listing.queries)
+
+
+def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:
+    """Raise :class:`RetrievalError` for a box that is not within an image of that size."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise RetrievalError(
+            f"{name}: its box {join_box(box)} leaves the image of {width} x {height} pixels: "
+            "this is not the image that the box was drawn in, or the ground truth is wrong"
+        )
 
 
 def prepare(name: str, config: dict[str, Any], target: Path) -> None:

@@ -161,10 +161,25 @@ def test_a_missing_root(tmp_path: Path) -> None:
         refused(tmp_path, "nowhere is not a folder: put the images there or mend 'root'", kind=kind, root="nowhere")
 
 
+def test_raw_data_elsewhere(listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest keeps the root as written; images are looked for where RETRIEVAL_RAW says."""
+    write_list(listed, "b.png\tcat", "a.png\tcat")
+    config = {"kind": "list", "root": "data/raw/own", "fetch": {"into": "data/raw/own"}}
+    monkeypatch.setenv("RETRIEVAL_RAW", str(tmp_path))
+    prepare("own", config, tmp_path / "prepared/own")
+    manifest = read_manifest(tmp_path / "prepared/own")
+    assert manifest.root == Path("data/raw/own/images")
+    assert manifest.paths == ["b.png", "a.png"]
+    other = {"kind": "folder", "root": "data/raw/own", "exclude": ["list_of_images.txt"]}
+    folder = read_dataset("own", other, tmp_path / "unused")
+    assert folder.root == Path("data/raw/own") and len(folder.entries) == 3
+    monkeypatch.setenv("RETRIEVAL_RAW", str(tmp_path / "no"))
+    refused(tmp_path, r"data/raw/own is not a folder \(looked for at .*no/own\): put the images there", **config)
+
+
 def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
-    refused(
-        tmp_path, r"conf/dataset/own\.yaml: unknown kind 'zip'; one of digits, folder, list, photo_views", kind="zip"
-    )
+    kinds = "digits, folder, landmark_names, list, photo_views, revisited, voc"
+    refused(tmp_path, rf"conf/dataset/own\.yaml: unknown kind 'zip'; one of {kinds}$", kind="zip")
     refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
 
 
@@ -206,7 +221,7 @@ def test_prepare_writes_the_manifest(listed: Path, tmp_path: Path) -> None:
         assert item.sha256 == hashlib.sha256((listed / item.path).read_bytes()).hexdigest()
     text = (tmp_path / "prepared/own/manifest.csv").read_bytes()
     assert manifest.sha256 == hashlib.sha256(text).hexdigest()
-    assert text.startswith(b"path,labels,width,height,sha256\n")
+    assert text.startswith(b"path,labels,width,height,sha256,box\n")
     summary = json.loads((tmp_path / "prepared/own/summary.json").read_text())
     assert (summary["images"], summary["labels"], summary["exact_duplicates"]) == (3, 3, 0)
 
@@ -262,6 +277,6 @@ def test_a_missing_or_damaged_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path / "own")
     (tmp_path / "own").mkdir()
     (tmp_path / "own/summary.json").write_text('{"dataset": "own", "root": "r"}')
-    (tmp_path / "own/manifest.csv").write_text("path,labels,width,height,sha256\na.png,cat,wide,1,0\n")
+    (tmp_path / "own/manifest.csv").write_text("path,labels,width,height,sha256,box\na.png,cat,wide,1,0,\n")
     with pytest.raises(RetrievalError, match="no usable manifest"):
         read_manifest(tmp_path / "own")

@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.embedded import make_digits, make_photo_views
+from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.revisited import read_revisited
+from pipeline.datasets.voc import read_voc
 from pipeline.errors import RetrievalError
 from pipeline.options import call, choose
 
-LAYOUTS: Mapping[str, Callable[..., Listing]] = {"folder": read_folder, "list": read_list}
+LAYOUTS: Mapping[str, Callable[..., Listing]] = {
+    "folder": read_folder,
+    "landmark_names": read_landmark_names,
+    "list": read_list,
+    "revisited": read_revisited,
+    "voc": read_voc,
+}
 EMBEDDED: Mapping[str, Callable[..., Listing]] = {"digits": make_digits, "photo_views": make_photo_views}
 
 
@@ -23,7 +32,8 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
 
     Args:
         name: of the dataset.
-        config: the YAML: ``kind`` and the options of that kind's reader.
+        config: the YAML: ``kind`` and the options of that kind's reader. Its ``fetch`` is for
+            ``pipeline.fetch`` and says nothing here.
         directory: an existing folder for the images of an embedded dataset; the other kinds leave
             the images where they are.
 
@@ -31,7 +41,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
         RetrievalError: an unknown kind or option; anything the reader finds wrong; no image at all.
     """
     where = f"conf/dataset/{name}.yaml"
-    options = {key: value for key, value in config.items() if key != "kind"}
+    options = {key: value for key, value in config.items() if key not in ("kind", "fetch")}
     kind = config.get("kind", "")
     reader = choose({**LAYOUTS, **EMBEDDED}, kind, key="kind", where=where)
     if kind in EMBEDDED:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
+from pipeline.raw import located
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -20,7 +21,7 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
     would change the dataset; hidden files (``.DS_Store``) are passed over.
 
     Args:
-        root: the folder; relative to the top of the project if not absolute.
+        root: the folder; relative to the top of the project if not absolute (see ``pipeline.raw``).
         exclude: paths relative to the root to leave out, such as known corrupt files.
         follow_links: accept symbolic links that lead out of the root.
 
@@ -45,7 +46,7 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
             raise RetrievalError(f"{top / name} is no image by its name: remove it, or name it under 'exclude'")
         confine(top, name, where=str(top), follow_links=follow_links)
         entries.append((name, (relative.parts[0],)))
-    return leave_out(Listing(top, tuple(entries)), exclude)
+    return leave_out(Listing(Path(root), tuple(entries)), exclude)
 
 
 def files_below(top: Path, *, follow_links: bool) -> Iterator[Path]:
@@ -82,7 +83,7 @@ def read_list(
     ``<root>/images``; all lines alike. Empty lines are passed over.
 
     Args:
-        root: the folder; relative to the top of the project if not absolute.
+        root: the folder; relative to the top of the project if not absolute (see ``pipeline.raw``).
         list: the list's name in it.
         exclude: paths, as written in the list, to leave out.
         follow_links: accept symbolic links that lead out of the root.
@@ -115,28 +116,30 @@ def read_list(
         first_lines[name] = number
         refuse_outside(name, where=where)
         entries.append((name, (label,)))
-    base = list_base(top, [name for name, _ in entries])
+    inner = list_base(top, [name for name, _ in entries])
     for name, _ in entries:
         where = f"{listed}:{first_lines[name]}"
         if name not in exclude:
-            confine(base, name, where=where, follow_links=follow_links)
-    return leave_out(Listing(base, tuple(entries)), exclude)
+            confine(top / inner, name, where=where, follow_links=follow_links)
+    return leave_out(Listing(Path(root) / inner, tuple(entries)), exclude)
 
 
-def list_base(top: Path, names: Sequence[str]) -> Path:
-    """Return the folder that a list's paths start from: the root, or ``images`` in it."""
-    if names and not any((top / name).is_file() for name in names[:100]):
-        inner = top / "images"
-        if any((inner / name).is_file() for name in names[:100]):
-            return inner
-    return top
+def list_base(top: Path, names: Sequence[str]) -> str:
+    """Return the folder, relative to the root, that a list's paths start from: ``.`` or ``images``."""
+    first = names[:100]
+    beside = any((top / name).is_file() for name in first)
+    return "images" if not beside and any((top / "images" / name).is_file() for name in first) else "."
 
 
 def existing(root: str) -> Path:
-    """Return the root as a path after checking that it is a folder."""
-    top = Path(root).expanduser()
+    """Return where the root is on this machine after checking that it is a folder."""
+    top = located(root)
     if not top.is_dir():
-        raise RetrievalError(f"{root} is not a folder: put the images there or mend 'root' in the dataset's YAML")
+        place = "" if top == Path(root) else f" (looked for at {top})"
+        raise RetrievalError(
+            f"{root} is not a folder{place}: put the images there or mend 'root' in the dataset's YAML; "
+            "python -m pipeline.fetch dataset=<its name> gets them or says how"
+        )
     return top
 
 

@@ -1,7 +1,10 @@
 """What a reader returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.manifest import Box, Query
 
 
 @dataclass(frozen=True)
@@ -9,10 +12,14 @@ class Listing:
     """The images of a dataset before they are opened.
 
     Attributes:
-        root: the folder that the paths start from.
+        root: the folder that the paths start from, as the YAML writes it (see ``pipeline.raw``).
         entries: a path relative to ``root``, with forward slashes, and the image's labels, one pair
             an image; their order becomes that of the manifest and the features.
+        queries: the queries of a dataset that comes with them; None where every image is one.
+        boxes: the crop of those entries that have one, by their position in ``entries``.
     """
 
     root: Path
     entries: tuple[tuple[str, tuple[str, ...]], ...]
+    queries: tuple[Query, ...] | None = None
+    boxes: Mapping[int, Box] = field(default_factory=dict)

@@ -1,0 +1,32 @@
+"""Where raw data lies: the place that a YAML writes, and where that is on this machine."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import RetrievalError
+
+RAW = Path("data/raw")
+ELSEWHERE = "RETRIEVAL_RAW"  # the environment variable that names the folder to use instead of data/raw
+
+
+def located(root: str | Path) -> Path:
+    """Return where ``root``, as a dataset's YAML writes it, is on this machine.
+
+    ``~`` is expanded. A relative root that starts with ``data/raw`` is looked for below the folder that the
+    environment variable RETRIEVAL_RAW names, where that is set: for data kept elsewhere, and for runs in a
+    temporary copy of the project, which has none. Everything else stays as it is.
+
+    A manifest keeps the root as written, so that it is the same on every machine; whoever opens images asks
+    here.
+
+    Raises:
+        RetrievalError: nobody knows the home folder that ``~`` stands for.
+    """
+    elsewhere = os.environ.get(ELSEWHERE)
+    try:
+        path = Path(root).expanduser()
+        if elsewhere and path.is_relative_to(RAW):
+            return Path(elsewhere).expanduser() / path.relative_to(RAW)
+    except RuntimeError as error:
+        raise RetrievalError(f"{root} or {ELSEWHERE}: {error} Write the path without '~'") from None
+    return path
