@@ -153,11 +153,21 @@ def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
         )
 
 
+def refuse_queries(manifest: Manifest) -> None:
+    """Check that every image of a dataset is a query, which is the protocol that this stage knows."""
+    if manifest.queries is not None:
+        raise RetrievalError(
+            f"{manifest.dataset} comes with queries, positives and junk of its own, which evaluation by shared labels "
+            "would ignore: take it out of params.yaml, or evaluate its features elsewhere"
+        )
+
+
 @app("evaluate")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     settings = call(Settings, {field.name: config[field.name] for field in fields(Settings)}, where=CONFIG)
     manifest = read_manifest(Path(config.prepared))
+    refuse_queries(manifest)
     features, provenance = read_features(Path(config.features))
     refuse_stale(provenance, manifest)
     check_features(features, manifest.paths, where=config.features)

@@ -4,12 +4,8 @@
 """
 
 import hashlib
-import importlib.metadata
-import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,59 +22,24 @@ from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
 from pipeline.features import check_features, write_features
+from pipeline.guards import (
+    Finding,
+    Limits,
+    batch_difference,
+    constant_dimensions,
+    equal_features,
+    guard,
+    mean_cosine,
+    refuse_unknown,
+)
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call
+from pipeline.provenance import provenance
+from pipeline.raw import located
+from pipeline.runtime import Runtime, read_runtime
 
-# Whatever can change a feature by more than the encoder's own config.
-LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
-CPUINFO = Path("/proc/cpuinfo")  # on Linux
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How to run, which must not change the features beyond rounding; conf/runtime/*.yaml.
-
-    Attributes:
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` takes a GPU if torch sees one.
-        batch_size: images a pass through the network; ``auto`` takes 8 on a CPU, where larger batches
-            fall out of its caches, and 64 on a GPU.
-        workers: decoding processes; 0 decodes in the main process, ``auto`` takes one a core.
-    """
-
-    device: str
-    batch_size: int | str
-    workers: int | str
-
-    def resolved_device(self) -> torch.device:
-        """Return the device to use.
-
-        Raises:
-            RetrievalError: torch does not know it or cannot reach it.
-        """
-        name = self.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(name)
-            torch.empty(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            problem = str(error).splitlines()[0]
-            raise RetrievalError(f"device '{name}' cannot be used ({problem}): set device in conf/runtime") from None
-        return device
-
-    def resolved_batch_size(self) -> int:
-        """Return the number of images a pass."""
-        if self.batch_size != "auto":
-            return int(self.batch_size)
-        return 8 if self.resolved_device().type == "cpu" else 64
-
-    def resolved_workers(self) -> int:
-        """Return the number of decoding processes."""
-        if self.workers != "auto":
-            return int(self.workers)
-        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
+PROBED = 4  # images whose features are compared alone and in a batch
 
 
 class DecodedImages(Dataset[Tensor | str]):
@@ -89,9 +50,9 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
         """Take what a worker needs: paths, hashes and the preprocessing, not the network."""
-        self.root = manifest.root
+        self.root = located(manifest.root)
         self.dataset = manifest.dataset
-        self.items = [(item.path, item.sha256) for item in manifest.items]
+        self.items = [(item.path, item.sha256, item.box) for item in manifest.items]
         self.preprocess = encoder.preprocess
 
     def __len__(self) -> int:
@@ -100,13 +61,14 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
-        path, sha256 = self.items[index]
+        path, sha256, box = self.items[index]
         name = str(self.root / path)
         try:
             data = read_file(self.root / path, name=name)
             if hashlib.sha256(data).hexdigest() != sha256:
                 return f"{name} has changed since it was prepared: run dvc repro -f prepare@{self.dataset}"
-            return self.preprocess(decode_rgb(data, name=name))
+            image = decode_rgb(data, name=name)
+            return self.preprocess(image if box is None else image.crop(box))
         except RetrievalError as error:
             return str(error)
 
@@ -152,49 +114,33 @@ def extract(encoder: Encoder, manifest: Manifest, runtime: Runtime) -> Float[np.
     return features
 
 
-def device_name(device: torch.device) -> str:
-    """Return the kind of device and the model of the chip."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({processor_name()})"
+def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits) -> Finding:
+    """Compare the features of a few images, spread over the dataset, alone and in one batch.
+
+    Raises:
+        RetrievalError: see :func:`extract`.
+    """
+    device = runtime.resolved_device()
+    encoder.network.to(device)
+    images = DecodedImages(manifest, encoder)
+    count = min(PROBED, len(images))
+    batch = collate([images[index * len(images) // count] for index in range(count)])
+    if isinstance(batch, str):
+        raise RetrievalError(batch)
+    batch = batch.to(device)
+    alone = torch.cat([encoder.encode(image[None]) for image in batch])
+    return batch_difference(
+        alone.float().cpu().numpy(), encoder.encode(batch).float().cpu().numpy(), limits.batch_difference
+    )
 
 
-def processor_name() -> str:
-    """Return the processor's model, as far as the operating system tells."""
-    if CPUINFO.is_file():
-        for line in CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def provenance(
-    name: str,
-    config: Mapping[str, Any],
-    encoder: Encoder,
-    manifest: Manifest,
-    runtime: Runtime,
-    seconds: float,
-) -> dict[str, Any]:
-    """Return everything needed to make the same features again, and what they cost."""
+def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits) -> dict[str, Finding]:
+    """Return what the guards see in finished features, by name."""
+    contents = [f"{item.sha256} {item.box}" for item in manifest.items]
     return {
-        "encoder": name,
-        "config": config,
-        "weights": encoder.weights,
-        "preprocessing": " ".join(str(encoder.preprocess).split()),
-        "precision": "float32",
-        "dim": encoder.dim,
-        "dataset": manifest.dataset,
-        "images": len(manifest.items),
-        "manifest_sha256": manifest.sha256,
-        "device": device_name(runtime.resolved_device()),
-        "batch_size": runtime.resolved_batch_size(),
-        "workers": runtime.resolved_workers(),
-        "threads": torch.get_num_threads(),
-        "seconds": round(seconds, 3),
-        "images_per_second": round(len(manifest.items) / seconds, 1),
-        "python": platform.python_version(),
-        "versions": {library: importlib.metadata.version(library) for library in LIBRARIES},
+        "mean_cosine": mean_cosine(features, limits.mean_cosine),
+        "constant_dimensions": constant_dimensions(features),
+        "equal_features": equal_features(features, manifest.paths, contents),
     }
 
 
@@ -209,14 +155,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Run the stage."""
     encoder_config = plain(config.encoder)
-    runtime = call(Runtime, plain(config.runtime), where="conf/runtime")
+    runtime = read_runtime(plain(config.runtime))
+    limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     manifest = read_manifest(Path(config.prepared))
-    encoder = build_encoder(config.encoder_name, encoder_config)
+    where = f"{config.encoder_name} on {manifest.dataset}"
+    without = encoder_config.get("without_guards", [])
+    refuse_unknown(without, where=f"conf/encoder/{config.encoder_name}.yaml")
+    encoder = build_encoder(config.encoder_name, encoder_config, Path(config.weights))
+    findings = {"batch_difference": probe(encoder, manifest, runtime, limits)}
+    guard(findings, without, where=where)  # before the hours that the rest can take
     started = time.perf_counter()
     features = extract(encoder, manifest, runtime)
     seconds = time.perf_counter() - started
-    check_features(features, manifest.paths, where=f"{config.encoder_name} on {manifest.dataset}")
-    origin = provenance(config.encoder_name, encoder_config, encoder, manifest, runtime, seconds)
+    check_features(features, manifest.paths, where=where)
+    guards = guard({**findings, **inspected(features, manifest, limits)}, without, where=where)
+    origin = provenance(config.encoder_name, encoder_config, encoder, manifest, runtime, seconds, guards)
     write_features(Path(config.out), features, origin)
 
 

@@ -1,6 +1,5 @@
 """Encoders: the right architecture, the right preprocessing, and weights that are never a surprise."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import save_file
-from torch import nn
 from torchvision import models
 
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.weights import sha256_of_tensors
+from pipeline.encoders.loading import sha256_of_tensors
 from pipeline.errors import RetrievalError
 from tests.conftest import TOP
 
@@ -30,9 +27,22 @@ DIMS = {
 }
 
 
+RESNET_NATIVE = {
+    "resize": 256,
+    "interpolation": "bilinear",
+    "crop": 224,
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+
+
 def config_of(name: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((TOP / f"conf/encoder/{name}.yaml").read_text())
     return config
+
+
+def build(name: str, config: dict[str, Any], directory: Path = Path("no-weights-needed")) -> Encoder:
+    return build_encoder(name, config, directory)
 
 
 def photograph(width: int = 60, height: int = 45) -> Image.Image:
@@ -46,7 +56,7 @@ def feature(encoder: Encoder, image: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("name", DIMS)
 def test_every_encoder_shipped(name: str) -> None:
-    encoder = build_encoder(name, config_of(name))
+    encoder = build(name, config_of(name))
     assert encoder.dim == DIMS[name]
     assert feature(encoder, photograph()).shape == (DIMS[name],)
     assert not any(module.training for module in encoder.network.modules())
@@ -55,7 +65,7 @@ def test_every_encoder_shipped(name: str) -> None:
 
 
 def test_raw_pixels_of_one_colour() -> None:
-    encoder = build_encoder("raw_pixels", config_of("raw_pixels"))
+    encoder = build("raw_pixels", config_of("raw_pixels"))
     values = feature(encoder, Image.new("RGB", (7, 5), (255, 0, 51)))
     np.testing.assert_allclose(values.reshape(-1, 3), np.tile([1, 0, 0.2], (256, 1)), atol=1e-6)
 
@@ -64,14 +74,14 @@ def test_color_histogram_by_hand() -> None:
     # Three quarters of the pixels in the box (7, 0, 0), one quarter in (0, 0, 7); square roots of the shares.
     image = Image.new("RGB", (4, 4), "red")
     image.paste((0, 0, 255), (0, 0, 2, 2))
-    values = feature(build_encoder("color_histogram", config_of("color_histogram")), image)
+    values = feature(build("color_histogram", config_of("color_histogram")), image)
     assert values[7 * 64] == pytest.approx(0.75**0.5)
     assert values[7] == pytest.approx(0.25**0.5)
     assert np.count_nonzero(values) == 2
 
 
 def test_hog_sees_edges_more_than_light() -> None:
-    encoder = build_encoder("hog", config_of("hog"))
+    encoder = build("hog", config_of("hog"))
     scene, other = photograph(), photograph().transpose(Image.Transpose.ROTATE_90)
     light, dark, turned = (feature(encoder, image) for image in (scene, scene.point(lambda v: v // 2), other))
 
@@ -82,7 +92,7 @@ def test_hog_sees_edges_more_than_light() -> None:
 
 
 def test_resnet_is_torchvisions_up_to_the_classifier() -> None:
-    encoder = build_encoder("resnet18_random", config_of("resnet18_random"))
+    encoder = build("resnet18_random", config_of("resnet18_random"))
     torch.manual_seed(0)
     reference = models.resnet18(weights=None).eval()
     batch = torch.stack([encoder.preprocess(photograph())])
@@ -92,7 +102,7 @@ def test_resnet_is_torchvisions_up_to_the_classifier() -> None:
 
 
 def test_resnet_preprocessing_is_the_one_of_its_weights() -> None:
-    encoder = build_encoder("resnet18_random", config_of("resnet18_random"))
+    encoder = build("resnet18_random", config_of("resnet18_random"))
     expected = models.ResNet18_Weights.IMAGENET1K_V1.transforms()(photograph(301, 222))
     torch.testing.assert_close(encoder.preprocess(photograph(301, 222)), expected, atol=1e-6, rtol=0)
 
@@ -108,7 +118,7 @@ def test_transformers_processors_agree_pixel_for_pixel(name: str, processor: str
     """
     import transformers
 
-    settings = config_of(name)["preprocessing"]
+    settings = config_of(name)["native"]
     reference = getattr(transformers, processor)(
         size={"shortest_edge": settings["resize"]},
         resample=Image.Resampling.BICUBIC,
@@ -116,7 +126,7 @@ def test_transformers_processors_agree_pixel_for_pixel(name: str, processor: str
         image_mean=settings["mean"],
         image_std=settings["std"],
     )
-    preprocess = build_encoder(name, config_of(name)).preprocess
+    preprocess = build(name, config_of(name)).preprocess
 
     def both(image: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:
         return preprocess(image), reference(image, return_tensors="pt")["pixel_values"][0]
@@ -132,7 +142,7 @@ def test_vision_transformers_take_the_documented_feature() -> None:
         ("clip_random", lambda out: out.image_embeds),
         ("dinov2_random", lambda out: out.last_hidden_state[:, 0]),
     ):
-        encoder = build_encoder(name, config_of(name))
+        encoder = build(name, config_of(name))
         batch = torch.stack([encoder.preprocess(photograph())])
         with torch.inference_mode():
             expected = read(encoder.network.network(pixel_values=batch))
@@ -146,10 +156,10 @@ def test_random_weights_are_seeded_and_leave_the_global_generator_alone() -> Non
     config = config_of("resnet18_random")
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two = (build_encoder("x", config) for _ in range(2))
+    one, two = (build("x", config) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     assert one.weights == two.weights
-    other = build_encoder("x", {**config, "weights": {"kind": "random", "seed": 1}})
+    other = build("x", {**config, "weights": {"kind": "random", "seed": 1}})
     assert other.weights["sha256"] != one.weights["sha256"]
     assert one.weights["kind"] == "random"
 
@@ -167,73 +177,8 @@ def test_the_hash_of_tensors_sees_names_shapes_and_values() -> None:
     assert sha256_of_tensors(dict(reversed(base.items()))) == sha256_of_tensors(base)
 
 
-def checkpoint(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
-    if path.suffix == ".safetensors":
-        save_file(tensors, path)
-    else:
-        torch.save(tensors, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"kind": "checkpoint", "path": str(path), "sha256": digest, "origin": "https://example.org/weights"}
-
-
-def with_checkpoint(weights: dict[str, str]) -> Encoder:
-    return build_encoder("x", {**config_of("resnet18_random"), "weights": weights})
-
-
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_a_checkpoint_gives_its_own_features(tmp_path: Path, suffix: str) -> None:
-    torch.manual_seed(9)
-    network = models.resnet18(weights=None).eval()
-    encoder = with_checkpoint(checkpoint(tmp_path / f"w.{suffix}", network.state_dict()))
-    network.fc = nn.Identity()
-    batch = encoder.preprocess(photograph())[None]
-    with torch.inference_mode():
-        torch.testing.assert_close(encoder.encode(batch), network(batch), rtol=1e-4, atol=1e-5)
-    assert encoder.weights["kind"] == "checkpoint"
-
-
-def test_missing_weights_are_an_error_that_says_how_to_get_them() -> None:
-    weights = {
-        "kind": "checkpoint",
-        "path": "data/weights/w.pth",
-        "sha256": "ab" * 32,
-        "origin": "https://example.org/w",
-    }
-    with pytest.raises(
-        RetrievalError, match=r"no weights at data/weights/w\.pth: get them from https://example\.org/w"
-    ) as error:
-        with_checkpoint(weights)
-    assert "ab" * 32 in str(error.value)
-
-
-def test_other_weights_than_meant_are_refused(tmp_path: Path) -> None:
-    weights = checkpoint(tmp_path / "w.pth", models.resnet18(weights=None).state_dict())
-    with pytest.raises(RetrievalError, match="has the SHA-256 .*, not 0000.*: it is damaged or another checkpoint"):
-        with_checkpoint({**weights, "sha256": "0" * 64})
-
-
-def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
-    tensors = models.resnet18(weights=None).state_dict()
-    tensors["extra"] = tensors.pop("conv1.weight")
-    with pytest.raises(RetrievalError, match=r"w\.pth does not fit the network .*conv1\.weight"):
-        with_checkpoint(checkpoint(tmp_path / "w.pth", tensors))
-
-
-class Hostile:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (print, ("executed",))
-
-
-def test_a_checkpoint_with_code_in_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"conv1.weight": Hostile()}, tmp_path / "w.pth")
-    digest = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
-    with pytest.raises(RetrievalError, match="cannot be read as a file of tensors only"):
-        with_checkpoint({"kind": "checkpoint", "path": str(tmp_path / "w.pth"), "sha256": digest, "origin": "-"})
-    assert "executed" not in capsys.readouterr().out
-
-
 def test_training_mode_is_refused() -> None:
-    encoder = build_encoder("x", config_of("resnet18_random"))
+    encoder = build("x", config_of("resnet18_random"))
     encoder.network.layer1.train()
     with pytest.raises(RuntimeError, match=r"in training mode \(layer1\)"):
         encoder.encode(encoder.preprocess(photograph())[None])
@@ -244,21 +189,30 @@ def test_training_mode_is_refused() -> None:
     [
         ({"source": "tensorflow"}, r"conf/encoder/x\.yaml: unknown source 'tensorflow'; one of handcrafted"),
         ({"name": "resnet19"}, "torchvision has no such network"),
-        ({"name": "vgg11"}, "no classifier named 'fc'"),
+        ({"name": "squeezenet1_0"}, "no linear classifier of 1,000 classes to take off"),
         ({"weights": {"kind": "imagenet"}}, "unknown weights kind 'imagenet'; one of checkpoint, random"),
         ({"weights": {"kind": "random"}}, "weights: missing key 'seed'"),
         ({"weights": "imagenet"}, "weights is 'imagenet', not keys and values such as {kind: random"),
-        ({"preprocessing": "native"}, "preprocessing: expected keys and values, got 'native'"),
+        ({"preprocessing": "nativ"}, "unknown preprocessing 'nativ'; one of native, no_crop, squash"),
+        ({"native": None}, "no weights 'None' that could declare a preprocessing: give 'revision', or 'native'"),
+        ({"batch_norm": "own"}, "unknown batch_norm 'own'; one of image, running"),
+        ({"dim": 511}, "a feature has 512 dimensions, not the 511 that 'dim' says"),
         ({"preprocesing": {}}, "unknown key 'preprocesing'"),
-        ({"preprocessing": {"resize": 256}}, "missing key 'interpolation'"),
+        ({"native": {"resize": 256}}, "missing key 'interpolation'"),
+        (
+            {"native": {**RESNET_NATIVE, "crop": 300}},
+            "crop 300 is larger than resize 256, so that black would be added",
+        ),
+        ({"native": {**RESNET_NATIVE, "resize": 0}}, "resize is 0"),
+        ({"native": {**RESNET_NATIVE, "std": [0.0, 1.0, 1.0]}}, "no std may be 0"),
     ],
 )
 def test_a_wrong_yaml_is_said(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(RetrievalError, match=match):
-        build_encoder("x", {**config_of("resnet18_random"), **changes})
+        build("x", {**config_of("resnet18_random"), **changes})
 
 
 def test_a_misspelt_setting_of_transformers_is_said() -> None:
     config = config_of("dinov2_random")
     with pytest.raises(RetrievalError, match="Dinov2Config has no setting 'hiden_size'"):
-        build_encoder("x", {**config, "settings": {"hiden_size": 384}})
+        build("x", {**config, "settings": {"hiden_size": 384}})

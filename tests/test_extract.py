@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
-from pipeline.extract import Runtime, extract, provenance
+from pipeline.extract import extract
 from pipeline.features import check_features, read_features, write_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
-from tests.test_encoders import config_of
+from pipeline.provenance import provenance
+from pipeline.runtime import Runtime
+from tests.test_encoders import build, config_of
 
 PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
 
@@ -33,7 +34,7 @@ def manifest(draw: Callable[..., Path], tmp_path: Path) -> Manifest:
 
 
 def test_rows_are_in_the_order_of_the_manifest(manifest: Manifest) -> None:
-    encoder = build_encoder("x", config_of("raw_pixels"))
+    encoder = build("x", config_of("raw_pixels"))
     features = extract(encoder, manifest, PLAIN)
     for row, item in zip(features, manifest.items, strict=True):
         image = decode_rgb((manifest.root / item.path).read_bytes(), name=item.path)
@@ -42,7 +43,7 @@ def test_rows_are_in_the_order_of_the_manifest(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18_random", "dinov2_random"])
 def test_batches_and_workers_change_nothing(manifest: Manifest, name: str) -> None:
-    encoder = build_encoder("x", config_of(name))
+    encoder = build("x", config_of(name))
     expected = extract(encoder, manifest, Runtime("cpu", batch_size=1, workers=0))
     for batch_size, workers in ((7, 1), (32, 2)):
         features = extract(encoder, manifest, Runtime("cpu", batch_size, workers))
@@ -56,14 +57,12 @@ def test_a_damaged_image_is_one_error(manifest: Manifest, workers: int) -> None:
     damaged = replace(manifest.items[5], sha256=hashlib.sha256(bad.read_bytes()).hexdigest())
     items = (*manifest.items[:5], damaged, *manifest.items[6:])
     with pytest.raises(RetrievalError, match=r"5\.png ") as caught:
-        extract(
-            build_encoder("x", config_of("raw_pixels")), replace(manifest, items=items), replace(PLAIN, workers=workers)
-        )
+        extract(build("x", config_of("raw_pixels")), replace(manifest, items=items), replace(PLAIN, workers=workers))
     assert "\n" not in str(caught.value)
 
 
 def test_a_changed_or_missing_image_is_an_error(manifest: Manifest, draw: Callable[..., Path]) -> None:
-    encoder = build_encoder("x", config_of("raw_pixels"))
+    encoder = build("x", config_of("raw_pixels"))
     draw("3.png", seed=77)
     with pytest.raises(RetrievalError, match=r"3\.png has changed since it was prepared: run dvc repro -f prepare@own"):
         extract(encoder, manifest, PLAIN)
@@ -73,7 +72,7 @@ def test_a_changed_or_missing_image_is_an_error(manifest: Manifest, draw: Callab
 
 
 def test_a_wrong_dimension_is_an_error(manifest: Manifest) -> None:
-    encoder = build_encoder("x", config_of("raw_pixels"))
+    encoder = build("x", config_of("raw_pixels"))
     wrong = Encoder(nn.Linear(768, 5).eval(), encoder.preprocess, 7, {})
     with pytest.raises(RetrievalError, match=r"features of shape \(5,\), not \(7,\)"):
         extract(wrong, manifest, PLAIN)
@@ -142,7 +141,7 @@ def test_a_misspelt_runtime_setting_is_said() -> None:
 
 
 def test_the_provenance_names_the_processor(manifest: Manifest) -> None:
-    encoder = build_encoder("x", config_of("raw_pixels"))
+    encoder = build("x", config_of("raw_pixels"))
     origin = provenance("x", config_of("raw_pixels"), encoder, manifest, PLAIN, seconds=2.0)
     assert origin["device"].startswith("cpu (") and not origin["device"].endswith("()")
     assert origin["images_per_second"] == 4.5

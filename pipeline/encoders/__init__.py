@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.encoder import Encoder
@@ -12,22 +13,29 @@ SOURCES = {
     "handcrafted": "pipeline.encoders.handcrafted",
     "torchvision": "pipeline.encoders.torchvision_models",
     "huggingface": "pipeline.encoders.huggingface",
+    "timm": "pipeline.encoders.timm_models",
+    "python": "pipeline.encoders.python_factory",
 }
 
 
-def build_encoder(name: str, config: Mapping[str, Any]) -> Encoder:
+# Keys of the YAML that are not the source's: which source, and what pipeline.guards is to let pass.
+OTHER_KEYS = ("source", "without_guards")
+
+
+def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Encoder:
     """Build the encoder that ``conf/encoder/<name>.yaml`` describes, on the CPU and in eval mode.
 
     Args:
         name: of the encoder.
         config: the YAML: ``source`` and the options of that source's ``build``.
+        directory: what ``pipeline.weights`` wrote for it.
 
     Raises:
         RetrievalError: an unknown source, name or option; weights that are missing or not the ones
             meant.
     """
     where = f"conf/encoder/{name}.yaml"
-    options = {key: value for key, value in config.items() if key != "source"}
+    options = {key: value for key, value in config.items() if key not in OTHER_KEYS}
     source = choose(SOURCES, config.get("source", ""), key="source", where=where)
     build: Callable[..., Encoder] = import_module(source).build
-    return call(build, options, where=where)
+    return call(build, options, where=where, given={"directory": directory})

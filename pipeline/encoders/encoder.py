@@ -9,6 +9,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.errors import RetrievalError
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -39,3 +41,41 @@ class Encoder:
             raise RuntimeError(f"the network is in training mode ({training[0] or 'as a whole'}): call eval()")
         features: Tensor = self.network(batch)
         return features
+
+
+def measured(
+    network: nn.Module,
+    preprocess: Callable[[Image.Image], Tensor],
+    weights: dict[str, Any],
+    *,
+    dim: int | None,
+    where: str,
+) -> Encoder:
+    """Return an encoder after one grey image has been through it.
+
+    Args:
+        network: in eval mode.
+        preprocess: see :class:`Encoder`.
+        weights: see :class:`Encoder`.
+        dim: what the YAML says that a feature has, or None.
+        where: what to call the YAML in an error.
+
+    Raises:
+        RetrievalError: the network does not take what the preprocessing makes, gives no feature an
+            image, or one of another dimension.
+    """
+    image = preprocess(Image.new("RGB", (64, 64), (127, 127, 127)))
+    try:
+        with torch.inference_mode():
+            found = network(image[None])
+    except (RuntimeError, ValueError, TypeError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise RetrievalError(
+            f"{where}: the network does not take an input of {tuple(image.shape)} ({problem}): mend the preprocessing"
+        ) from None
+    shape = tuple(found.shape) if isinstance(found, Tensor) else None
+    if shape is None or len(shape) != 2 or shape[0] != 1:
+        raise RetrievalError(f"{where}: the network gives {shape or type(found).__name__}, not (1, dim), for one image")
+    if dim is not None and shape[1] != dim:
+        raise RetrievalError(f"{where}: a feature has {shape[1]} dimensions, not the {dim} that 'dim' says: mend one")
+    return Encoder(network, preprocess, shape[1], weights)

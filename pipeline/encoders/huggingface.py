@@ -1,19 +1,35 @@
 """``source: huggingface``: vision networks of transformers."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import transformers
+from PIL.Image import Resampling
 from torch import Tensor, nn
 
-from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.preprocessing import preprocessing as build_preprocessing
-from pipeline.encoders.weights import with_weights
+from pipeline.checkpoints import Checkpoint
+from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.loading import misfit, with_weights
+from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.errors import RetrievalError
 from pipeline.options import choose
+from pipeline.tensors import Tensors
 
-# What the feature is, and the setting of the network's config that gives its dimension.
-POOLINGS = {"projection": "projection_dim", "cls": "hidden_size"}
+# What the feature is: a field of the network's output, and which of its tokens where it has several.
+POOLINGS: Mapping[str, Callable[[Any], Tensor]] = {
+    "projection": lambda output: output.image_embeds,
+    "pooler": lambda output: output.pooler_output.flatten(1),
+    "cls": lambda output: output.last_hidden_state[:, 0],
+    "mean": lambda output: output.last_hidden_state.mean(dim=1),
+}
+# Networks whose first token stands for the image and comes after the last layer norm. Elsewhere the first token is
+# a patch like any other (SigLIP, Swin), or lacks the norm (CLIPVisionModel, where 'pooler' has it).
+WITH_CLASS_TOKEN = ("Dinov2", "Dinov2WithRegisters", "DINOv3ViT", "ViT", "DeiT")
+
+
+messages: Any = transformers.utils.logging
 
 
 class Pooled(nn.Module):
@@ -27,46 +43,150 @@ class Pooled(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return features ``(image, dim)`` of pixels ``(image, 3, height, width)``."""
-        output = self.network(pixel_values=pixels)
-        feature: Tensor = output.image_embeds if self.pooling == "projection" else output.last_hidden_state[:, 0]
-        return feature
+        return POOLINGS[self.pooling](self.network(pixel_values=pixels))
 
 
 def build(
-    name: str,
-    settings: Mapping[str, Any],
     pooling: str,
     weights: Any,
-    preprocessing: Any,
+    directory: Path,
+    name: str | None = None,
+    revision: str | None = None,
+    network: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    preprocessing: str = "native",
+    native: Mapping[str, Any] | None = None,
+    dim: int | None = None,
 ) -> Encoder:
     """Build a vision network of transformers.
 
     Args:
-        name: its class, such as ``Dinov2Model``.
-        settings: what differs from the defaults of the class's config.
-        pooling: ``cls``, the first token after the last layer norm, or ``projection``, the image's
-            embedding in a space shared with text.
-        weights: see :func:`pipeline.encoders.weights.with_weights`.
-        preprocessing: see :func:`pipeline.encoders.preprocessing.resize_crop_normalise`.
+        pooling: ``projection``, the image's embedding in a space shared with text; ``pooler``, what the
+            network itself makes of its tokens; ``cls``, the first token after the last layer norm;
+            ``mean``, the mean of all tokens.
+        weights: see :func:`pipeline.encoders.loading.with_weights`.
+        directory: where its weights are.
+        name: the repository of the checkpoint, ``owner/repository``.
+        revision: its commit, or a branch or tag where no commit is known.
+        network: the class, such as ``Dinov2Model``; None for the one that transformers takes for the
+            repository's config.json.
+        settings: what differs from the defaults of the class's config; None for the repository's
+            config.json.
+        preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
+        native: the same; None for the repository's preprocessor_config.json.
+        dim: of a feature, to be checked.
 
     Raises:
-        RetrievalError: transformers has no such class, or its config no such setting.
+        RetrievalError: transformers has no such class, its config no such setting, its output no such
+            feature.
     """
-    where = f"huggingface encoder '{name}'"
-    network_class = getattr(transformers, name, None)
+    where = f"huggingface encoder '{name or network}'"
+    choose(POOLINGS, pooling, key="pooling", where=where)
+    network_class, config = architecture(network, settings, directory, where=where)
+    built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit_to(config))
+    refuse_pooling(built, pooling, where=where)
+    preprocess = build_preprocessing(preprocessing, native, lambda: declared(directory, where=where), where=where)
+    try:
+        return measured(Pooled(built, pooling).eval(), preprocess, identity, dim=dim, where=where)
+    except AttributeError as error:
+        raise RetrievalError(f"{where}: no feature by pooling '{pooling}' ({error}): choose another") from None
+
+
+def architecture(
+    network: str | None, settings: Mapping[str, Any] | None, directory: Path, *, where: str
+) -> tuple[Any, Any]:
+    """Return a class of transformers and the config to build it with."""
+    if network is None:
+        config = transformers.AutoConfig.from_pretrained(describing(directory, "config.json", where=where).parent)
+        return transformers.MODEL_MAPPING[type(config)], config
+    network_class = getattr(transformers, network, None)
     config_class = getattr(network_class, "config_class", None)
     if network_class is None or config_class is None:
-        raise RetrievalError(f"{where}: transformers has no such network class")
+        raise RetrievalError(f"{where}: transformers has no network class '{network}'")
+    if settings is None:
+        return network_class, config_class.from_pretrained(describing(directory, "config.json", where=where).parent)
     # A config takes any keyword without a word, so that a misspelt one would do nothing.
     for key in settings:
         if not hasattr(config_class(), key):
             raise RetrievalError(f"{where}: {config_class.__name__} has no setting '{key}'")
-    config = config_class(**settings)
-    size_key = choose(POOLINGS, pooling, key="pooling", where=where)
-    network, identity = with_weights(lambda: network_class(config), weights, where=where)
-    return Encoder(
-        Pooled(network, pooling).eval(),
-        build_preprocessing(preprocessing, where=where),
-        int(getattr(config, size_key)),
-        identity,
-    )
+    return network_class, config_class(**settings)
+
+
+def fit_to(config: Any) -> Callable[[Callable[[], nn.Module], Tensors, Checkpoint], nn.Module]:
+    """Return how transformers loads tensors: under the names of the checkpoint, which can be older than its own."""
+
+    def fit(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
+        network_class: Any = type(build())
+        verbosity = messages.get_verbosity()
+        messages.set_verbosity_error()
+        messages.disable_progress_bar()
+        try:
+            network, found = network_class.from_pretrained(
+                None, config=config, state_dict=dict(tensors), output_loading_info=True, dtype="float32"
+            )
+        except RuntimeError as error:
+            raise misfit(str(error)) from None
+        finally:
+            messages.set_verbosity(verbosity)
+            messages.enable_progress_bar()
+        unexpected = sorted(key for key in found["unexpected_keys"] if not key.startswith(tuple(checkpoint.ignore)))
+        missing, mismatched = sorted(found["missing_keys"]), sorted(map(str, found["mismatched_keys"]))
+        if unexpected or missing or mismatched:
+            raise misfit(f"missing {missing}, of another shape {mismatched}, too many {unexpected}")
+        return network  # type: ignore[no-any-return]
+
+    return fit
+
+
+def refuse_pooling(network: nn.Module, pooling: str, *, where: str) -> None:
+    """Raise :class:`RetrievalError` for the first token of a network where it is not a summary of the image."""
+    if pooling == "cls" and type(network).__name__ not in {f"{family}Model" for family in WITH_CLASS_TOKEN}:
+        raise RetrievalError(
+            f"{where}: the first token of {type(network).__name__} is not known to stand for the image after a last "
+            "layer norm: use pooling: pooler, mean or projection"
+        )
+
+
+def declared(directory: Path, *, where: str) -> dict[str, Any]:
+    """Return the preprocessing that a repository's preprocessor_config.json declares.
+
+    Raises:
+        RetrievalError: it has steps other than resize, centre crop, scale to [0, 1] and normalise.
+    """
+    path = describing(directory, "preprocessor_config.json", where=where)
+    config = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        extent = config.get("size", 224)
+        # Before version 4.26 of transformers a single number was the shorter side, or both.
+        if isinstance(extent, int):
+            resize: Any = extent if config.get("do_center_crop") else [extent, extent]
+        else:
+            resize = extent["shortest_edge"] if "shortest_edge" in extent else [extent["height"], extent["width"]]
+        crop = config["crop_size"] if config.get("do_center_crop") else None
+        settings = {
+            "resize": resize,
+            "interpolation": Resampling(config["resample"]).name.lower(),
+            "crop": crop["height"] if isinstance(crop, dict) else crop,
+            "mean": config["image_mean"],
+            "std": config["image_std"],
+        }
+        usual = config.get("do_resize", True) and config.get("do_rescale", True) and config.get("do_normalize", True)
+        if not usual or "crop_pct" in config or abs(config.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
+            raise ValueError("steps other than resize, centre crop, scale by 1/255 and normalise")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RetrievalError(f"{where}: {path.name} cannot be followed ({error}): write 'native' in the YAML") from None
+    return settings
+
+
+def describing(directory: Path, name: str, *, where: str) -> Path:
+    """Return the path of a file that describes a checkpoint.
+
+    Raises:
+        RetrievalError: it is not beside the weights.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise RetrievalError(
+            f"{where}: no {name} beside the weights in {directory}: give 'network', 'settings' and 'native' in the YAML"
+        )
+    return path

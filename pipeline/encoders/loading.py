@@ -1,43 +1,57 @@
-"""Weights: seeded random ones, or a checkpoint file whose hash is checked. Never one in place of the other."""
+"""Weights into a network: seeded random ones, or a checkpoint's tensors. Never one in place of the other."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipeline.checkpoints import Checkpoint, kind_of, read_checkpoint
 from pipeline.errors import RetrievalError
 from pipeline.files import sha256_of
-from pipeline.options import call, choose
+from pipeline.options import call
+from pipeline.tensors import Tensors, read_tensors
 
 
-def with_weights(build: Callable[[], nn.Module], weights: Any, *, where: str) -> tuple[nn.Module, dict[str, Any]]:
+def with_weights(
+    build: Callable[[], nn.Module],
+    weights: Any,
+    directory: Path,
+    *,
+    where: str,
+    fit: Callable[[Callable[[], nn.Module], Tensors, Checkpoint], nn.Module] | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
     """Build a network in eval mode and give it the weights that a YAML asks for.
 
     Args:
         build: makes the network with whatever initial weights its library gives it.
-        weights: ``{kind: random, seed: ...}`` or
-            ``{kind: checkpoint, path: ..., sha256: ..., origin: ...}``.
+        weights: ``{kind: random, seed: ...}``, or ``{kind: checkpoint, ...}`` with the keys of
+            :class:`pipeline.checkpoints.Checkpoint`.
+        directory: what ``pipeline.weights`` wrote for the encoder.
         where: what to call the YAML in an error.
+        fit: how tensors come into the network; :func:`fit_strictly` unless given.
 
     Returns:
         The network, and the weights' identity for the provenance.
 
     Raises:
-        RetrievalError: an unknown kind or key; for a checkpoint see :func:`read_checkpoint`; also
-            where its tensors are not those of the network.
+        RetrievalError: an unknown kind or key; for a checkpoint, a file that is missing or changed,
+            or tensors that are not those of the network.
     """
-    if not isinstance(weights, Mapping):
-        raise RetrievalError(f"{where}: weights is '{weights}', not keys and values such as {{kind: random, seed: 0}}")
-    options = {key: value for key, value in weights.items() if key != "kind"}
-    kinds: Mapping[str, Callable[..., tuple[nn.Module, dict[str, Any]]]]
-    kinds = {"random": random, "checkpoint": checkpoint}
-    build_with = choose(kinds, weights.get("kind", ""), key="weights kind", where=where)
-    network, identity = call(build_with, {"build": build, **options}, where=f"{where}, weights")
-    return network.eval(), {"kind": weights["kind"], **options, **identity}
+    kind = kind_of({"weights": weights}, where=where)
+    if kind == "checkpoint":
+        checkpoint = read_checkpoint({"weights": weights}, where=where)
+        path, identity = locate(directory)
+        tensors = read_tensors(path, checkpoint)
+        with torch.random.fork_rng(devices=[]):
+            network = (fit or fit_strictly)(build, tensors, checkpoint)
+    else:
+        options = {key: value for key, value in weights.items() if key != "kind"}
+        network, identity = call(random, options, where=f"{where}, weights", given={"build": build})
+    return network.eval(), {"kind": kind, **identity}
 
 
 def random(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, dict[str, Any]]:
@@ -45,50 +59,49 @@ def random(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, dict[s
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build()
-    return network, {"sha256": sha256_of_tensors(network.state_dict())}
+    return network, {"seed": seed, "sha256": sha256_of_tensors(network.state_dict())}
 
 
-def checkpoint(build: Callable[[], nn.Module], path: str, sha256: str, origin: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Build the network and load a checkpoint into it, every tensor of both accounted for."""
-    tensors = read_checkpoint(Path(path), sha256=sha256, origin=origin)
-    with torch.random.fork_rng(devices=[]):
-        network = build()
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        problem = " ".join(str(error).split())[:300]
-        raise RetrievalError(f"{path} does not fit the network of the encoder's YAML: {problem}") from None
-    return network, {}
-
-
-def read_checkpoint(path: Path, *, sha256: str, origin: str) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` file, or of a ``.pth`` by torch's restricted unpickler.
+def locate(directory: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint that ``pipeline.weights`` put into ``directory``, and its origin.
 
     Raises:
-        RetrievalError: the file is missing (the message says where it comes from), is not the one
-            meant, or has anything but tensors in it.
+        RetrievalError: it is not there, or not what it was.
     """
-    if not path.is_file():
-        raise RetrievalError(
-            f"no weights at {path}: get them from {origin} (sha256 {sha256}) and put them there, or use an "
-            "encoder whose YAML says weights: {kind: random}"
-        )
-    found = sha256_of(path)
-    if found != sha256:
-        raise RetrievalError(
-            f"{path} has the SHA-256 {found}, not {sha256}: it is damaged or another checkpoint; get it again "
-            f"from {origin}"
-        )
-    if path.suffix == ".safetensors":
-        return load_file(path)
+    again = f"run dvc repro -f weights@{directory.name}"
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises whatever a damaged or hostile file leads it to
-        problem = " ".join(str(error).split())[:200]
-        raise RetrievalError(f"{path} cannot be read as a file of tensors only: {problem}") from None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise RetrievalError(f"{path} is not a dictionary of tensors: convert it to a plain state dict")
-    return dict(tensors)
+        origin = json.loads((directory / "origin.json").read_text(encoding="utf-8"))
+        name = origin["checkpoint"]
+        identity: dict[str, Any] = {"file": name, **origin["files"][name]}
+    except (OSError, ValueError, KeyError) as error:
+        raise RetrievalError(f"no usable weights in {directory} ({type(error).__name__}: {error}): {again}") from None
+    path = directory / name
+    if not path.is_file() or sha256_of(path) != identity["sha256"]:
+        raise RetrievalError(f"{path} is missing or not the file that origin.json describes: {again}")
+    return path, identity
+
+
+def fit_strictly(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
+    """Build a network and load tensors into it, every tensor of both accounted for."""
+    network = build()
+    try:
+        network.load_state_dict(without_ignored(tensors, checkpoint), strict=True)
+    except RuntimeError as error:
+        raise misfit(str(error)) from None
+    return network
+
+
+def without_ignored(tensors: Tensors, checkpoint: Checkpoint) -> Tensors:
+    """Return the tensors that the YAML does not say to leave."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(checkpoint.ignore))}
+
+
+def misfit(problem: str) -> RetrievalError:
+    """Return the error for tensors that are not the network's."""
+    return RetrievalError(
+        f"the checkpoint does not fit the network of the encoder's YAML: {' '.join(problem.split())[:300]}; use the "
+        "network it was made for, or name tensors to leave under weights: {ignore: [...]}"
+    )
 
 
 def sha256_of_tensors(tensors: Mapping[str, Tensor]) -> str:

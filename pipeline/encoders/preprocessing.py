@@ -1,6 +1,6 @@
 """From an RGB image of any size to the input of a network: resize, crop, scale, normalise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -12,11 +12,46 @@ from pipeline.errors import RetrievalError
 from pipeline.options import call, choose
 
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+# What the report gave every encoder, whatever the encoder was trained with.
+SQUASH: Mapping[str, Any] = {"resize": (224, 224), "interpolation": "bilinear", "crop": None, **IMAGENET}
 
 
-def preprocessing(options: Any, *, where: str) -> Callable[[Image.Image], Tensor]:
-    """Return the transform that a YAML's ``preprocessing`` describes; see :func:`resize_crop_normalise`."""
-    return call(resize_crop_normalise, options, where=f"{where}, preprocessing")
+def build_preprocessing(
+    choice: str,
+    native: Mapping[str, Any] | None,
+    declared: Callable[[], Mapping[str, Any]],
+    *,
+    where: str,
+) -> Callable[[Image.Image], Tensor]:
+    """Return the transform that a YAML's ``preprocessing`` and ``native`` ask for.
+
+    Args:
+        choice: ``native``, what belongs to the weights; ``squash``, the report's 224 x 224 without
+            regard to aspect ratio, bilinear, with ImageNet's statistics; ``no_crop``, the native
+            interpolation and statistics, the whole image squashed to the native input's square.
+        native: the settings of :func:`resize_crop_normalise`; None for those the weights declare.
+        declared: returns the latter.
+        where: what to call the YAML in an error.
+
+    Raises:
+        RetrievalError: an unknown choice; settings that are no preprocessing.
+    """
+
+    def own() -> Mapping[str, Any]:
+        return declared() if native is None else native
+
+    choices: Mapping[str, Callable[[], Mapping[str, Any]]]
+    choices = {"native": own, "squash": lambda: SQUASH, "no_crop": lambda: uncropped(own(), where=where)}
+    settings = choose(choices, choice, key="preprocessing", where=where)()
+    return call(resize_crop_normalise, settings, where=f"{where}, native preprocessing")
+
+
+def uncropped(native: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Return ``native`` with the whole image squashed to what would have been cropped."""
+    call(resize_crop_normalise, native, where=f"{where}, native preprocessing")
+    side = native["crop"] or native["resize"]
+    return {**native, "resize": [side, side] if isinstance(side, int) else side, "crop": None}
 
 
 def resize_crop_normalise(
@@ -36,18 +71,29 @@ def resize_crop_normalise(
         std: of each channel, divided by.
 
     Raises:
-        RetrievalError: an unknown interpolation; a mean or std without three values.
+        RetrievalError: an unknown interpolation; a mean or std without three values; a length that
+            is not positive; a crop that would reach beyond the resized image.
     """
-    if len(mean) != 3 or len(std) != 3:
-        raise RetrievalError("preprocessing: mean and std need three values each, for red, green and blue")
     mode = choose(INTERPOLATIONS, interpolation, key="interpolation", where="preprocessing")
-    size = resize if isinstance(resize, int) else list(resize)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise RetrievalError(
+            "preprocessing: mean and std need three values each, for red, green and blue, and no std may be 0"
+        )
+    sides = [resize] if isinstance(resize, int) else list(resize)
+    if min(sides, default=0) < 1 or len(sides) > 2 or (crop is not None and crop < 1):
+        raise RetrievalError(
+            f"preprocessing: resize is {resize} and crop {crop}: give pixels, resize one number or [height, width]"
+        )
+    if crop is not None and crop > min(sides):
+        raise RetrievalError(
+            f"preprocessing: crop {crop} is larger than resize {resize}, so that black would be added: lower crop"
+        )
     transform: Callable[[Image.Image], Tensor] = transforms.Compose(
         [
-            transforms.Resize(size, interpolation=mode),
+            transforms.Resize(sides if len(sides) == 2 else sides[0], interpolation=mode),
             *([] if crop is None else [transforms.CenterCrop(crop)]),
             transforms.ToTensor(),
-            transforms.Normalize(mean, std),
+            transforms.Normalize(list(mean), list(std)),
         ]
     )
     return transform

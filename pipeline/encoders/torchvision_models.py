@@ -1,37 +1,86 @@
 """``source: torchvision``: classification networks of torchvision without their classifier."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torchvision import models
 
-from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.preprocessing import preprocessing as build_preprocessing
-from pipeline.encoders.weights import with_weights
+from pipeline.encoders.batch_norm import with_batch_norm
+from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.loading import with_weights
+from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.errors import RetrievalError
 
 
-def build(name: str, weights: Any, preprocessing: Any) -> Encoder:
-    """Build a ResNet whose ``fc`` is the identity: the feature is the average-pooled last map.
+def build(
+    name: str,
+    weights: Any,
+    directory: Path,
+    revision: str | None = None,
+    preprocessing: str = "native",
+    native: Mapping[str, Any] | None = None,
+    batch_norm: str = "running",
+    dim: int | None = None,
+) -> Encoder:
+    """Build a network whose last linear layer is the identity: the feature is what the classifier reads.
 
     Args:
         name: torchvision's, such as ``resnet18``.
-        weights: see :func:`pipeline.encoders.weights.with_weights`.
-        preprocessing: see :func:`pipeline.encoders.preprocessing.resize_crop_normalise`.
+        weights: see :func:`pipeline.encoders.loading.with_weights`.
+        directory: where its weights are.
+        revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``.
+        preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
+        native: the same; None for what ``revision`` declares.
+        batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
+        dim: of a feature, to be checked.
 
     Raises:
-        RetrievalError: torchvision has no such network, or it has no ``fc``.
+        RetrievalError: torchvision has no such network, or it has no classifier to take off.
     """
     where = f"torchvision encoder '{name}'"
     if name not in models.list_models(module=models):
         raise RetrievalError(f"{where}: torchvision has no such network; see torchvision.models.list_models()")
     # The classifier is built and loaded too, so that a checkpoint must fit in every tensor.
-    network, identity = with_weights(lambda: models.get_model(name, weights=None), weights, where=where)
-    classifier = getattr(network, "fc", None)
-    if not isinstance(classifier, nn.Linear):
-        raise RetrievalError(f"{where}: it has no classifier named 'fc' to take off; use a ResNet")
-    network.fc = nn.Identity()
+    network, identity = with_weights(lambda: models.get_model(name, weights=None), weights, directory, where=where)
+    network = with_batch_norm(without_classifier(network, where=where), batch_norm, where=where)
     # Convolutions run on the layout of their weights; with channels last they are faster on CPUs and GPUs.
     network.to(memory_format=torch.channels_last)
-    return Encoder(network.eval(), build_preprocessing(preprocessing, where=where), classifier.in_features, identity)
+    preprocess = build_preprocessing(preprocessing, native, lambda: declared(name, revision, where=where), where=where)
+    return measured(network, preprocess, identity, dim=dim, where=where)
+
+
+def without_classifier(network: nn.Module, *, where: str) -> nn.Module:
+    """Put the identity in the place of a network's last linear layer.
+
+    Raises:
+        RetrievalError: it has no such layer with ImageNet's 1,000 outputs.
+    """
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear or linear[-1][1].out_features != 1000:
+        raise RetrievalError(f"{where}: it has no linear classifier of 1,000 classes to take off: use another network")
+    network.set_submodule(linear[-1][0], nn.Identity())
+    return network.eval()
+
+
+def declared(name: str, revision: str | None, *, where: str) -> dict[str, Any]:
+    """Return the preprocessing that a network's weights declare.
+
+    Raises:
+        RetrievalError: there are no such weights.
+    """
+    try:
+        preset = models.get_model_weights(name)[str(revision)].transforms()
+    except (KeyError, ValueError):
+        raise RetrievalError(
+            f"{where}: no weights '{revision}' that could declare a preprocessing: give 'revision', or 'native'"
+        ) from None
+    return {
+        "resize": preset.resize_size[0],
+        "interpolation": preset.interpolation.value,
+        "crop": preset.crop_size[0],
+        "mean": preset.mean,
+        "std": preset.std,
+    }

@@ -1,0 +1,64 @@
+"""``source: timm``: the networks of PyTorch Image Models, an optional extra."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.loading import with_weights
+from pipeline.encoders.preprocessing import build_preprocessing
+from pipeline.errors import RetrievalError
+from pipeline.timm_names import pretrained_config, timm_module
+
+
+def build(
+    name: str,
+    weights: Any,
+    directory: Path,
+    revision: str | None = None,
+    pooling: str | None = None,
+    preprocessing: str = "native",
+    native: Mapping[str, Any] | None = None,
+    dim: int | None = None,
+) -> Encoder:
+    """Build a network of timm without its classifier.
+
+    Args:
+        name: timm's, with the tag of the weights, such as ``resnet18.a1_in1k``.
+        weights: see :func:`pipeline.encoders.loading.with_weights`.
+        directory: where its weights are.
+        revision: the commit of timm's repository of the weights; read by ``pipeline.weights``.
+        pooling: timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
+        preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
+        native: the same; None for what timm declares for the weights.
+        dim: of a feature, to be checked.
+
+    Raises:
+        RetrievalError: timm is not installed, or has no such network.
+    """
+    where = f"timm encoder '{name}'"
+    declaration = pretrained_config(name, where=where)
+    options = {} if pooling is None else {"global_pool": pooling}
+    network, identity = with_weights(
+        lambda: timm_module(where=where).create_model(name, pretrained=False, **options),
+        weights,
+        directory,
+        where=where,
+    )
+    network.reset_classifier(0)  # type: ignore[operator]
+    preprocess = build_preprocessing(preprocessing, native, lambda: declared(declaration, where=where), where=where)
+    return measured(network.eval(), preprocess, identity, dim=dim, where=where)
+
+
+def declared(declaration: Any, *, where: str) -> dict[str, Any]:
+    """Return the preprocessing that timm declares: the shorter side is that of the input over ``crop_pct``."""
+    if declaration.crop_mode != "center":
+        raise RetrievalError(f"{where}: crop mode '{declaration.crop_mode}' is not offered: write 'native' in the YAML")
+    side = declaration.input_size[-1]
+    return {
+        "resize": int(side / declaration.crop_pct),
+        "interpolation": declaration.interpolation,
+        "crop": side,
+        "mean": declaration.mean,
+        "std": declaration.std,
+    }

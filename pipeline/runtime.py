@@ -1,0 +1,69 @@
+"""How extraction runs on this machine: device, batch size, decoding processes."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.errors import RetrievalError
+from pipeline.options import call
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How to run, which must not change the features beyond rounding; conf/runtime/*.yaml.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` takes a GPU if torch sees one.
+        batch_size: images a pass through the network; ``auto`` takes 8 on a CPU, where larger batches
+            fall out of its caches, and 64 on a GPU.
+        workers: decoding processes; 0 decodes in the main process, ``auto`` takes one a core.
+    """
+
+    device: str
+    batch_size: int | str
+    workers: int | str
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, value, least in (("batch_size", self.batch_size, 1), ("workers", self.workers, 0)):
+            if value != "auto" and (not isinstance(value, int) or value < least):
+                raise RetrievalError(f"conf/runtime: {name} is '{value}': give a number from {least} on, or auto")
+
+    def resolved_device(self) -> torch.device:
+        """Return the device to use.
+
+        Raises:
+            RetrievalError: torch does not know it or cannot reach it.
+        """
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            problem = str(error).splitlines()[0]
+            raise RetrievalError(f"device '{name}' cannot be used ({problem}): set device in conf/runtime") from None
+        return device
+
+    def resolved_batch_size(self) -> int:
+        """Return the number of images a pass."""
+        if self.batch_size != "auto":
+            return int(self.batch_size)
+        return 8 if self.resolved_device().type == "cpu" else 64
+
+    def resolved_workers(self) -> int:
+        """Return the number of decoding processes."""
+        if self.workers != "auto":
+            return int(self.workers)
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def read_runtime(config: Mapping[str, Any]) -> Runtime:
+    """Return the part of conf/runtime that extraction reads."""
+    options = {key: value for key, value in config.items() if key != "weights"}
+    return call(Runtime, options, where="conf/runtime")
