@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro test check format lock clean
+.PHONY: setup repro report as-published test check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv
 
@@ -18,6 +18,12 @@ $(VENV)/installed: requirements.lock
 repro: setup  ## run the whole experiment; only what changed runs again
 	dvc repro
 	@cat metrics/table.md
+
+report: setup  ## the report's encoders and datasets, done right; fetches weights and images
+	python -m pipeline.preset experiment=report
+
+as-published: setup  ## the report's encoders and datasets as they were published
+	python -m pipeline.preset experiment=as_published
 
 test: setup  ## run the tests
 	pytest
@@ -35,4 +41,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
 
 clean:  ## remove what the experiment made, except DVC's cache
-	rm -rf data/prepared data/checked.json features/*/ metrics/per_query multirun outputs dvc_plots
+	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query multirun outputs dvc_plots

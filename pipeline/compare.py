@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pipeline.app import app
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json, write_text
+from pipeline.options import call
+from pipeline.published import Published, against, with_published
 from pipeline.runs import read_run, scalars
 
 MEAN = "mean mAP"
@@ -65,10 +67,12 @@ def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
 @app("compare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    table = long_table(Path(config.runs), read_experiment())
+    published = call(Published, OmegaConf.to_container(config.published), where="published in conf/compare.yaml")
+    table = with_published(long_table(Path(config.runs), read_experiment()), published)
     comparison = compare(table)
     write_text(Path(config.csv), table.to_csv(index=False, lineterminator="\n"))
-    write_text(Path(config.markdown), markdown(comparison))
+    beside = against(table, published)
+    write_text(Path(config.markdown), markdown(comparison) + (f"\n{beside}" if beside else ""))
     write_json(Path(config.summary), summarise(comparison))
 
 

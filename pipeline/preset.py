@@ -1,0 +1,109 @@
+"""A named experiment beside the one in params.yaml, whose results it leaves alone.
+
+``python -m pipeline.preset experiment=report`` gets the weights and images that ``conf/experiment/report.yaml``
+needs, and runs the DVC experiment ``report`` in a temporary copy of the project, with the same cache.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from pipeline.app import app
+from pipeline.check import check_names
+from pipeline.errors import RetrievalError
+from pipeline.experiment import Experiment, read_experiment
+from pipeline.fetch import fetch as fetch_parcel
+from pipeline.fetch import read_parcels
+from pipeline.raw import ELSEWHERE, located
+from pipeline.weights import fetch as fetch_weights
+
+TABLE = "metrics/table.md"
+
+
+def provide_weights(experiment: Experiment, conf: Path, store: Path, path: str | None) -> None:
+    """Fetch the weights of all encoders that are not there yet.
+
+    Raises:
+        RetrievalError: see :func:`pipeline.weights.provide`.
+    """
+    for encoder in experiment.encoders:
+        fetch_weights(encoder, read_leaf(conf / "encoder" / f"{encoder}.yaml"), store, path)
+
+
+def provide_images(experiment: Experiment, conf: Path) -> None:
+    """Fetch the images of all datasets that are not there yet, after a check for those that cannot be fetched.
+
+    Raises:
+        RetrievalError: see :func:`pipeline.fetch.read_parcels` and :func:`pipeline.fetch.fetch`.
+    """
+    parcels = []
+    for dataset in experiment.datasets:
+        config = read_leaf(conf / "dataset" / f"{dataset}.yaml")
+        if "root" in config and not located(config["root"]).is_dir():
+            parcels += read_parcels(dataset, config)
+    for parcel in parcels:
+        fetch_parcel(parcel)
+
+
+def read_leaf(path: Path) -> dict[str, Any]:
+    """Return the YAML of an encoder or dataset, which has been checked."""
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+def run(name: str, experiment: Experiment, raw: Path) -> None:
+    """Run the DVC experiment ``name`` anew; what DVC has in its cache is not computed again.
+
+    Args:
+        name: of the experiment; one of that name on the same commit is replaced.
+        experiment: the values for params.yaml.
+        raw: where the copy of the project finds data/raw.
+
+    Raises:
+        RetrievalError: a stage failed.
+    """
+    environment = {
+        **os.environ,
+        ELSEWHERE: str(raw.absolute()),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    dvc = [sys.executable, "-m", "dvc"]
+    if subprocess.run(["git", "rev-parse", "-q", "--verify", reference(name)], capture_output=True, check=False).stdout:
+        subprocess.run([*dvc, "exp", "remove", "-q", name], env=environment, check=True)
+    values = {
+        "encoders": f"[{','.join(experiment.encoders)}]",
+        "datasets": f"[{','.join(experiment.datasets)}]",
+        "encoder": experiment.encoder,
+    }
+    overrides = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
+    if subprocess.run([*dvc, "exp", "run", "--temp", "-n", name, *overrides], env=environment, check=False).returncode:
+        raise RetrievalError(f"the experiment {name} failed, as said above: mend that and run it again")
+
+
+def reference(name: str) -> str:
+    """Return the Git reference of the experiment ``name`` on the current commit."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+
+
+@app("preset")
+def main(config: DictConfig) -> None:
+    """Run the preset."""
+    name, conf = config.experiment_name, Path(config.conf)
+    experiment = read_experiment(conf / "experiment" / f"{name}.yaml")
+    check_names(experiment, conf)
+    provide_weights(experiment, conf, located(config.store), config.weights.path)
+    provide_images(experiment, conf)
+    run(name, experiment, located(config.raw))
+    table = f"{reference(name)}:{TABLE}"
+    print(subprocess.run(["git", "show", table], capture_output=True, text=True, check=True).stdout)
+    print(f"dvc exp apply {name} puts these results into the work tree; dvc exp show lists them")
+
+
+if __name__ == "__main__":
+    main()
