@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pipeline.app import app
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json, write_text
-from pipeline.options import call
+from pipeline.options import call, plain
 from pipeline.published import Published, against, with_published
 from pipeline.runs import read_run, scalars
 
@@ -67,7 +67,7 @@ def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
 @app("compare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    published = call(Published, OmegaConf.to_container(config.published), where="published in conf/compare.yaml")
+    published = call(Published, plain(config.published), where="published in conf/compare.yaml")
     table = with_published(long_table(Path(config.runs), read_experiment()), published)
     comparison = compare(table)
     write_text(Path(config.csv), table.to_csv(index=False, lineterminator="\n"))

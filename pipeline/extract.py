@@ -7,12 +7,11 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -34,10 +33,10 @@ from pipeline.guards import (
 )
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call
+from pipeline.options import call, plain
 from pipeline.provenance import provenance
 from pipeline.raw import located
-from pipeline.runtime import Runtime, read_runtime
+from pipeline.runtime import Runtime, exact_float32, read_runtime
 
 PROBED = 4  # images whose features are compared alone and in a batch
 
@@ -144,17 +143,11 @@ def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limit
     }
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return a composed config as plain dictionaries and lists."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
 @app("extract")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     encoder_config = plain(config.encoder)
+    exact_float32()
     runtime = read_runtime(plain(config.runtime))
     limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     manifest = read_manifest(Path(config.prepared))

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pipeline.app import app
 from pipeline.archives import extract_archive, is_archive
 from pipeline.download import RemoteFile, download
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory
-from pipeline.options import call
+from pipeline.options import call, plain
 from pipeline.raw import RAW, located
 
 DIGITS = {"md5": 32, "sha256": 64}
@@ -134,10 +134,7 @@ def unpack(files: list[Path], target: Path, *, max_bytes: int) -> None:
 @app("fetch")
 def main(config: DictConfig) -> None:
     """Run the download."""
-    options = OmegaConf.to_container(config.dataset, resolve=True)
-    assert isinstance(options, dict)
-    named = {str(key): value for key, value in options.items()}
-    for parcel in read_parcels(config.dataset_name, named):
+    for parcel in read_parcels(config.dataset_name, plain(config.dataset)):
         fetch(parcel)
 
 

@@ -133,8 +133,10 @@ def guard(findings: Mapping[str, Finding], without: Sequence[str], *, where: str
     return {**{name: finding.value for name, finding in findings.items()}, "off": sorted(without)}
 
 
-def refuse_unknown(without: Sequence[str], *, where: str) -> None:
-    """Raise :class:`RetrievalError` for the name of a guard that does not exist."""
+def refuse_unknown(without: object, *, where: str) -> None:
+    """Raise :class:`RetrievalError` for the name of a guard that does not exist, or no list of names."""
+    if not isinstance(without, list):
+        raise RetrievalError(f"{where}: without_guards is '{without}': give a list, [{without}]")
     for name in without:
         if name not in NAMES:
             raise RetrievalError(f"{where}: without_guards names '{name}'; one of {', '.join(NAMES)}")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from omegaconf import DictConfig, OmegaConf
+
 from pipeline.errors import RetrievalError
 
 Result = TypeVar("Result")
@@ -96,3 +98,10 @@ def readable(annotation: Any) -> str:
     if is_a(kind, Sequence):
         return f"a list, each entry {readable(arguments[0])}" if len(arguments) == 1 else "a list"
     return READABLE.get(kind, str(kind))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a composed config as plain dictionaries and lists, its interpolations resolved."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

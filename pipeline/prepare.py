@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from pipeline.app import app
@@ -20,6 +20,7 @@ from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Box, Item, Manifest, join_box, write_manifest
+from pipeline.options import plain
 from pipeline.raw import located
 
 
@@ -56,9 +57,12 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
 
 
 def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:
-    """Raise :class:`RetrievalError` for a box that is not within an image of that size."""
+    """Raise :class:`RetrievalError` for a box that leaves an image of that size by more than a pixel.
+
+    Published boxes are rounded; what lies outside is black in the crop, as in the official code.
+    """
     left, top, right, bottom = box
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+    if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
         raise RetrievalError(
             f"{name}: its box {join_box(box)} leaves the image of {width} x {height} pixels: "
             "this is not the image that the box was drawn in, or the ground truth is wrong"
@@ -78,9 +82,7 @@ def prepare(name: str, config: dict[str, Any], target: Path) -> None:
 @app("prepare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    options = OmegaConf.to_container(config.dataset, resolve=True)
-    assert isinstance(options, dict)
-    prepare(config.dataset_name, {str(key): value for key, value in options.items()}, Path(config.out))
+    prepare(config.dataset_name, plain(config.dataset), Path(config.out))
 
 
 if __name__ == "__main__":

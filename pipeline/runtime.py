@@ -67,3 +67,12 @@ def read_runtime(config: Mapping[str, Any]) -> Runtime:
     """Return the part of conf/runtime that extraction reads."""
     options = {key: value for key, value in config.items() if key != "weights"}
     return call(Runtime, options, where="conf/runtime")
+
+
+def exact_float32() -> None:
+    """Let a GPU's convolutions and products round as float32 does, not to the 10 bits of TF32.
+
+    Otherwise features would depend on the device, and on the batch by which the kernel is chosen.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pipeline.addresses import files_of, plain_name
 from pipeline.app import app
@@ -19,6 +19,7 @@ from pipeline.checkpoints import kind_of, read_checkpoint
 from pipeline.download import NotFetched, RemoteFile, download, verify
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory, sha256_of, write_json
+from pipeline.options import plain
 from pipeline.raw import located
 
 
@@ -102,9 +103,7 @@ def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[Remote
 @app("weights")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    encoder = OmegaConf.to_container(config.encoder, resolve=True)
-    assert isinstance(encoder, dict)
-    options = {str(key): value for key, value in encoder.items()}
+    options = plain(config.encoder)
     files = fetch(config.encoder_name, options, located(config.store), config.weights.path)
     write_weights(config.encoder_name, options, files, Path(config.out))
 

@@ -168,7 +168,7 @@ def test_prepare_keeps_queries_and_crops(revisited: Callable[[Any], dict[str, ob
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("box", [[0, 0, 32.5, 24], [0, 0, 32, 25], [-1, 0, 3, 3], [0, -0.5, 3, 3]])
+@pytest.mark.parametrize("box", [[0, 0, 33.5, 24], [0, 0, 32, 26], [-2, 0, 3, 3], [0, -1.5, 3, 3]])
 def test_a_box_must_lie_in_its_image(
     revisited: Callable[[Any], dict[str, object]], tmp_path: Path, box: list[float]
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_network_in_training_mode_is_ruined_and_the_guard_says_so(
     assert guard(findings, ["mean_cosine"], where="ruined")["off"] == ["mean_cosine"]
     random = extract(built(config({"kind": "random", "seed": 0}, blocks), tmp_path), objects, RUNTIME)
     scores = {"eval": mean_ap(features, objects), "image": mean_ap(ruined, objects), "random": mean_ap(random, objects)}
+    print(f"{name}: mean cosine {cosine}, mAP {scores}")  # shown by pytest -rP; docs/report.md has them
     assert cosine["image"] > 0.98 > 0.8 > cosine["eval"]
     assert scores["eval"] > scores["image"]
     assert scores["eval"] > scores["random"] + 0.05

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def build(
     where = f"huggingface encoder '{name or network}'"
     choose(POOLINGS, pooling, key="pooling", where=where)
     network_class, config = architecture(network, settings, directory, where=where)
-    built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit_to(config))
+    fit = partial(fitted, network_class, config)
+    built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit)
     refuse_pooling(built, pooling, where=where)
     preprocess = build_preprocessing(preprocessing, native, lambda: declared(directory, where=where), where=where)
     try:
@@ -112,30 +114,30 @@ def architecture(
     return network_class, config_class(**settings)
 
 
-def fit_to(config: Any) -> Callable[[Callable[[], nn.Module], Tensors, Checkpoint], nn.Module]:
-    """Return how transformers loads tensors: under the names of the checkpoint, which can be older than its own."""
+def fitted(network_class: Any, config: Any, tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
+    """Return a network with tensors under the names of the checkpoint, which can be older than transformers' own.
 
-    def fit(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
-        network_class: Any = type(build())
-        verbosity = messages.get_verbosity()
-        messages.set_verbosity_error()
-        messages.disable_progress_bar()
-        try:
-            network, found = network_class.from_pretrained(
-                None, config=config, state_dict=dict(tensors), output_loading_info=True, dtype="float32"
-            )
-        except RuntimeError as error:
-            raise misfit(str(error)) from None
-        finally:
-            messages.set_verbosity(verbosity)
-            messages.enable_progress_bar()
-        unexpected = sorted(key for key in found["unexpected_keys"] if not key.startswith(tuple(checkpoint.ignore)))
-        missing, mismatched = sorted(found["missing_keys"]), sorted(map(str, found["mismatched_keys"]))
-        if unexpected or missing or mismatched:
-            raise misfit(f"missing {missing}, of another shape {mismatched}, too many {unexpected}")
-        return network  # type: ignore[no-any-return]
-
-    return fit
+    Raises:
+        RetrievalError: a tensor of the network is missing, or one is too many and not ignored.
+    """
+    verbosity = messages.get_verbosity()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
+    try:
+        network, found = network_class.from_pretrained(
+            None, config=config, state_dict=dict(tensors), output_loading_info=True, dtype="float32"
+        )
+    except RuntimeError as error:
+        raise misfit(str(error)) from None
+    finally:
+        messages.set_verbosity(verbosity)
+        messages.enable_progress_bar()
+    unexpected = sorted(key for key in found["unexpected_keys"] if not key.startswith(tuple(checkpoint.ignore)))
+    missing, mismatched = sorted(found["missing_keys"]), sorted(map(str, found["mismatched_keys"]))
+    if unexpected or missing or mismatched:
+        raise misfit(f"missing {missing}, of another shape {mismatched}, too many {unexpected}")
+    module: nn.Module = network
+    return module
 
 
 def refuse_pooling(network: nn.Module, pooling: str, *, where: str) -> None:

@@ -22,7 +22,7 @@ def with_weights(
     directory: Path,
     *,
     where: str,
-    fit: Callable[[Callable[[], nn.Module], Tensors, Checkpoint], nn.Module] | None = None,
+    fit: Callable[[Tensors, Checkpoint], nn.Module] | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Build a network in eval mode and give it the weights that a YAML asks for.
 
@@ -32,7 +32,7 @@ def with_weights(
             :class:`pipeline.checkpoints.Checkpoint`.
         directory: what ``pipeline.weights`` wrote for the encoder.
         where: what to call the YAML in an error.
-        fit: how tensors come into the network; :func:`fit_strictly` unless given.
+        fit: makes the network from tensors; :func:`fit_strictly` unless given.
 
     Returns:
         The network, and the weights' identity for the provenance.
@@ -47,7 +47,7 @@ def with_weights(
         path, identity = locate(directory)
         tensors = read_tensors(path, checkpoint)
         with torch.random.fork_rng(devices=[]):
-            network = (fit or fit_strictly)(build, tensors, checkpoint)
+            network = fit(tensors, checkpoint) if fit else fit_strictly(build, tensors, checkpoint)
     else:
         options = {key: value for key, value in weights.items() if key != "kind"}
         network, identity = call(random, options, where=f"{where}, weights", given={"build": build})
