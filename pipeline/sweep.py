@@ -39,11 +39,23 @@ def reproduce(encoder: str, dataset: str) -> None:
         if name not in names:
             raise RetrievalError(f"{group} '{name}' is not in params.yaml: add it under {group}s there")
     run = f"{encoder}-{dataset}"
-    # Jobs side by side share these stages; DVC does not wait for a stage that another process runs.
+    # Jobs side by side share these stages. DVC does not wait for a stage that another process runs, and even one
+    # that is up to date is busy while another job reads what it made: so that is asked first.
+    shared = ("check", f"prepare@{dataset}", f"weights@{encoder}")
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
-        repro("check", f"prepare@{dataset}", f"weights@{encoder}")
+        for stage in shared:
+            if outdated(stage):
+                repro(stage)
     repro(f"extract@{run}", f"evaluate@{run}")
+
+
+def outdated(stage: str) -> bool:
+    """Return whether DVC would run a stage again, its own deps, params and outs considered."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", stage]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    # If DVC cannot tell, repro says why.
+    return done.returncode != 0 or done.stdout.strip() != "{}"
 
 
 def repro(*stages: str) -> None:
