@@ -28,10 +28,12 @@ def unlike_initial(network: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def resnet(name: str, path: Path) -> None:
+    torch.manual_seed(1)
     torch.save(unlike_initial(models.get_model(name)).state_dict(), path)
 
 
 def clip(path: Path) -> None:
+    torch.manual_seed(2)
     config = transformers.CLIPConfig(vision_config=CLIP_VISION, text_config=CLIP_TEXT, projection_dim=512)
     tensors = unlike_initial(transformers.CLIPModel(config)).state_dict()
     # The published file is of a time when these were saved too.
@@ -41,6 +43,7 @@ def clip(path: Path) -> None:
 
 
 def dinov2(path: Path) -> None:
+    torch.manual_seed(3)
     network = unlike_initial(transformers.Dinov2Model(transformers.Dinov2Config(**DINOV2)))
     network.save_pretrained(path.parent / "saved")
     tensors: dict[str, Tensor] = load_file(path.parent / "saved" / "model.safetensors")
