@@ -1,132 +1,143 @@
-"""Exact ranks of the positives of every query, and the top of every ranking. Arrays in, arrays out.
+"""Exact ranks of the positives of every query, and the top of every ranking, in bounded memory. Arrays in, arrays out.
 
-The ranking of a query is by score, descending; equal scores by the item's index, ascending. The query
-itself is left out of its own ranking by its index, not because it ranks first: an exact duplicate may.
+The ranking of a query is by score, descending; equal scores by the index in the gallery, ascending. Scores are
+computed in float32 and compared as they are: what is exact is the ranking of these scores.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int
+from threadpoolctl import threadpool_limits
 
+from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, to_ranks
 from pipeline.errors import RetrievalError
+from pipeline.ragged import Ragged
+from pipeline.similarity import Scorer
 
-# Queries scored by one matrix product. Fixed, so that results do not depend on how much memory there is:
-# the scores of a tile take 4 bytes x TILE x items, and their sorted copy the same again.
-TILE = 256
+# One matrix product scores so many queries against so many items. Both are fixed: every score comes from a product of
+# the same shape, by one thread, whatever the memory and the number of threads.
+ROWS = 128
+COLUMNS = 4096
+
+# From the number of a query to its positives and to the items left out of its ranking: indices into the gallery,
+# each distinct and ascending, the two disjoint.
+Judge = Callable[[int], tuple[Int[np.ndarray, " positive"], Int[np.ndarray, " ignored"]]]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Where the positives of each query rank.
+    """The rankings of some consecutive queries.
 
     Attributes:
+        first: the number of the first of them.
         ranks: for each query the ranks of its positives, from 1, ascending.
-        top_items: the indices of the first ``top`` items of each ranking; -1 past its end.
+        optimistic: the same if equal scores were ordered positives first.
+        pessimistic: the same if they were ordered positives last.
+        candidates: the number of items in each ranking: the gallery without what is left out.
+        top_items: the gallery's indices of the first ``top`` items of each ranking; -1 past its end.
         top_scores: their scores; NaN past its end.
     """
 
-    ranks: list[Int[np.ndarray, " _"]]
+    first: int
+    ranks: Ragged
+    optimistic: Ragged
+    pessimistic: Ragged
+    candidates: Int[np.ndarray, " query"]
     top_items: Int[np.ndarray, "query top"]
     top_scores: Float32[np.ndarray, "query top"]
 
 
-def unit_rows(features: Float[np.ndarray, "item dim"]) -> Float32[np.ndarray, "item dim"]:
-    """Return the rows divided by their Euclidean norms, so that their dot products are cosines.
+def rank(
+    scorer: Scorer, judge: Judge, *, top: int, memory: float = 1.0, threads: int | None = None
+) -> Iterator[Ranking]:
+    """Yield the rankings of all queries in their order, some queries at a time.
 
-    Norms and quotients are computed in float64 and rounded once, to float32.
-
-    Raises:
-        RetrievalError: a row is zero or has a NaN or an infinity.
-    """
-    exact = features.astype(np.float64)
-    norms = np.linalg.norm(exact, axis=1, keepdims=True)
-    unusable = ~(np.isfinite(norms) & (norms > 0))[:, 0]
-    if unusable.any():
-        raise RetrievalError(
-            f"row {int(np.flatnonzero(unusable)[0])} of the features has no direction (zero, NaN or infinite), as "
-            f"have {int(unusable.sum())} in all: remove those items or mend the encoder"
-        )
-    unit: Float32[np.ndarray, "item dim"] = (exact / norms).astype(np.float32)
-    return unit
-
-
-def rank_by_cosine(
-    features: Float[np.ndarray, "item dim"],
-    positives: Callable[[int], Int[np.ndarray, " positive"]],
-    *,
-    top: int,
-) -> Ranking:
-    """Rank, for every item as the query, all other items by cosine similarity.
+    Neither ``memory`` nor ``threads`` changes anything in the results.
 
     Args:
-        features: a row an item; every item is a query, and in the gallery of all others.
-        positives: from the index of a query to those of its positives, distinct; the query itself may
-            be among them and is left out.
+        scorer: gives the scores of any queries and items.
+        judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
-
-    Raises:
-        RetrievalError: see :func:`unit_rows`.
+        memory: GiB for scores, beside the features. A product of ``ROWS`` x ``COLUMNS`` is the least that is taken.
+            Where the rows of a thread do not fit, scores are computed twice instead of kept.
+        threads: how many queries are ranked at once; None for one a core.
     """
-    unit = unit_rows(features)
-    items = len(unit)
-    ranks: list[Int[np.ndarray, " _"]] = []
-    top_items = np.full((items, top), -1, np.int32)
-    top_scores = np.full((items, top), np.nan, np.float32)
-
-    def rank_rows(first: int, scores: Float32[np.ndarray, "query item"]) -> list[Int[np.ndarray, " _"]]:
-        queries = np.arange(first, first + len(scores))
-        # Last in its own ranking, a query is out of everybody's way.
-        scores[np.arange(len(scores)), queries] = -np.inf
-        ascending = np.sort(scores, axis=1)
-        found = []
-        for query, row, sorted_row in zip(queries.tolist(), scores, ascending, strict=True):
-            head = top_of_row(row, sorted_row, min(top, items - 1))
-            top_items[query, : len(head)] = head
-            top_scores[query, : len(head)] = row[head]
-            wanted = positives(query)
-            found.append(ranks_in_row(row, sorted_row, wanted[wanted != query]))
-        return found
-
-    threads = cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:  # NumPy sorts and searches without the interpreter lock
-        for start in range(0, items, TILE):
-            scores = unit[start : start + TILE] @ unit.T
-            parts = np.array_split(scores, threads)
-            firsts = start + np.cumsum([0, *(len(part) for part in parts[:-1])])
-            for found in pool.map(rank_rows, firsts.tolist(), parts):
-                ranks.extend(found)
-    return Ranking(ranks, top_items, top_scores)
+    workers = min(threads or cpu_count() or 1, max(1, -(-scorer.queries // ROWS)))
+    columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
+    while columns < min(scorer.items, COLUMNS) and workers > 1:
+        workers -= 1
+        columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
+    columns = min(max(columns, COLUMNS), scorer.items)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future[Ranking]] = []
+        for first in range(0, scorer.queries, ROWS):
+            waiting.append(pool.submit(rank_rows, scorer, judge, first, top=top, columns=columns))
+            if len(waiting) > workers:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
 
 
-def ranks_in_row(
-    row: Float32[np.ndarray, " item"],
-    ascending: Float32[np.ndarray, " item"],
-    wanted: Int[np.ndarray, " positive"],
-) -> Int[np.ndarray, " positive"]:
-    """Return the ranks, from 1 and ascending, of the items ``wanted`` in one row of scores.
+def rank_rows(scorer: Scorer, judge: Judge, first: int, *, top: int, columns: int) -> Ranking:
+    """Rank ``ROWS`` queries from ``first`` on, with the scores of ``columns`` items in memory at a time."""
+    last = min(first + ROWS, scorer.queries)
+    judged = [judge(query) for query in range(first, last)]
+    positives = Ragged.of([wanted for wanted, _ in judged])
+    ignored = Ragged.of([unwanted for _, unwanted in judged])
+    if len(positives.values) >= 1 << POSITION_BITS and positives.counts.max() >= 1 << POSITION_BITS:
+        raise RetrievalError(f"a query has {positives.counts.max()} positives: at most {(1 << POSITION_BITS) - 1}")
+    scores = np.empty((last - first, columns), np.float32)
 
-    ``ascending`` is the row sorted. Where no wanted score is tied, as is usual, a rank is one more than
-    the number of larger scores.
-    """
-    scores = np.sort(row[wanted])  # in order, the searches stay in the cache
-    not_larger = np.searchsorted(ascending, scores, side="right")
-    if (ascending[np.maximum(not_larger - 2, 0)] < scores).all():
-        return (len(row) + 1 - not_larger)[::-1]
-    order = np.argsort(-row, kind="stable")
-    ranks = np.empty(len(row), np.int64)
-    ranks[order] = np.arange(1, len(row) + 1)
-    return np.sort(ranks[wanted])
+    def part(start: int) -> Float32[np.ndarray, "query part"]:
+        stop = min(start + columns, scorer.items)
+        filled = scores[:, : stop - start]
+        for column in range(start, stop, COLUMNS):
+            end = min(column + COLUMNS, stop)
+            scorer.fill(slice(first, last), slice(column, end), filled[:, column - start : end - start])
+        leave_out(filled, start, ignored.starts, ignored.values)
+        return filled
+
+    starts = range(0, scorer.items, max(columns, 1))
+    picked = np.empty(len(positives.values), np.float32)
+    for start in starts:
+        kept = part(start)
+        pick(kept, start, positives.starts, positives.values, picked)
+    order = np.sort(sort_keys(picked, positives.starts))
+    values, items = np.empty_like(picked), np.empty_like(positives.values)
+    in_order(order, positives.starts, picked, positives.values, values, items)
+
+    before, above, level = np.zeros((3, len(picked) + last - first), np.int64)
+    best = np.full((last - first, min(top, scorer.items)), -1, np.int64)
+    best_scores = np.full(best.shape, -np.inf, np.float32)
+    for start in starts:
+        filled = kept if len(starts) == 1 else part(start)
+        count(filled, start, positives.starts, items, values, before, above, level, best, best_scores)
+    ranks, optimistic, pessimistic, tied = to_ranks(positives.starts, before, above, level)
+    top_items, top_scores = sorted_top(best, best_scores, top)
+    plain = Ragged(ranks, positives.starts)
+    return Ranking(
+        first,
+        plain,
+        Ragged(optimistic, positives.starts) if tied else plain,
+        Ragged(pessimistic, positives.starts) if tied else plain,
+        scorer.items - ignored.counts,
+        top_items,
+        top_scores,
+    )
 
 
-def top_of_row(
-    row: Float32[np.ndarray, " item"], ascending: Float32[np.ndarray, " item"], top: int
-) -> Int[np.ndarray, " top"]:
-    """Return the indices of the ``top`` best items of one row of scores, best first, ties by index."""
-    if top == 0:
-        return np.empty(0, np.int64)
-    candidates = np.flatnonzero(row >= ascending[len(row) - top])  # more than top if the last is tied
-    return candidates[np.argsort(-row[candidates], kind="stable")][:top]
+def sorted_top(
+    items: Int[np.ndarray, "query kept"], scores: Float32[np.ndarray, "query kept"], top: int
+) -> tuple[Int[np.ndarray, "query top"], Float32[np.ndarray, "query top"]]:
+    """Return the kept items best first, ties by index, and their scores, filled up to ``top`` with -1 and NaN."""
+    order = np.lexsort((items, -scores), axis=1)
+    top_items = np.full((len(items), top), -1, np.int64)
+    top_scores = np.full((len(items), top), np.nan, np.float32)
+    top_items[:, : items.shape[1]] = np.take_along_axis(items, order, axis=1)
+    top_scores[:, : items.shape[1]] = np.take_along_axis(scores, order, axis=1)
+    top_scores[top_items < 0] = np.nan
+    return top_items, top_scores

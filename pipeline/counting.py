@@ -1,0 +1,222 @@
+"""The compiled inner loops of ranking: one pass over the scores of a query finds where its positives rank.
+
+Sorting a whole ranking to learn the ranks of a few positives is work for nothing. Here the positives of a query are
+sorted, and every item of the gallery is put between two of them: by a table of equal intervals of scores, nearly
+always enough by itself, else by bisection. Nothing is approximate.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+# Intervals between the best and the worst positive of a query: a table of them stays in the first-level cache.
+INTERVALS = 2048
+# The bits of a sort key that number the positives of a tile.
+POSITION_BITS = 24
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function to machine code that runs without the interpreter lock, and keep it on disk.
+
+    What type checkers at run time have wrapped around it is taken off.
+    """
+    jit: Callable[[Callable[..., object]], Function] = numba.njit(nogil=True, cache=True, error_model="numpy")
+    return jit(inspect.unwrap(function))
+
+
+@compiled
+def leave_out(scores, first, starts, items):  # type: ignore[no-untyped-def]
+    """Give items the score minus infinity: ``items[starts[q]:starts[q + 1]]`` in row q, columns from ``first``."""
+    for query in range(len(starts) - 1):
+        for item in items[starts[query] : starts[query + 1]]:
+            if first <= item < first + scores.shape[1]:
+                scores[query, item - first] = -np.inf
+
+
+@compiled
+def pick(scores, first, starts, items, picked):  # type: ignore[no-untyped-def]
+    """Copy the scores of ``items`` that are in the columns from ``first`` on into ``picked``."""
+    for query in range(len(starts) - 1):
+        for position in range(starts[query], starts[query + 1]):
+            column = items[position] - first
+            if 0 <= column < scores.shape[1]:
+                picked[position] = scores[query, column]
+
+
+@compiled
+def sort_keys(scores, starts):  # type: ignore[no-untyped-def]
+    """Return a 64-bit key a positive: query, then score from high to low, then place in the list."""
+    keys = np.empty(len(scores), np.uint64)
+    bits = scores.view(np.uint32)
+    for query in range(len(starts) - 1):
+        for position in range(starts[query], starts[query + 1]):
+            pattern = bits[position]
+            if scores[position] == 0:
+                pattern = np.uint32(0)  # minus zero ties with zero
+            # The patterns of floats in the order of their values, the highest first.
+            if pattern & np.uint32(0x80000000):
+                ordered = pattern
+            else:
+                ordered = np.uint32(0x7FFFFFFF) - pattern
+            place = np.uint64(position - starts[query])
+            keys[position] = (
+                (np.uint64(query) << np.uint64(56)) | (np.uint64(ordered) << np.uint64(POSITION_BITS)) | place
+            )
+    return keys
+
+
+@compiled
+def in_order(keys, starts, scores, items, sorted_scores, sorted_items):  # type: ignore[no-untyped-def]
+    """Undo :func:`sort_keys` after sorting: the scores and items of the positives, best first."""
+    mask = np.uint64((1 << POSITION_BITS) - 1)
+    for query in range(len(starts) - 1):
+        start = starts[query]
+        for position in range(start, starts[query + 1]):
+            source = start + np.int64(keys[position] & mask)
+            sorted_scores[position] = scores[source]
+            sorted_items[position] = items[source]
+
+
+@compiled
+def precedes(score, item, other_score, other_item):  # type: ignore[no-untyped-def]
+    """Return whether an item stands before another: a higher score, or the same and a lower index."""
+    return score > other_score or (score == other_score and item < other_item)
+
+
+@compiled
+def push(top_scores, top_items, score, item):  # type: ignore[no-untyped-def]
+    """Replace the last of the best items, which is at the root of a heap, by a better one."""
+    place, length = 0, len(top_scores)
+    while True:
+        child = 2 * place + 1
+        if child >= length:
+            break
+        other = child + 1
+        if other < length and precedes(top_scores[child], top_items[child], top_scores[other], top_items[other]):
+            child = other
+        if precedes(top_scores[child], top_items[child], score, item):
+            break
+        top_scores[place], top_items[place] = top_scores[child], top_items[child]
+        place = child
+    top_scores[place], top_items[place] = score, item
+
+
+@compiled
+def interval(score, best, scale):  # type: ignore[no-untyped-def]
+    """Return the interval of a score: 0 above the best positive, INTERVALS + 1 below the worst."""
+    place = (best - score) * scale + np.float32(1)
+    return np.int64(max(np.float32(0), min(place, np.float32(INTERVALS + 1))))
+
+
+@compiled
+def count(scores, first, starts, positives, values, before, above, level, top_items, top_scores):  # type: ignore[no-untyped-def]
+    """Add the columns of ``scores`` to the counts of the negatives around each positive, and to the top.
+
+    Args:
+        scores: float32, a row a query; columns are items from ``first`` on; minus infinity is left out.
+        first: the item of the first column.
+        starts: int64, where the positives of each query start in the next arguments.
+        positives: items, in the order of the ranking.
+        values: their scores.
+        before: int64, ``starts[q] + q + j``: negatives that stand between the positives j - 1 and j of query q.
+        above: the same where ties are broken for the query.
+        level: the same where ties are broken against it.
+        top_items: the best items so far as heaps, the worst at the root.
+        top_scores: their scores.
+    """
+    table = np.empty(INTERVALS + 3, np.int64)
+    kept = top_scores.shape[1]
+    for query in range(len(starts) - 1):
+        start, stop = starts[query], starts[query + 1]
+        hits = stop - start
+        row = scores[query]
+        ordered = values[start:stop]
+        names = positives[start:stop]
+        index = before[start + query : stop + query + 1]
+        least = above[start + query : stop + query + 1]
+        most = level[start + query : stop + query + 1]
+        best, scale = np.float32(0), np.float32(0)
+        if hits:
+            best = ordered[0]
+            width = ordered[hits - 1]
+            width = best - width
+            scale = np.float32(1e30)
+            if width * np.float32(1e30) > np.float32(INTERVALS):
+                scale = np.float32(INTERVALS - 1) / width
+            table[:] = 0
+            for value in ordered:
+                table[interval(value, best, scale) + 1] += 1
+            for place in range(1, INTERVALS + 3):
+                table[place] += table[place - 1]
+        else:
+            table[:] = 0
+        bar = np.float32(np.inf)
+        if kept:
+            bar = top_scores[query, 0]
+        for column in range(len(row)):
+            score = row[column]
+            if score > bar:
+                push(top_scores[query], top_items[query], score, first + column)
+                bar = top_scores[query, 0]
+            place = interval(score, best, scale)
+            low, high = table[place], table[place + 1]
+            if low == high:
+                index[low] += 1
+                continue
+            # The positives low, ..., high - 1 are in the interval: those before `left` score higher than the
+            # item, those from `right` on lower, the rest the same.
+            left, end = low, high
+            while left < end:
+                middle = (left + end) // 2
+                if ordered[middle] > score:
+                    left = middle + 1
+                else:
+                    end = middle
+            right = left
+            item = first + column
+            rank = left
+            found = False
+            while right < hits and ordered[right] == score:
+                if names[right] == item:
+                    found = True
+                    break
+                if names[right] < item:
+                    rank = right + 1
+                right += 1
+            if found:
+                continue
+            if right == left:
+                index[left] += 1
+            else:
+                most[left] += 1
+                least[right] += 1
+                index[rank] += 1
+                # `index` counts for all three; here they differ.
+                least[rank] -= 1
+                most[rank] -= 1
+
+
+@compiled
+def to_ranks(starts, before, above, level):  # type: ignore[no-untyped-def]
+    """Return the ranks of the positives, and those with ties broken for and against the query."""
+    ranks = np.empty(starts[-1], np.int64)
+    optimistic = np.empty(starts[-1], np.int64)
+    pessimistic = np.empty(starts[-1], np.int64)
+    tied = False
+    for query in range(len(starts) - 1):
+        negatives, fewer, more = 0, 0, 0
+        for place in range(starts[query + 1] - starts[query]):
+            position = starts[query] + place
+            negatives += before[position + query]
+            fewer += above[position + query]
+            more += level[position + query]
+            ranks[position] = place + 1 + negatives
+            optimistic[position] = place + 1 + negatives + fewer
+            pessimistic[position] = place + 1 + negatives + more
+            tied = tied or fewer != 0 or more != 0
+    return ranks, optimistic, pessimistic, tied
