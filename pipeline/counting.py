@@ -15,7 +15,9 @@ import numpy as np
 Function = TypeVar("Function", bound=Callable[..., object])
 
 # Intervals between the best and the worst positive of a query: a table of them stays in the first-level cache.
-INTERVALS = 2048
+INTERVALS = 4096
+# Columns that are looked at together.
+STRETCH = 512
 # The bits of a sort key that number the positives of a tile.
 POSITION_BITS = 24
 
@@ -107,10 +109,13 @@ def push(top_scores, top_items, score, item):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def interval(score, best, scale):  # type: ignore[no-untyped-def]
-    """Return the interval of a score: 0 above the best positive, INTERVALS + 1 below the worst."""
-    place = (best - score) * scale + np.float32(1)
-    return np.int64(max(np.float32(0), min(place, np.float32(INTERVALS + 1))))
+def intervals(scores, best, scale, places):  # type: ignore[no-untyped-def]
+    """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst."""
+    for column in range(len(scores)):
+        place = (best - scores[column]) * scale + np.float32(1)
+        place = place if place > np.float32(0) else np.float32(0)
+        place = place if place < np.float32(INTERVALS + 1) else np.float32(INTERVALS + 1)
+        places[column] = np.int32(place)
 
 
 @compiled
@@ -124,81 +129,104 @@ def count(scores, first, starts, positives, values, before, above, level, top_it
         positives: items, in the order of the ranking.
         values: their scores.
         before: int64, ``starts[q] + q + j``: negatives that stand between the positives j - 1 and j of query q.
-        above: the same where ties are broken for the query.
-        level: the same where ties are broken against it.
+        above: what to add to it where ties are broken for the query.
+        level: what to add to it where ties are broken against it.
         top_items: the best items so far as heaps, the worst at the root.
         top_scores: their scores.
     """
-    table = np.empty(INTERVALS + 3, np.int64)
-    kept = top_scores.shape[1]
+    table = np.empty(INTERVALS + 2, np.int32)  # twice the positives before an interval, plus 1 if one is in it
+    places = np.empty(STRETCH, np.int32)
+    open_columns = np.empty(STRETCH, np.int32)
+    kept, columns = top_scores.shape[1], scores.shape[1]
     for query in range(len(starts) - 1):
         start, stop = starts[query], starts[query + 1]
         hits = stop - start
         row = scores[query]
-        ordered = values[start:stop]
-        names = positives[start:stop]
-        index = before[start + query : stop + query + 1]
-        least = above[start + query : stop + query + 1]
-        most = level[start + query : stop + query + 1]
+        ordered, names = values[start:stop], positives[start:stop]
+        negatives = before[start + query : stop + query + 1]
+        fewer = above[start + query : stop + query + 1]
+        more = level[start + query : stop + query + 1]
         best, scale = np.float32(0), np.float32(0)
         if hits:
             best = ordered[0]
-            width = ordered[hits - 1]
-            width = best - width
-            scale = np.float32(1e30)
-            if width * np.float32(1e30) > np.float32(INTERVALS):
-                scale = np.float32(INTERVALS - 1) / width
-            table[:] = 0
-            for value in ordered:
-                table[interval(value, best, scale) + 1] += 1
-            for place in range(1, INTERVALS + 3):
-                table[place] += table[place - 1]
-        else:
-            table[:] = 0
-        bar = np.float32(np.inf)
-        if kept:
-            bar = top_scores[query, 0]
-        for column in range(len(row)):
-            score = row[column]
-            if score > bar:
-                push(top_scores[query], top_items[query], score, first + column)
-                bar = top_scores[query, 0]
-            place = interval(score, best, scale)
-            low, high = table[place], table[place + 1]
-            if low == high:
-                index[low] += 1
-                continue
-            # The positives low, ..., high - 1 are in the interval: those before `left` score higher than the
-            # item, those from `right` on lower, the rest the same.
-            left, end = low, high
-            while left < end:
-                middle = (left + end) // 2
-                if ordered[middle] > score:
-                    left = middle + 1
+            width = best - ordered[hits - 1]
+            # With positives all alike, whatever is not like them is in the first interval or the last.
+            scale = np.float32(INTERVALS - 1) / width if width > np.float32(1e-25) else np.float32(1e28)
+        fill(table, ordered, best, scale)
+        bar = top_scores[query, 0] if kept else np.float32(np.inf)
+        for begin in range(0, columns, STRETCH):
+            stretch = row[begin : begin + STRETCH]
+            better = 0
+            for score in stretch:
+                better += score > bar
+            if better:
+                for column in range(len(stretch)):
+                    if stretch[column] > bar:
+                        push(top_scores[query], top_items[query], stretch[column], first + begin + column)
+                        bar = top_scores[query, 0]
+            intervals(stretch, best, scale, places)
+            unsettled = 0
+            for column in range(len(stretch)):
+                entry = table[places[column]]
+                negatives[entry >> 1] += 1
+                open_columns[unsettled] = column
+                unsettled += entry & 1
+            for pending in range(unsettled):
+                column = open_columns[pending]
+                score, low = stretch[column], table[places[column]] >> 1
+                after = low + (ordered[low] > score)
+                if ordered[low] != score and (after == hits or ordered[after] < score):
+                    negatives[low] -= 1  # at most one positive of the interval is before it, as is usual
+                    negatives[after] += 1
                 else:
-                    end = middle
-            right = left
-            item = first + column
-            rank = left
-            found = False
-            while right < hits and ordered[right] == score:
-                if names[right] == item:
-                    found = True
-                    break
-                if names[right] < item:
-                    rank = right + 1
-                right += 1
-            if found:
-                continue
-            if right == left:
-                index[left] += 1
-            else:
-                most[left] += 1
-                least[right] += 1
-                index[rank] += 1
-                # `index` counts for all three; here they differ.
-                least[rank] -= 1
-                most[rank] -= 1
+                    negatives[low] -= 1
+                    settle(score, first + begin + column, low, ordered, names, negatives, fewer, more)
+
+
+@compiled
+def fill(table, ordered, best, scale):  # type: ignore[no-untyped-def]
+    """Write to each interval twice the number of positives in the intervals before, plus 1 if it has any itself."""
+    places = np.empty(len(ordered), np.int32)
+    intervals(ordered, best, scale, places)
+    done = 0
+    for hit in range(len(ordered)):
+        place = places[hit]
+        if done <= place:
+            table[done:place] = 2 * hit
+            table[place] = 2 * hit + 1
+            done = place + 1
+    table[done:] = 2 * len(ordered)
+
+
+@compiled
+def settle(score, item, low, ordered, names, negatives, fewer, more):  # type: ignore[no-untyped-def]
+    """Count one item whose interval has positives, of which ``low`` is the first, unless it is one of them."""
+    hits = len(ordered)
+    left, step = low, 1  # from `left` on scores are no higher than the item's
+    while left < hits and ordered[left] > score:
+        left += step
+        step *= 2
+    end = min(left, hits)
+    left = max(left - step // 2, low) if left > low else low
+    while left < end:
+        middle = (left + end) // 2
+        if ordered[middle] > score:
+            left = middle + 1
+        else:
+            end = middle
+    right, rank = left, left
+    while right < hits and ordered[right] == score:
+        if names[right] == item:
+            return
+        if names[right] < item:
+            rank = right + 1
+        right += 1
+    negatives[rank] += 1
+    if right > left:
+        fewer[right] += 1
+        fewer[rank] -= 1
+        more[left] += 1
+        more[rank] -= 1
 
 
 @compiled
