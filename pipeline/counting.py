@@ -123,7 +123,8 @@ def count(scores, first, starts, positives, values, before, above, level, top_it
     """Add the columns of ``scores`` to the counts of the negatives around each positive, and to the top.
 
     Args:
-        scores: float32, a row a query; columns are items from ``first`` on; minus infinity is left out.
+        scores: float32, a row a query; columns are items from ``first`` on; minus infinity is left out. Those of
+            the positives are minus infinity afterwards.
         first: the item of the first column.
         starts: int64, where the positives of each query start in the next arguments.
         positives: items, in the order of the ranking.
@@ -164,6 +165,11 @@ def count(scores, first, starts, positives, values, before, above, level, top_it
                     if stretch[column] > bar:
                         push(top_scores[query], top_items[query], stretch[column], first + begin + column)
                         bar = top_scores[query, 0]
+        for item in names:  # from here on only negatives count
+            if first <= item < first + columns:
+                row[item - first] = -np.inf
+        for begin in range(0, columns, STRETCH):
+            stretch = row[begin : begin + STRETCH]
             intervals(stretch, best, scale, places)
             unsettled = 0
             for column in range(len(stretch)):
@@ -175,11 +181,10 @@ def count(scores, first, starts, positives, values, before, above, level, top_it
                 column = open_columns[pending]
                 score, low = stretch[column], table[places[column]] >> 1
                 after = low + (ordered[low] > score)
+                negatives[low] -= 1
                 if ordered[low] != score and (after == hits or ordered[after] < score):
-                    negatives[low] -= 1  # at most one positive of the interval is before it, as is usual
-                    negatives[after] += 1
+                    negatives[after] += 1  # at most one positive of the interval is before it, as is usual
                 else:
-                    negatives[low] -= 1
                     settle(score, first + begin + column, low, ordered, names, negatives, fewer, more)
 
 
@@ -200,7 +205,7 @@ def fill(table, ordered, best, scale):  # type: ignore[no-untyped-def]
 
 @compiled
 def settle(score, item, low, ordered, names, negatives, fewer, more):  # type: ignore[no-untyped-def]
-    """Count one item whose interval has positives, of which ``low`` is the first, unless it is one of them."""
+    """Count one item whose interval has positives, of which ``low`` is the first."""
     hits = len(ordered)
     left, step = low, 1  # from `left` on scores are no higher than the item's
     while left < hits and ordered[left] > score:
@@ -216,8 +221,6 @@ def settle(score, item, low, ordered, names, negatives, fewer, more):  # type: i
             end = middle
     right, rank = left, left
     while right < hits and ordered[right] == score:
-        if names[right] == item:
-            return
         if names[right] < item:
             rank = right + 1
         right += 1

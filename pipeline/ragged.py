@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ class Ragged:
     def places(self) -> Int[np.ndarray, " value"]:
         """The position of each value in its query's list, from 1."""
         return np.arange(1, len(self.values) + 1) - np.repeat(self.starts[:-1], self.counts)
+
+    def where(self, kept: Bool[np.ndarray, " value"]) -> "Ragged":
+        """Return the lists with only those values that are kept."""
+        before = np.zeros(len(self.values) + 1, np.int64)
+        np.cumsum(kept, out=before[1:])
+        return Ragged(self.values[kept], before[self.starts])
 
     def rows(self) -> list[Int[np.ndarray, " _"]]:
         """Return the lists one by one."""

@@ -4,7 +4,7 @@ The ranking of a query is by score, descending; equal scores by the index in the
 computed in float32 and compared as they are: what is exact is the ranking of these scores.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -16,17 +16,13 @@ from threadpoolctl import threadpool_limits
 from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, to_ranks
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
+from pipeline.relevance import Judge
 from pipeline.similarity import Scorer
 
 # One matrix product scores so many queries against so many items. Both are fixed: every score comes from a product of
 # the same shape, by one thread, whatever the memory and the number of threads.
 ROWS = 128
 COLUMNS = 4096
-
-# From the number of a query to its positives and to the items left out of its ranking: indices into the gallery,
-# each distinct and ascending, the two disjoint.
-Judge = Callable[[int], tuple[Int[np.ndarray, " positive"], Int[np.ndarray, " ignored"]]]
-
 
 @dataclass(frozen=True)
 class Ranking:
@@ -85,10 +81,8 @@ def rank(
 def rank_rows(scorer: Scorer, judge: Judge, first: int, *, top: int, columns: int) -> Ranking:
     """Rank ``ROWS`` queries from ``first`` on, with the scores of ``columns`` items in memory at a time."""
     last = min(first + ROWS, scorer.queries)
-    judged = [judge(query) for query in range(first, last)]
-    positives = Ragged.of([wanted for wanted, _ in judged])
-    ignored = Ragged.of([unwanted for _, unwanted in judged])
-    if len(positives.values) >= 1 << POSITION_BITS and positives.counts.max() >= 1 << POSITION_BITS:
+    positives, ignored = judge(first, last)
+    if positives.counts.max() >= 1 << POSITION_BITS:
         raise RetrievalError(f"a query has {positives.counts.max()} positives: at most {(1 << POSITION_BITS) - 1}")
     scores = np.empty((last - first, columns), np.float32)
 

@@ -1,30 +1,133 @@
-"""Which items are relevant to which: those that share a label."""
+"""Which items of the gallery are positives of a query, and which are left out of its ranking."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+
+from pipeline.ragged import Ragged
+
+
+class Judge(Protocol):
+    """From the numbers of consecutive queries to the positives and the left-out items of each.
+
+    Both are indices into the gallery, ascending, distinct and disjoint.
+    """
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
 
 
 class SharedLabel:
-    """From an item to the indices, ascending, of the items that share at least one label with it.
+    """Positives are the items that share at least one label with the query.
 
-    The item itself is among them. They are put together when asked for: all at once would take
-    memory that grows as items squared over classes.
+    The query itself is left out of its own ranking by its identity, not because it ranks first: an exact duplicate
+    may. So are the items of its group, such as the other shots of a burst. An item without labels is a distractor:
+    a negative of every query. Lists are put together when asked for: all at once would take memory that grows as
+    items squared over classes.
     """
 
-    def __init__(self, labels: Sequence[tuple[str, ...]]) -> None:
-        """Take the labels of each item."""
-        members: dict[str, list[int]] = {}
-        for item, names in enumerate(labels):
-            for name in names:
-                members.setdefault(name, []).append(item)
-        self._members = {name: np.asarray(items) for name, items in members.items()}
-        self._labels = labels
+    def __init__(
+        self,
+        labels: Sequence[tuple[str, ...]],
+        *,
+        queries: Int[np.ndarray, " query"] | None = None,
+        gallery: Int[np.ndarray, " member"] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> None:
+        """Take the labels of every item, which items are queries and which are the gallery; all by default.
 
-    def __call__(self, item: int) -> Int[np.ndarray, " positive"]:
-        """Return the items that share a label with ``item``, itself included."""
-        names = set(self._labels[item])
-        if len(names) == 1:
-            return self._members[names.pop()]
-        return np.unique(np.concatenate([self._members[name] for name in names]))
+        ``groups`` names the group of every item; None: it has none.
+        """
+        everything = np.arange(len(labels))
+        self._queries = everything if queries is None else queries
+        members = everything if gallery is None else gallery
+        self._place = np.full(len(labels), -1)  # in the gallery
+        self._place[members] = np.arange(len(members))
+        kinds: dict[frozenset[str], int] = {}
+        self._kind = np.array([kinds.setdefault(frozenset(names), len(kinds)) for names in labels], np.int64)
+        self._kinds = list(kinds)
+        holders: dict[str, list[int]] = {}
+        for place, item in enumerate(members.tolist()):
+            for name in set(labels[item]):
+                holders.setdefault(name, []).append(place)
+        self._holders = {name: np.array(places) for name, places in holders.items()}
+        self._sharing = lru_cache(maxsize=512)(self._find_sharing)
+        self._group, self._group_members = numbered_groups(groups, members)
+
+    def _find_sharing(self, kind: int) -> Int[np.ndarray, " place"]:
+        found = [self._holders[name] for name in self._kinds[kind] if name in self._holders]
+        if len(found) == 1:
+            return found[0]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
+        items = self._queries[first:last]
+        positives = Ragged.of([self._sharing(kind) for kind in self._kind[items].tolist()])
+        own = self._place[items]
+        if self._group is None:
+            return positives.where(positives.values != np.repeat(own, positives.counts)), one_each(own)
+        ignored = []
+        for item, place in zip(items.tolist(), own.tolist(), strict=True):
+            together = self._group_members.get(int(self._group[item]), np.empty(0, np.int64))
+            ignored.append(np.union1d(together, [place]) if place >= 0 else together)
+        return without(positives, Ragged.of(ignored))
+
+
+class Listed:
+    """Positives and left-out items are listed query by query, as in the landmark benchmarks."""
+
+    def __init__(
+        self, positives: Sequence[Int[np.ndarray, " _"]], ignored: Sequence[Int[np.ndarray, " _"]]
+    ) -> None:
+        """Take indices into the gallery; what is left out and a positive is left out."""
+        self._positives = [np.unique(row).astype(np.int64) for row in positives]
+        self._ignored = [np.unique(row).astype(np.int64) for row in ignored]
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
+        return without(Ragged.of(self._positives[first:last]), Ragged.of(self._ignored[first:last]))
+
+
+class Without:
+    """As another judge, with some items left out of every ranking."""
+
+    def __init__(self, judge: Judge, dropped: Int[np.ndarray, " dropped"]) -> None:
+        """Take the judge and indices into the gallery."""
+        self._judge, self._dropped = judge, dropped
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
+        positives, ignored = self._judge(first, last)
+        return without(positives, Ragged.of([np.union1d(row, self._dropped) for row in ignored.rows()]))
+
+
+def without(positives: Ragged, ignored: Ragged) -> tuple[Ragged, Ragged]:
+    """Return the positives that are not left out, and what is left out."""
+    kept: list[Bool[np.ndarray, " _"]] = [
+        ~np.isin(row, unwanted) for row, unwanted in zip(positives.rows(), ignored.rows(), strict=True)
+    ]
+    return positives.where(np.concatenate(kept)) if kept else positives, ignored
+
+
+def one_each(places: Int[np.ndarray, " query"]) -> Ragged:
+    """Return one value a query; none where it is negative."""
+    return Ragged(places, np.arange(len(places) + 1)).where(places >= 0)
+
+
+def numbered_groups(
+    groups: Sequence[str | None] | None, members: Int[np.ndarray, " member"]
+) -> tuple[Int[np.ndarray, " item"] | None, dict[int, Int[np.ndarray, " place"]]]:
+    """Return the number of each item's group, -1 for none, and the gallery's places of each group."""
+    if groups is None or not any(groups):
+        return None, {}
+    numbers: dict[str, int] = {}
+    group = np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in groups], np.int64)
+    places: dict[int, list[int]] = {}
+    for place, number in enumerate(group[members].tolist()):
+        if number >= 0:
+            places.setdefault(number, []).append(place)
+    return group, {number: np.array(found) for number, found in places.items()}
