@@ -251,3 +251,13 @@ def to_ranks(starts, before, above, level):  # type: ignore[no-untyped-def]
             pessimistic[position] = place + 1 + negatives + more
             tied = tied or fewer != 0 or more != 0
     return ranks, optimistic, pessimistic, tied
+
+
+@compiled
+def highest_from_here(values, starts):  # type: ignore[no-untyped-def]
+    """Return for each value the highest of it and those after it in its list."""
+    highest = values.copy()
+    for row in range(len(starts) - 1):
+        for place in range(starts[row + 1] - 2, starts[row] - 1, -1):
+            highest[place] = max(highest[place], highest[place + 1])
+    return highest

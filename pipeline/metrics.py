@@ -1,101 +1,203 @@
-"""From the ranks of the positives to AP, P@k and the interpolated precision. Arrays in, arrays out.
+r"""From the ranks of the positives to every metric. Arrays in, arrays out.
 
-Every function takes, for each query, the ranks of all of its positives: from 1, ascending, distinct, in
-the full ranking without the query itself. A query without positives has no AP: it is an error here, and
-whether such queries are left out is decided before.
+Every function takes the ranks of all positives of each query: from 1, ascending, distinct, in the full ranking without
+what is left out. A query without positives has no value, NaN; whether such queries are an error is decided elsewhere.
+R is the number of positives of a query, :math:`r_1 < ... < r_R` their ranks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.counting import highest_from_here
 from pipeline.errors import RetrievalError
+from pipeline.ragged import Ragged
 
+Rule = Literal["rectangle", "trapezoid"]
 RECALL_LEVELS = tuple(level / 10 for level in range(11))
 
 
-def average_precision(ranks: Sequence[Int[np.ndarray, " _"]]) -> Float[np.ndarray, " query"]:
-    r"""Return the AP of each query, in (0, 1].
+def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.ndarray, " query"]:
+    r"""Return the AP of each query over the full ranking, in (0, 1].
+
+    Rectangle, as in trec_eval, scikit-learn, mteb and the published report:
 
     .. math:: AP = \frac{1}{R} \sum_{j=1}^{R} \frac{j}{r_j}
 
-    with R positives at ranks :math:`r_1 < ... < r_R`: the rectangle rule over the full ranking, as
-    trec_eval, scikit-learn and mteb have it. The trapezoid rule of the Oxford and Paris benchmarks gives
-    0.25 where this gives 0.50 for a single positive at rank 2; torchmetrics' RetrievalMAP leaves
+    Trapezoid, as in the code of the Oxford and Paris benchmarks (J. Philbin et al., CVPR 2007; F. Radenovic et al.,
+    CVPR 2018), with 1 for the first quotient if the rank is 1:
+
+    .. math:: AP = \frac{1}{R} \sum_{j=1}^{R} \frac{1}{2} \left( \frac{j-1}{r_j-1} + \frac{j}{r_j} \right)
+
+    A single positive at rank 2 has 0.50 by the first and 0.25 by the second. torchmetrics' RetrievalMAP leaves
     positives with a score of zero or less out of sum and divisor both.
+    """
+    after = ranks.places / ranks.values
+    if rule == "trapezoid":
+        before = np.divide(
+            ranks.places - 1, ranks.values - 1, out=np.ones(len(ranks.values)), where=ranks.values > 1
+        )
+        after = (before + after) / 2
+    return ranks.reduce(np.add, after) / known(ranks)
+
+
+def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return AP of each query by the rectangle rule with only the first k ranks counted, divided by R.
+
+    As trec_eval's map_cut (ir_measures' AP@k) and mteb's map_at_k. Others divide by the lesser of R and k (Google
+    Landmarks) or by the positives found (open-metric-learning), which is more where R > k.
 
     Raises:
-        RetrievalError: a query has no positives.
+        RetrievalError: k is not positive.
     """
-    return by_count(ranks, lambda table: precision_at_hits(table).mean(axis=1))
+    refuse_k(k)
+    return ranks.reduce(np.add, np.where(ranks.values <= k, ranks.places / ranks.values, 0.0)) / known(ranks)
 
 
-def precision_at(ranks: Sequence[Int[np.ndarray, " _"]], *, k: int) -> Float[np.ndarray, " query"]:
-    """Return the share of positives among the first ``k`` of each ranking, in [0, 1].
+def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return MAP@R of each query: AP with only the first R ranks counted, divided by R.
 
-    The divisor is ``k`` even if a query has fewer positives or the gallery fewer items, as in
-    trec_eval.
+    K. Musgrave et al., "A Metric Learning Reality Check", ECCV 2020.
+    """
+    within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
+    return ranks.reduce(np.add, np.where(within, ranks.places / ranks.values, 0.0)) / known(ranks)
+
+
+def interpolated_average_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return the area under the full interpolated precision-recall curve of each query.
+
+    At every recall j / R the highest precision there or later, as in PASCAL VOC since 2010.
+    """
+    return ranks.reduce(np.add, best_from(ranks)) / known(ranks)
+
+
+def r_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return the share of positives among the first R of each ranking."""
+    within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
+    return ranks.reduce(np.add, within.astype(float)) / known(ranks)
+
+
+def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return the share of positives among the first k of each ranking.
+
+    The divisor is k even if a query has fewer positives or the gallery fewer items, as in trec_eval.
 
     Raises:
-        RetrievalError: a query has no positives; ``k`` is not positive.
+        RetrievalError: k is not positive.
     """
-    if k < 1:
-        raise RetrievalError(f"precision at {k} is not defined: k must be at least 1")
-    return by_count(ranks, lambda table: (table <= k).sum(axis=1) / k)
+    refuse_k(k)
+    return ranks.reduce(np.add, (ranks.values <= k).astype(float)) / k
 
 
-def interpolated_precision(
-    ranks: Sequence[Int[np.ndarray, " _"]],
-) -> Float[np.ndarray, "query 11"]:
-    """Return the interpolated precision of each query at the recalls 0, 0.1, ..., 1.
+def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return P@k as the code of the revisited Oxford and Paris benchmark has it.
+
+    The divisor is the lesser of k and the rank of the last positive, so that a query whose positives all come
+    before rank k can have 1.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    refuse_k(k)
+    least = np.minimum(ranks.reduce(np.maximum, ranks.values.astype(float)), k)
+    return ranks.reduce(np.add, (ranks.values <= k).astype(float)) / least
+
+
+def recall_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return 1 for each query with a positive among the first k of its ranking, else 0.
+
+    The hit rate, which metric learning calls Recall@k; trec_eval's recall is the share of positives found.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    refuse_k(k)
+    return np.where(ranks.counts > 0, (first_ranks(ranks) <= k).astype(float), np.nan)
+
+
+def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    r"""Return nDCG@k of each query with gains of 0 and 1, discounted by :math:`\log_2(1 + r)`.
+
+    K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002, in the form of
+    trec_eval's ndcg_cut.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    refuse_k(k)
+    gains = np.where(ranks.values <= k, 1 / np.log2(1.0 + ranks.values), 0.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    best = ideal[np.clip(ranks.counts, 1, k) - 1]
+    return ranks.reduce(np.add, gains) / best
+
+
+def reciprocal_rank(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return one over the rank of the first positive of each query; its mean is MRR."""
+    return 1 / first_ranks(ranks)
+
+
+def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarray, "query level"]:
+    """Return the interpolated precision of each query at the recalls 0, 1 / steps, ..., 1.
 
     At recall c it is the highest precision at any rank whose recall is c or more. "c or more" is taken
     exactly, in whole numbers: with R positives at least ceil(c R) of them. trec_eval computes
     ``int(c * R + 0.9)`` in floating point, which first differs at R = 3, c = 0.7.
 
     Raises:
-        RetrievalError: a query has no positives.
+        RetrievalError: steps is not positive.
     """
-    tenths = np.arange(11)
-
-    def interpolate(table: Int[np.ndarray, "query positive"]) -> Float[np.ndarray, "query 11"]:
-        count = table.shape[1]
-        best_from = np.maximum.accumulate(precision_at_hits(table)[:, ::-1], axis=1)[:, ::-1]
-        hits = np.maximum(-(-tenths * count // 10), 1)
-        return best_from[:, hits - 1]
-
-    return by_count(ranks, interpolate)
-
-
-def precision_at_hits(table: Int[np.ndarray, "query positive"]) -> Float[np.ndarray, "query positive"]:
-    """Return the precision at each positive's rank."""
-    precision: Float[np.ndarray, "query positive"] = np.arange(1, table.shape[1] + 1) / table
-    return precision
+    refuse_k(steps)
+    levels = np.arange(steps + 1)
+    curves = np.full((len(ranks), steps + 1), np.nan)
+    filled = np.flatnonzero(ranks.counts)
+    if len(filled):
+        hits = np.maximum(-(-levels * ranks.counts[filled, None] // steps), 1)
+        curves[filled] = best_from(ranks)[ranks.starts[filled, None] + hits - 1]
+    return curves
 
 
-def by_count(
-    ranks: Sequence[Int[np.ndarray, " _"]],
-    function: Callable[[Int[np.ndarray, "query positive"]], Float[np.ndarray, "query ..."]],
-) -> Float[np.ndarray, "query ..."]:
-    """Apply ``function`` to the queries that have equally many positives as one table; restore their order."""
-    parts = [(queries, function(table)) for queries, table in tables(ranks)]
-    result = np.empty((len(ranks), *parts[0][1].shape[1:])) if parts else np.empty(0)
-    for queries, values in parts:
-        result[queries] = values
-    return result
+def expected_average_precision(
+    positives: Int[np.ndarray, " query"], candidates: Int[np.ndarray, " query"], *, rule: Rule = "rectangle"
+) -> Float[np.ndarray, " query"]:
+    r"""Return the mean AP of each query over all orders of its ranking: what a blind encoder gets.
+
+    With R positives among M candidates, and :math:`H_M` the harmonic number,
+
+    .. math:: E = \frac{1}{M} \left( H_M + \frac{R - 1}{M - 1} (M - H_M) \right),
+
+    since at rank i there is a positive with probability R / M, and before it (i - 1)(R - 1)/(M - 1) on average
+    (Y. Bestgen, "Exact expected average precision of the random baseline for system evaluation", 2015). By the
+    trapezoid rule it is the mean of this and R / M.
+    """
+    largest = int(candidates.max(initial=0))
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])[candidates]
+    others = np.divide(positives - 1, candidates - 1, out=np.zeros(len(positives)), where=candidates > 1)
+    expected = np.full(len(positives), np.nan)
+    asked = positives > 0
+    mean = harmonic + others * (candidates - harmonic)
+    np.divide(mean, candidates, out=expected, where=asked)
+    if rule == "trapezoid":
+        expected = (expected + np.divide(positives, candidates, out=np.zeros(len(positives)), where=asked)) / 2
+    return expected
 
 
-def tables(
-    ranks: Sequence[Int[np.ndarray, " _"]],
-) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, "query positive"]]]:
-    """Yield the indices of the queries with equally many positives, and their ranks, a row a query."""
-    counts = np.array([len(row) for row in ranks], dtype=np.int64)
-    without = np.flatnonzero(counts == 0)
-    if len(without):
-        raise RetrievalError(
-            f"query {without[0]} has no positives, as have {len(without)} in all: leave them out before"
-        )
-    for count in np.unique(counts):
-        queries = np.flatnonzero(counts == count)
-        yield queries, np.stack([ranks[query] for query in queries.tolist()])
+def best_from(ranks: Ragged) -> Float[np.ndarray, " value"]:
+    """Return the highest precision at each positive's rank or at that of any later one of its query."""
+    return highest_from_here(ranks.places / ranks.values, ranks.starts)
+
+
+def first_ranks(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return the rank of the first positive of each query."""
+    return ranks.reduce(np.minimum, ranks.values.astype(float))
+
+
+def known(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return R of each query, NaN for none."""
+    return np.where(ranks.counts > 0, ranks.counts, np.nan)
+
+
+def refuse_k(k: int) -> None:
+    """Raise :class:`RetrievalError` for a k that is not positive."""
+    if k < 1:
+        raise RetrievalError(f"a metric at {k} is not defined: it must be at least 1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from pipeline.ragged import Ragged
 
 
+@runtime_checkable
 class Judge(Protocol):
     """From the numbers of consecutive queries to the positives and the left-out items of each.
 

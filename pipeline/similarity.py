@@ -1,7 +1,7 @@
 """How alike a query and an item are: cosine, dot product or Euclidean distance of their features."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -13,6 +13,7 @@ Kind = Literal["cosine", "dot", "euclidean"]
 LARGEST_NORM = 1e18
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Scores of queries against items, computed where asked for; the higher the more alike, always finite.
 

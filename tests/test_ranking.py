@@ -1,142 +1,232 @@
-"""Ranks and tops against a full sort written from the definition, with and without ties."""
+"""Ranks and tops against a full sort written from the definition, with ties, left-out items and small memory."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
 
 from pipeline import ranking
 from pipeline.errors import RetrievalError
-from pipeline.metrics import average_precision
-from pipeline.ranking import Ranking, rank_by_cosine, unit_rows
-from pipeline.relevance import SharedLabel
+from pipeline.ragged import Ragged
+from pipeline.ranking import Ranking, rank
+from pipeline.relevance import Listed, SharedLabel
+from pipeline.similarity import Kind, products, unit_rows
+
+COSINE: Kind = "cosine"
 
 
-def naive(similarity: np.ndarray, positives: list[list[int]], top: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Ranks of positives and top items by one sort of every row: score descending, then index."""
-    all_ranks, all_tops = [], []
-    for query, row in enumerate(similarity):
-        order = sorted((item for item in range(len(row)) if item != query), key=lambda item: (-row[item], item))
-        all_ranks.append(sorted(order.index(item) + 1 for item in positives[query] if item != query))
-        all_tops.append(order[:top])
-    return all_ranks, all_tops
-
-
-def random_case(seed: int, *, tied: bool) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-    rng = np.random.default_rng(seed)
-    items = int(rng.integers(2, 40))
-    # Signs in four dimensions: all norms are 2, all products exact, and few different scores.
-    features = rng.choice([-1.0, 1.0], (items, 4)) if tied else rng.standard_normal((items, 8))
-    return features.astype(np.float32), [(str(label),) for label in rng.integers(0, 4, items)]
-
-
-def check(features: np.ndarray, labels: list[tuple[str, ...]], top: int = 5) -> Ranking:
-    similarity = unit_rows(features) @ unit_rows(features).T
-    positives = [[j for j, other in enumerate(labels) if set(label) & set(other)] for label in labels]
-    ranks, tops = naive(similarity, positives, top)
-    found = rank_by_cosine(features, SharedLabel(labels), top=top)
-    assert [list(row) for row in found.ranks] == ranks
-    assert [[item for item in row if item >= 0] for row in found.top_items.tolist()] == tops
-    for query, row in enumerate(found.top_items):
-        assert found.top_scores[query][row >= 0] == pytest.approx(similarity[query][row[row >= 0]], abs=1e-6)
-        assert np.isnan(found.top_scores[query][row < 0]).all()
+def together(rankings: list[Ranking]) -> dict[str, list[list[float]]]:
+    """The rankings of all queries as plain lists."""
+    names = ("ranks", "optimistic", "pessimistic")
+    found = {name: [row.tolist() for part in rankings for row in getattr(part, name).rows()] for name in names}
+    for name in ("candidates", "top_items", "top_scores"):
+        found[name] = [row.tolist() for part in rankings for row in getattr(part, name)]
     return found
 
 
+def naive(scores: np.ndarray, positives: list[list[int]], ignored: list[list[int]], top: int) -> dict[str, list]:
+    """The same by sorting every row three times: ties by index, positives first, positives last."""
+    found: dict[str, list] = {
+        name: [] for name in ("ranks", "optimistic", "pessimistic", "candidates", "top_items", "top_scores")
+    }
+    for row, wanted, unwanted in zip(scores, positives, ignored, strict=True):
+        left = [item for item in range(len(row)) if item not in unwanted]
+        by = {
+            "ranks": sorted(left, key=lambda item: (-row[item], item)),
+            "optimistic": sorted(left, key=lambda item: (-row[item], item not in wanted)),
+            "pessimistic": sorted(left, key=lambda item: (-row[item], item in wanted)),
+        }
+        for name, order in by.items():
+            found[name].append([rank for rank, item in enumerate(order, start=1) if item in wanted])
+        found["candidates"].append(len(left))
+        first = by["ranks"][:top]
+        found["top_items"].append([*first, *[-1] * (top - len(first))])
+        found["top_scores"].append([*[float(row[item]) for item in first], *[np.nan] * (top - len(first))])
+    return found
+
+
+def same(found: dict[str, list], expected: dict[str, list]) -> None:
+    for name, rows in expected.items():
+        if name == "top_scores":
+            np.testing.assert_allclose(np.array(found[name]), np.array(rows), rtol=1e-5, atol=1e-6)
+        else:
+            assert found[name] == rows, name
+
+
+def random_case(seed: int, *, tied: bool) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
+    """Features of queries and gallery at once, and for each query disjoint positives and left-out items."""
+    rng = np.random.default_rng(seed)
+    items = int(rng.integers(1, 60))
+    # Signs in four dimensions: all norms are 2, all products exact, and few different scores.
+    features = rng.choice([-1.0, 1.0], (items, 4)) if tied else rng.standard_normal((items, 8))
+    roles = rng.choice(3, (items, items), p=[0.6, 0.3, 0.1])
+    if seed % 5 == 0:
+        roles[0] = 0  # a query without positives
+    return (
+        features.astype(np.float32),
+        [np.flatnonzero(row == 1).tolist() for row in roles],
+        [np.flatnonzero(row == 2).tolist() for row in roles],
+    )
+
+
+def arrays(rows: list[list[int]]) -> list[np.ndarray]:
+    return [np.array(row, np.int64) for row in rows]
+
+
+def exact_scores(features: np.ndarray, kind: Kind) -> np.ndarray:
+    if kind == "cosine":
+        features = unit_rows(features)
+    scores = features @ features.T
+    return scores - (features * features).sum(1) / 2 if kind == "euclidean" else scores
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean"])
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("seed", range(100))
-def test_a_full_sort_gives_the_same(seed: int, tied: bool) -> None:
-    check(*random_case(seed, tied=tied))
+@pytest.mark.parametrize("seed", range(150))
+def test_a_full_sort_gives_the_same(seed: int, tied: bool, kind: Kind) -> None:
+    features, positives, ignored = random_case(seed, tied=tied)
+    judge = Listed(arrays(positives), arrays(ignored))
+    found = together(list(rank(products(kind, features, features), judge, top=5)))
+    same(found, naive(exact_scores(features, kind), positives, ignored, 5))
 
 
-def test_several_labels_share_any() -> None:
-    features, _ = random_case(1, tied=False)
-    pool = [("a",), ("b",), ("a", "b"), ("c",), ("c", "b")]
-    check(features, [pool[i % 5] for i in range(len(features))])
+@pytest.mark.parametrize("seed", range(20))
+def test_many_items_around_each_positive(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More items than are looked at together, coarse scores among fine ones, and intervals that hold many."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((1500, 3)).astype(np.float32)
+    features[rng.choice(1500, 700)] = rng.choice([-1.0, 1.0], (700, 3))
+    features[:3] *= 1e-3
+    queries = features[:20]
+    labels = rng.integers(0, 3, 1500)
+    positives = [np.flatnonzero(labels == labels[query]).tolist() for query in range(20)]
+    ignored = [[item for item in range(1500) if item % 97 == query and item not in positives[query]] for query in range(20)]
+    scorer = products("dot", queries, features)
+    scores = np.empty((20, 1500), np.float32)
+    scorer.fill(slice(0, 20), slice(0, 1500), scores)
+    found = together(list(rank(scorer, Listed(arrays(positives), arrays(ignored)), top=40)))
+    same(found, naive(scores, positives, ignored, 40))
+    monkeypatch.setattr(ranking, "COLUMNS", 128)
+    found = together(list(rank(scorer, Listed(arrays(positives), arrays(ignored)), top=40, memory=0.0)))
+    scores = np.concatenate([queries @ features[start : start + 128].T for start in range(0, 1500, 128)], axis=1)
+    same(found, naive(scores, positives, ignored, 40))
 
 
-def test_scikit_learn_agrees_on_the_scores_themselves() -> None:
-    rng = np.random.default_rng(0)
-    features, labels = rng.standard_normal((120, 16)).astype(np.float32), rng.integers(0, 5, 120)
-    found = rank_by_cosine(features, SharedLabel([(str(label),) for label in labels]), top=1)
-    similarity = unit_rows(features) @ unit_rows(features).T
-    for query in range(120):
-        others = np.arange(120) != query
-        expected = average_precision_score(labels[others] == labels[query], similarity[query][others])
-        assert average_precision([found.ranks[query]])[0] == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_query_is_left_out_by_identity_not_by_rank() -> None:
-    # Items 0 and 2 are the same picture: for query 2 the duplicate, with the smaller index, ranks first.
-    features = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
-    found = rank_by_cosine(features, SharedLabel([("a",), ("b",), ("a",)]), top=2)
-    assert [list(row) for row in found.ranks] == [[1], [], [1]]
-    assert found.top_items.tolist() == [[2, 1], [0, 2], [0, 1]]
-
-
-def test_all_scores_tied_rank_by_index() -> None:
-    found = rank_by_cosine(np.ones((4, 3), np.float32), SharedLabel([("a",), ("b",), ("b",), ("a",)]), top=3)
-    assert [list(row) for row in found.ranks] == [[3], [2], [2], [1]]
-    assert found.top_items.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
-
-
-def test_one_item() -> None:
-    found = rank_by_cosine(np.ones((1, 3), np.float32), SharedLabel([("a",)]), top=2)
-    assert [list(row) for row in found.ranks] == [[]]
-    assert found.top_items.tolist() == [[-1, -1]]
-
-
-@pytest.mark.parametrize("tile", [1, 3, 7, 1000])
-@pytest.mark.parametrize("tied", [False, True])
-def test_tiles_change_nothing(tile: int, tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    features, labels = random_case(7, tied=tied)
-    before = rank_by_cosine(features, SharedLabel(labels), top=4)
-    monkeypatch.setattr(ranking, "TILE", tile)
-    after = rank_by_cosine(features, SharedLabel(labels), top=4)
-    for old, new in zip(before.ranks, after.ranks, strict=True):
-        np.testing.assert_array_equal(old, new)
-    np.testing.assert_array_equal(before.top_items, after.top_items)
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0.0, 1e-9, 1.0]), st.sampled_from([1, 2, 5]))
+def test_memory_and_threads_change_nothing(seed: int, tied: bool, memory: float, threads: int) -> None:
+    features, positives, ignored = random_case(seed, tied=tied)
+    judge, scorer = Listed(arrays(positives), arrays(ignored)), products(COSINE, features, features)
+    usual = together(list(rank(scorer, judge, top=4)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "ROWS", 7)  # several tiles even here
+        scorer = products(COSINE, *(np.sign(features),) * 2) if tied else scorer
+        first = together(list(rank(scorer, judge, top=4)))
+        again = together(list(rank(scorer, judge, top=4, memory=memory, threads=threads)))
+    np.testing.assert_equal(again, first)
+    if tied:
+        np.testing.assert_equal(first, usual)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_positive_scaling_changes_nothing(seed: int, factor: float) -> None:
-    features, labels = random_case(seed, tied=True)
-    scale = np.where(np.arange(len(features)) % 2, factor, 1.0)[:, None]
-    old = rank_by_cosine(features, SharedLabel(labels), top=3)
-    new = rank_by_cosine((features * scale).astype(np.float32), SharedLabel(labels), top=3)
-    for before, after in zip(old.ranks, new.ranks, strict=True):
-        np.testing.assert_array_equal(before, after)
+    features, positives, ignored = random_case(seed, tied=True)
+    judge = Listed(arrays(positives), arrays(ignored))
+    scale = np.where(np.arange(len(features)) % 2, factor, 1.0)[:, None].astype(np.float32)
+    old = together(list(rank(products(COSINE, features, features), judge, top=3)))
+    new = together(list(rank(products(COSINE, *(features * scale,) * 2), judge, top=3)))
+    np.testing.assert_equal(new, old)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 10**6))
-def test_the_order_of_the_items_changes_nothing_without_ties(seed: int) -> None:
-    features, labels = random_case(seed, tied=False)
+def test_the_order_of_queries_and_items_changes_nothing_but_ties(seed: int) -> None:
+    features, positives, ignored = random_case(seed, tied=True)
     order = np.random.default_rng(seed).permutation(len(features))
-    old = rank_by_cosine(features, SharedLabel(labels), top=1)
-    new = rank_by_cosine(features[order], SharedLabel([labels[i] for i in order]), top=1)
-    for position, item in enumerate(order):
-        np.testing.assert_array_equal(new.ranks[position], old.ranks[item])
+    new_place = np.argsort(order)
+    old = together(list(rank(products(COSINE, features, features), Listed(arrays(positives), arrays(ignored)), top=1)))
+    moved = Listed(
+        [new_place[positives[item]] if positives[item] else np.empty(0, np.int64) for item in order],
+        [new_place[ignored[item]] if ignored[item] else np.empty(0, np.int64) for item in order],
+    )
+    new = together(list(rank(products(COSINE, *(features[order],) * 2), moved, top=1)))
+    for name in ("optimistic", "pessimistic", "candidates"):
+        assert new[name] == [old[name][item] for item in order]
+
+
+def test_the_query_is_left_out_by_identity_not_by_rank() -> None:
+    # Items 0 and 2 are the same picture: for query 2 the duplicate, with the smaller index, ranks first.
+    features = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    judge = SharedLabel([("a",), ("b",), ("a",)])
+    found = together(list(rank(products(COSINE, features, features), judge, top=2)))
+    assert found["ranks"] == [[1], [], [1]]
+    assert found["top_items"] == [[2, 1], [0, 2], [0, 1]]
+
+
+def test_all_scores_tied_rank_by_index() -> None:
+    features = np.ones((4, 3), np.float32)
+    judge = SharedLabel([("a",), ("b",), ("b",), ("a",)])
+    found = together(list(rank(products(COSINE, features, features), judge, top=3)))
+    assert found["ranks"] == [[3], [2], [2], [1]]
+    assert found["optimistic"] == [[1]] * 4 and found["pessimistic"] == [[3]] * 4
+    assert found["top_items"] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+def test_one_item() -> None:
+    found = together(list(rank(products(COSINE, *(np.ones((1, 3), np.float32),) * 2), SharedLabel([("a",)]), top=2)))
+    assert found["ranks"] == [[]]
+    assert found["top_items"] == [[-1, -1]]
 
 
 def test_inputs_are_not_modified() -> None:
-    features, labels = random_case(3, tied=False)
+    features, positives, ignored = random_case(3, tied=False)
     copy = features.copy()
-    relevant = SharedLabel(labels)
-    rank_by_cosine(features, relevant, top=3)
+    list(rank(products("dot", features, features), Listed(arrays(positives), arrays(ignored)), top=3))
     np.testing.assert_array_equal(features, copy)
 
 
-@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
-def test_a_row_without_direction_is_an_error(bad: float) -> None:
+@pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
+def test_a_row_that_cannot_be_compared_is_an_error(bad: float, kind: Kind) -> None:
     features = np.ones((4, 3), np.float32)
     features[2] = bad
-    with pytest.raises(RetrievalError, match="row 2 of the features has no direction"):
-        rank_by_cosine(features, SharedLabel([("a",)] * 4), top=1)
+    if bad == 3e38 and kind == "cosine":
+        unit_rows(features)  # the norm is computed in float64
+    else:
+        with pytest.raises(RetrievalError, match="row 2 of the features"):
+            products(kind, features, features)
 
 
-def test_shared_label_includes_the_item_itself_and_is_sorted() -> None:
-    relevant = SharedLabel([("a", "b"), ("b",), ("a",), ("c",)])
-    assert [relevant(i).tolist() for i in range(4)] == [[0, 1, 2], [0, 1], [0, 2], [3]]
+def test_a_row_of_zeros_has_no_cosine() -> None:
+    with pytest.raises(RetrievalError, match="row 1 of the features has no direction"):
+        unit_rows(np.array([[1, 0], [0, 0]], np.float32))
+
+
+def test_minus_zero_ties_with_zero() -> None:
+    scores = products("dot", np.array([[1.0, 0.0]], np.float32), np.array([[-0.0, 1], [0.0, 1], [1, 0]], np.float32))
+    found = together(list(rank(scores, Listed([np.array([1])], [np.array([], np.int64)]), top=0)))
+    assert (found["optimistic"], found["ranks"], found["pessimistic"]) == ([[2]], [[3]], [[3]])
+
+
+def rows(found: Ragged) -> list[list[int]]:
+    return [row.tolist() for row in found.rows()]
+
+
+def test_shared_labels() -> None:
+    positives, ignored = SharedLabel([("a", "b"), ("b",), ("a",), ("c",), ()])(0, 5)
+    assert rows(positives) == [[1, 2], [0], [0], [], []]
+    assert rows(ignored) == [[0], [1], [2], [3], [4]]
+
+
+def test_queries_and_gallery_apart() -> None:
+    judge = SharedLabel([("a",), ("b",), ("a",), ("b",)], queries=np.array([0, 3]), gallery=np.array([1, 2, 3]))
+    assert rows(judge(0, 2)[0]) == [[1], [0]]
+    assert rows(judge(0, 2)[1]) == [[], [2]]
+
+
+def test_groups_are_left_out() -> None:
+    judge = SharedLabel([("a",)] * 5, groups=["x", "x", None, "y", None])
+    positives, ignored = judge(0, 5)
+    assert rows(positives) == [[2, 3, 4], [2, 3, 4], [0, 1, 3, 4], [0, 1, 2, 4], [0, 1, 2, 3]]
+    assert rows(ignored) == [[0, 1], [0, 1], [2], [3], [4]]
