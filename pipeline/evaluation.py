@@ -1,0 +1,310 @@
+"""Scores and a protocol -> the metrics of every query, and their summary. Arrays in, arrays out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline import metrics
+from pipeline.errors import RetrievalError
+from pipeline.metrics import Rule
+from pipeline.protocols import Difficulty, Protocol
+from pipeline.ranking import Ranking, rank
+from pipeline.relevance import Without
+from pipeline.similarity import Kind, Scorer, products
+from pipeline.uncertainty import bootstrap_means, interval
+
+# Steps of recall of the finer curve.
+FINE = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How rankings are made and scored; conf/evaluate.yaml says it for the pipeline.
+
+    Attributes:
+        similarity: ``cosine``, ``dot`` or ``euclidean``.
+        ap: ``rectangle`` or ``trapezoid``; ``protocol`` takes the one of the protocol's authors.
+        difficulty: of the landmark protocols, the one whose results stand first.
+        queries_without_positives: ``error``, or ``skip`` to leave them out of every mean; the landmark protocols
+            leave them out by definition.
+        cutoffs: the k of P@k, recall@k, nDCG@k and mAP@k.
+        top: how many of the first items of each ranking to keep.
+        resamples: how often queries are drawn anew for an interval.
+        seed: of these draws.
+        memory: GiB for scores; changes no result.
+    """
+
+    similarity: Kind = "cosine"
+    ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
+    difficulty: Difficulty = "medium"
+    queries_without_positives: Literal["error", "skip"] = "error"
+    cutoffs: Sequence[int] = (1, 5, 10)
+    top: int = 10
+    resamples: int = 2000
+    seed: int = 0
+    memory: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise :class:`RetrievalError` naming a setting that is out of range."""
+        ks = list(self.cutoffs)
+        if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
+            raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
+        for name, least in (("top", 0), ("resamples", 100), ("seed", 0), ("memory", 0)):
+            if not getattr(self, name) >= least:
+                raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
+
+    def rule(self, protocol: Protocol) -> Rule:
+        """Return the rule by which AP is taken."""
+        return protocol.rule if self.ap == "protocol" else self.ap
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of every query that has positives, in the order of the protocol.
+
+    Attributes:
+        queries: the items that are the queries.
+        skipped: the queries without positives, left out of everything else.
+        gallery: how many items there are to rank.
+        positives: how many each query has.
+        candidates: how many items each ranking has.
+        clusters: the number of each query's cluster; None if there are none.
+        values: by name, a value a query: ``AP`` and the other metrics, fractions in [0, 1].
+        interpolated: precision at recall 0, 0.1, ..., 1.
+        fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
+        top_items: the first items of each ranking; -1 past its end.
+        top_scores: their scores; NaN past its end.
+    """
+
+    queries: Int[np.ndarray, " query"]
+    skipped: Int[np.ndarray, " skipped"]
+    gallery: int
+    positives: Int[np.ndarray, " query"]
+    candidates: Int[np.ndarray, " query"]
+    clusters: Int[np.ndarray, " query"] | None
+    values: Mapping[str, Float[np.ndarray, " query"]]
+    interpolated: Float[np.ndarray, "query 11"]
+    fine: Float[np.ndarray, " 101"]
+    top_items: Int[np.ndarray, "query top"]
+    top_scores: Float[np.ndarray, "query top"]
+
+    @property
+    def ap(self) -> Float[np.ndarray, " query"]:
+        """Average precision of each query, in (0, 1]."""
+        return self.values["AP"]
+
+
+def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settings: Settings) -> Evaluation:
+    """Rank the gallery for every query and score the rankings.
+
+    Args:
+        scorer: scores of the protocol's queries against its gallery, in their order.
+        protocol: what is relevant.
+        names: of all items, for errors.
+        settings: what to compute, and what a query without positives means.
+
+    Raises:
+        RetrievalError: a query has no positives and that is an error; no query has any.
+    """
+    parts = list(scored(scorer, protocol, settings))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    has = joined["positives"] > 0
+    skipped = protocol.queries[~has]
+    if len(skipped) and settings.queries_without_positives == "error" and not protocol.leaves_out_empty:
+        first = int(skipped[0])
+        raise RetrievalError(
+            f"query {first} ({names[first]}) has no positives, as have {len(skipped)} of {len(has)}: no other item "
+            "of the gallery shares a label with it; drop it from the dataset or set queries_without_positives=skip"
+        )
+    if not has.any():
+        raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
+    joined = {name: array[has] for name, array in joined.items()}
+    fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
+    members = np.append(protocol.gallery, -1)  # place -1, past the end of a ranking, stays -1
+    return Evaluation(
+        protocol.queries[has],
+        skipped,
+        scorer.items,
+        joined.pop("positives"),
+        joined.pop("candidates"),
+        None if protocol.clusters is None else protocol.clusters[has],
+        interpolated=joined.pop("interpolated"),
+        fine=fine,
+        top_items=members[joined.pop("top_items")],
+        top_scores=joined.pop("top_scores"),
+        values=joined,
+    )
+
+
+def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the results of some queries at a time, without their ranks, which would take too much memory."""
+    for ranking in rank(scorer, protocol.judge, top=settings.top, memory=settings.memory):
+        yield {
+            "positives": ranking.ranks.counts,
+            "candidates": ranking.candidates,
+            "interpolated": metrics.interpolated_precision(ranking.ranks),
+            "fine": metrics.interpolated_precision(ranking.ranks, steps=FINE).astype(np.float32),
+            "top_items": ranking.top_items,
+            "top_scores": ranking.top_scores,
+            **metrics_of(ranking, protocol, settings),
+        }
+
+
+def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict[str, Float[np.ndarray, " query"]]:
+    """Return every metric of every query by its name."""
+    ranks, rule = ranking.ranks, settings.rule(protocol)
+    both: dict[Rule, Float[np.ndarray, " query"]] = {
+        "rectangle": metrics.average_precision(ranks),
+        "trapezoid": metrics.average_precision(ranks, rule="trapezoid"),
+    }
+    values = {
+        "AP": both[rule],
+        "AP_rectangle": both["rectangle"],
+        "AP_trapezoid": both["trapezoid"],
+        "AP_ties_for": metrics.average_precision(ranking.optimistic, rule=rule),
+        "AP_ties_against": metrics.average_precision(ranking.pessimistic, rule=rule),
+        "AP_random": metrics.expected_average_precision(ranks.counts, ranking.candidates, rule=rule),
+        "AP_interpolated": metrics.interpolated_average_precision(ranks),
+        "MAP@R": metrics.map_at_r(ranks),
+        "R-precision": metrics.r_precision(ranks),
+        "RR": metrics.reciprocal_rank(ranks),
+    }
+    for k in settings.cutoffs:
+        values[f"P@{k}"] = metrics.precision_at(ranks, k=k)
+        values[f"recall@{k}"] = metrics.recall_at(ranks, k=k)
+        values[f"nDCG@{k}"] = metrics.ndcg_at(ranks, k=k)
+        values[f"AP@{k}"] = metrics.average_precision_at(ranks, k=k)
+        if protocol.leaves_out_empty:
+            values[f"mP@{k}"] = metrics.landmark_precision_at(ranks, k=k)
+    return values
+
+
+def evaluate_features(
+    features: Float[np.ndarray, "item dim"],
+    protocol: Protocol,
+    *,
+    names: Sequence[str],
+    settings: Settings,
+) -> Evaluation:
+    """Evaluate features, a row an item, as :func:`evaluate` does; see :func:`pipeline.similarity.products`."""
+    gallery = features[protocol.gallery]
+    same = np.array_equal(protocol.queries, protocol.gallery)
+    scorer = products(settings.similarity, gallery if same else features[protocol.queries], gallery)
+    return evaluate(scorer, protocol, names=names, settings=settings)
+
+
+def ignoring_duplicates(protocol: Protocol, contents: Sequence[str]) -> Protocol | None:
+    """Return the protocol that leaves later copies out of every ranking; None if the gallery has none.
+
+    Of the items of the gallery with the same content the first counts, with its own labels.
+    """
+    later = later_copies(contents, protocol.gallery)
+    return replace(protocol, judge=Without(protocol.judge, later)) if len(later) else None
+
+
+def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
+    """Return the means over queries, fractions in [0, 1], with their 95 % intervals, and the counts."""
+    values = evaluation.values
+    means = {name: float(column.mean()) for name, column in values.items()}
+    draws = {"resamples": settings.resamples, "seed": settings.seed}
+    low, high = interval(bootstrap_means(evaluation.ap[:, None], **draws))[:, 0]
+    summary: dict[str, Any] = {"mAP": means["AP"], "mAP_low": float(low), "mAP_high": float(high)}
+    clusters = evaluation.clusters
+    if clusters is not None and len(np.unique(clusters)) > 1:
+        low, high = interval(bootstrap_means(evaluation.ap[:, None], clusters=clusters, **draws))[:, 0]
+        summary |= {"mAP_low_by_class": float(low), "mAP_high_by_class": float(high)}
+    summary |= {
+        "mAP_random": means["AP_random"],
+        "mAP_rectangle": means["AP_rectangle"],
+        "mAP_trapezoid": means["AP_trapezoid"],
+        "tie_gap": means["AP_ties_for"] - means["AP_ties_against"],
+        "mAP_interpolated": means["AP_interpolated"],
+        "MAP@R": means["MAP@R"],
+        "R-precision": means["R-precision"],
+        "MRR": means["RR"],
+    }
+    for name in ("P", "mP", "recall", "nDCG", "AP"):
+        for k in settings.cutoffs:
+            if f"{name}@{k}" in means:
+                summary["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
+    return summary | {
+        "queries": len(evaluation.queries),
+        "queries_without_positives": len(evaluation.skipped),
+        "positives": int(evaluation.positives.sum()),
+        "gallery": evaluation.gallery,
+        "interpolated_precision": np.ascontiguousarray(evaluation.interpolated.T).mean(axis=1).tolist(),
+    }
+
+
+def per_class(evaluation: Evaluation, labels: Sequence[tuple[str, ...]]) -> dict[str, tuple[int, float]]:
+    """Return for each label the number of its queries and the mean of their AP; by name.
+
+    A query with several labels counts for each. Empty if the queries have no labels.
+    """
+    found: dict[str, list[float]] = {}
+    for item, ap in zip(evaluation.queries.tolist(), evaluation.ap.tolist(), strict=True):
+        for label in set(labels[item]):
+            found.setdefault(label, []).append(ap)
+    return {label: (len(found[label]), float(np.mean(found[label]))) for label in sorted(found)}
+
+
+def report(
+    features: Float[np.ndarray, "item dim"],
+    protocols: Sequence[Protocol],
+    *,
+    labels: Sequence[tuple[str, ...]],
+    contents: Sequence[str],
+    names: Sequence[str],
+    settings: Settings,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluate features by one protocol or more; return the first one's results, and the summary of all.
+
+    Args:
+        features: a row an item.
+        protocols: the first one's metrics are at the top of the summary, the others' under their names.
+        labels: of the items; empty where there are none.
+        contents: a text an item, equal for exact duplicates.
+        names: of the items, for errors.
+        settings: see :class:`Settings`.
+
+    Raises:
+        RetrievalError: see :func:`evaluate`; a feature cannot be compared.
+    """
+    first, *others = protocols
+    evaluation = evaluate_features(features, first, names=names, settings=settings)
+    summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first), "similarity": settings.similarity}
+    summary |= summarise(evaluation, settings)
+    classes = per_class(evaluation, labels)
+    if classes:
+        summary["macro_mAP"] = float(np.mean([ap for _, ap in classes.values()]))
+    summary["exact_duplicates"] = len(contents) - len(set(contents))
+    distinct = ignoring_duplicates(first, contents)
+    if distinct is not None:
+        again = evaluate_features(features, distinct, names=names, settings=skipping(settings))
+        # As queries the later copies go too.
+        kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
+        summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
+    for other in others:
+        summary[other.name] = summarise(
+            evaluate_features(features, other, names=names, settings=settings), settings
+        )
+    return evaluation, summary
+
+
+def skipping(settings: Settings) -> Settings:
+    """Return the settings with queries without positives left out: without duplicates there may be more of them."""
+    return replace(settings, queries_without_positives="skip")
+
+
+def later_copies(contents: Sequence[str], gallery: Int[np.ndarray, " member"]) -> Int[np.ndarray, " place"]:
+    """Return the gallery's places whose content stands earlier in the gallery too."""
+    seen: set[str] = set()
+    later = []
+    for place, item in enumerate(gallery.tolist()):
+        if contents[item] in seen:
+            later.append(place)
+        seen.add(contents[item])
+    return np.array(later, np.int64)

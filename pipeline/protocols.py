@@ -1,0 +1,109 @@
+"""Which items are queries, which are the gallery, what is relevant, and by which rule AP is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from pipeline.errors import RetrievalError
+from pipeline.manifest import Manifest, Query
+from pipeline.metrics import Rule
+from pipeline.relevance import Judge, Listed, SharedLabel
+from pipeline.uncertainty import label_clusters, linked_clusters
+
+Difficulty = Literal["easy", "medium", "hard"]
+DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
+ROLES = ("both", "query", "gallery")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How rankings of a dataset are judged.
+
+    Attributes:
+        name: ``labels``, or ``easy``, ``medium`` or ``hard`` of the landmark benchmarks.
+        queries: the items that are asked for.
+        gallery: the items that are ranked.
+        judge: gives the positives of a query, and what is left out of its ranking.
+        rule: by which AP is taken by those who defined the protocol.
+        leaves_out_empty: whether queries without positives are left out by definition.
+        clusters: of the queries, for intervals; None if nothing says which belong together.
+    """
+
+    name: str
+    queries: Int[np.ndarray, " query"]
+    gallery: Int[np.ndarray, " member"]
+    judge: Judge
+    rule: Rule
+    leaves_out_empty: bool
+    clusters: Int[np.ndarray, " query"] | None
+
+
+def by_labels(
+    labels: Sequence[tuple[str, ...]],
+    *,
+    roles: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> Protocol:
+    """Return the protocol in which items that share a label are relevant to each other.
+
+    Every item is a query and in the gallery of all others, unless its role says ``query`` or ``gallery``; an item
+    without labels is a distractor in the gallery. Items of a query's group are left out of its ranking.
+
+    Raises:
+        RetrievalError: there are no queries, or no gallery; a role is unknown.
+    """
+    places = np.arange(len(labels))
+    given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
+    for role in np.unique(given):
+        if role not in ROLES:
+            raise RetrievalError(f"unknown role '{role}': one of {', '.join(ROLES)}")
+    labelled = np.array([bool(names) for names in labels], dtype=bool)
+    queries = places[(given != "gallery") & labelled]
+    gallery = places[given != "query"]
+    for found, what in ((queries, "query"), (gallery, "item in the gallery")):
+        if not len(found):
+            raise RetrievalError(f"there is no {what} among {len(labels)} items: there is nothing to rank")
+    judge = SharedLabel(labels, queries=queries, gallery=gallery, groups=groups)
+    clusters = label_clusters([labels[item] for item in queries.tolist()])
+    return Protocol("labels", queries, gallery, judge, "rectangle", False, clusters)
+
+
+def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty) -> Protocol:
+    """Return the protocol of the Oxford and Paris benchmarks, revisited (F. Radenovic et al., CVPR 2018).
+
+    Easy: the positives are the easy items, hard ones are left out as junk is. Medium: easy and hard ones are
+    positives. Hard: hard ones are, easy ones are left out. A query without positives counts for nothing. The gallery
+    is every item that is no query's.
+
+    With ``good`` and ``ok`` as easy and hard ones, Medium is the classic protocol of J. Philbin et al.
+    """
+    asked = np.array([query.item for query in queries], np.int64)
+    gallery = np.setdiff1d(np.arange(items), asked)
+    place = np.full(items, -1)
+    place[gallery] = np.arange(len(gallery))
+
+    def places(listed: Sequence[int]) -> Int[np.ndarray, " listed"]:
+        return place[np.array(listed, np.int64)]
+
+    wanted, unwanted = [], []
+    for query in queries:
+        easy, hard, junk = places(query.easy), places(query.hard), places(query.junk)
+        positives = {"easy": [easy], "medium": [easy, hard], "hard": [hard]}[difficulty]
+        ignored = {"easy": [junk, hard], "medium": [junk], "hard": [junk, easy]}[difficulty]
+        wanted.append(np.concatenate(positives))
+        unwanted.append(np.concatenate(ignored))
+    clusters = linked_clusters([np.array([*query.easy, *query.hard], np.int64) for query in queries])
+    return Protocol(difficulty, asked, gallery, Listed(wanted, unwanted), "trapezoid", True, clusters)
+
+
+def protocols_of(manifest: Manifest, *, difficulty: Difficulty) -> list[Protocol]:
+    """Return the protocol of a dataset; of one that comes with queries all difficulties, the asked one first."""
+    if manifest.queries is None:
+        return [by_labels(manifest.labels)]
+    others = [other for other in DIFFICULTIES if other != difficulty]
+    return [
+        by_landmarks(manifest.queries, len(manifest.items), difficulty=chosen) for chosen in (difficulty, *others)
+    ]
