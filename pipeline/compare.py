@@ -1,9 +1,11 @@
 """The metrics of all runs -> the comparative table.
 
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` (encoder x
-dataset) and ``metrics/summary.json``, for the encoders and datasets named in params.yaml.
+dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset) and ``metrics/summary.json``, for the
+encoders and datasets named in params.yaml.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pipeline.app import app
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json, write_text
 from pipeline.options import call, plain
+from pipeline.pairs import compare_pairs, indistinguishable_from_best, read_aps
 from pipeline.published import Published, against, with_published
 from pipeline.runs import read_run, scalars
 
@@ -44,13 +47,40 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
 
 
-def markdown(comparison: pd.DataFrame) -> str:
-    """Return the comparison as a Markdown table; the best of each column is bold, ties all of them."""
+def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Return the comparison as a Markdown table, each mAP with its 95 % interval, and what cannot be told apart.
+
+    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's
+    best.
+    """
     shown = comparison.map(lambda value: f"{value:.4f}")
     shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
     best = comparison.eq(comparison.max())
     shown = shown.mask(best, "**" + shown + "**")
-    return shown.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True) + "\n"
+    leaders = {str(dataset): str(comparison[dataset].idxmax()) for dataset in table["dataset"].unique()}
+    alike = indistinguishable_from_best(pairs, leaders)
+    for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
+        mark = " ~" if (encoder, dataset) in alike else ""
+        shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{mark}"
+    lines = [shown.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True), ""]
+    lines.append("mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders))
+    return "\n".join(lines) + "\n"
+
+
+def told_apart(pairs: pd.DataFrame, leaders: Mapping[str, str]) -> str:
+    """Return in words which pairs of encoders are not distinguishable, dataset by dataset."""
+    if pairs.empty:
+        return "One encoder: there is nothing to tell apart."
+    level = "(paired randomisation test, Holm-corrected, 5 %)"
+    unsure = pairs[~pairs["distinguishable"].astype(bool)]
+    if unsure.empty:
+        return f"All pairs of encoders are distinguishable on every dataset {level}."
+    parts = [
+        f"on {dataset}: " + ", ".join(f"{a} and {b}" for a, b in rows[["a", "b"]].itertuples(index=False))
+        for dataset, rows in unsure.groupby("dataset", sort=False)
+    ]
+    marked = " (~: not distinguishable from the best)" if indistinguishable_from_best(pairs, leaders) else ""
+    return f"Not distinguishable {level} {'; '.join(parts)}{marked}."
 
 
 def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
@@ -68,11 +98,24 @@ def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Run the stage."""
     published = call(Published, plain(config.published), where="published in conf/compare.yaml")
-    table = with_published(long_table(Path(config.runs), read_experiment()), published)
+    experiment = read_experiment()
+    table = with_published(long_table(Path(config.runs), experiment), published)
+    pairs = pd.concat(
+        [
+            compare_pairs(
+                dataset,
+                read_aps(Path(config.per_query), dataset, experiment.encoders),
+                resamples=config.resamples,
+                seed=config.seed,
+            )
+            for dataset in experiment.datasets
+        ]
+    )
     comparison = compare(table)
     write_text(Path(config.csv), table.to_csv(index=False, lineterminator="\n"))
+    write_text(Path(config.pairs), pairs.to_csv(index=False, lineterminator="\n"))
     beside = against(table, published)
-    write_text(Path(config.markdown), markdown(comparison) + (f"\n{beside}" if beside else ""))
+    write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
     write_json(Path(config.summary), summarise(comparison))
 
 
