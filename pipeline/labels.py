@@ -1,0 +1,80 @@
+"""Read what is known about the items of somebody's embeddings: labels, roles, groups."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import RetrievalError
+from pipeline.manifest import split_labels
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The items in the order of the features' rows.
+
+    Attributes:
+        names: of the items, usually paths.
+        labels: what is in each; none: a distractor.
+        roles: ``both``, ``query`` or ``gallery`` of each; None: both.
+        groups: the group of each, None for none; None: there are no groups.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[tuple[str, ...]]
+    roles: Sequence[str] | None = None
+    groups: Sequence[str | None] | None = None
+
+
+def read_labels(path: Path) -> Labelled:
+    r"""Read a ``.csv`` with a header, or a text of lines ``path<TAB>label``.
+
+    The columns of a CSV are ``path`` and ``labels`` (joined by ``|``, a ``|`` or ``\`` inside one has a ``\`` before
+    it) and, if wanted, ``role`` and ``group``. Empty lines are passed over.
+
+    Raises:
+        RetrievalError: the file cannot be read, has no items, or a line is not of this form; it is named.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            found = read_csv(file, path) if path.suffix.lower() == ".csv" else read_lines(file, path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RetrievalError(f"{path} cannot be read ({error}): give a list of path<TAB>label, or a .csv") from None
+    if not found.names:
+        raise RetrievalError(f"{path} lists no item: it has a line an item, path<TAB>label")
+    return found
+
+
+def read_lines(file: object, path: Path) -> Labelled:
+    """Read lines ``path<TAB>label``."""
+    names, labels = [], []
+    assert hasattr(file, "__iter__")
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        name, _, label = (part.strip() for part in line.partition("\t"))
+        if not name or not label or "\t" in label:
+            raise RetrievalError(f"{path}:{number}: expected path<TAB>label, got {line.strip()!r}")
+        names.append(name)
+        labels.append((label,))
+    return Labelled(names, labels)
+
+
+def read_csv(file: object, path: Path) -> Labelled:
+    """Read a table with the columns path, labels and perhaps role and group."""
+    assert hasattr(file, "__iter__")
+    reader = csv.DictReader(file)
+    columns = list(reader.fieldnames or [])
+    unknown = set(columns) - {"path", "labels", "role", "group"}
+    if unknown or not {"path", "labels"} <= set(columns):
+        raise RetrievalError(f"{path}: its columns are {columns}: expected path, labels and perhaps role, group")
+    rows = list(reader)
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise RetrievalError(f"{path}: row {number} has not {len(columns)} columns")
+    return Labelled(
+        [row["path"] for row in rows],
+        [split_labels(row["labels"]) for row in rows],
+        [row["role"] or "both" for row in rows] if "role" in columns else None,
+        [row["group"] or None for row in rows] if "group" in columns else None,
+    )
