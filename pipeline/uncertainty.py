@@ -91,14 +91,18 @@ def label_clusters(labels: list[tuple[str, ...]]) -> Int[np.ndarray, " query"]:
     return np.array([numbers.setdefault(frozenset(names), len(numbers)) for names in labels], np.int64)
 
 
-def linked_clusters(lists: list[Int[np.ndarray, " _"]]) -> Int[np.ndarray, " query"]:
-    """Return the cluster of each query: queries that have a listed item in common, or are linked so, are in one."""
-    clusters = np.arange(len(lists))
-    owner: dict[int, int] = {}
-    for query, items in enumerate(lists):
-        for item in items.tolist():
-            other = owner.setdefault(item, query)
-            clusters[clusters == clusters[query]] = clusters[other]
+def linked_clusters(lists: list[Int[np.ndarray, " _"]], *, overlap: float = 0.25) -> Int[np.ndarray, " query"]:
+    """Return the cluster of each query: those whose lists of positives overlap, or that are linked so, are in one.
+
+    Two lists overlap if they have more than that share of their items in common. Some is not enough: an image may
+    show two landmarks.
+    """
+    sets = [set(items.tolist()) for items in lists]
+    clusters = np.arange(len(sets))
+    for query, items in enumerate(sets):
+        for other, theirs in enumerate(sets[:query]):
+            if len(items & theirs) > overlap * len(items | theirs):
+                clusters[clusters == clusters[query]] = clusters[other]
     return clusters
 
 

@@ -181,7 +181,7 @@ def test_a_dataset_of_wrong_types(tmp_path: Path, kind: str, options: dict[str, 
         (["extract", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "top=-1"], "error: conf/evaluate.yaml: 'top' is -1: expected"),
-        (["evaluate", "encoder=hog", "dataset=digits", "precision_ranks=3"], "'precision_ranks' is 3: expected a list"),
+        (["evaluate", "encoder=hog", "dataset=digits", "cutoffs=3"], "'cutoffs' is 3: expected a list"),
         (["pr", "dataset=digits", "png=???"], "error: no value for png: give png=... on the command line"),
     ],
 )

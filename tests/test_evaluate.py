@@ -12,26 +12,29 @@ from sklearn.metrics import average_precision_score
 
 from pipeline.compare import compare, long_table, markdown, summarise
 from pipeline.errors import RetrievalError
-from pipeline.evaluate import CONFIG, Evaluation, Settings, evaluate, refuse_stale, write_per_query
-from pipeline.evaluate import summarise as summarise_run
+from pipeline.evaluate import CONFIG, class_table, refuse_stale, write_per_query
+from pipeline.evaluation import Evaluation, Settings, evaluate_features, per_class
+from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
 from pipeline.features import read_features, write_features
 from pipeline.manifest import Manifest
 from pipeline.options import call
+from pipeline.pairs import COLUMNS, read_aps
 from pipeline.pr import draw, read_curve
 from pipeline.pr import long_table as pr_table
+from pipeline.protocols import by_labels
 from pipeline.runs import read_run
 
 
 def settings(**changes: object) -> Settings:
-    options = {"queries_without_positives": "error", "precision_ranks": [1, 5, 10], "top": 10}
+    options = {"queries_without_positives": "error", "cutoffs": [1, 5, 10], "top": 10}
     return call(Settings, {**options, **changes}, where=CONFIG)
 
 
 def run(features: np.ndarray, labels: list[str], missing: str = "error") -> Evaluation:
-    return evaluate(
+    return evaluate_features(
         features,
-        [(label,) for label in labels],
+        by_labels([(label,) for label in labels]),
         names=[f"{index}.png" for index in range(len(labels))],
         settings=settings(queries_without_positives=missing),
     )
@@ -52,7 +55,7 @@ def test_by_hand() -> None:
     # Rankings: 0 -> 1 2 3, hit at rank 2; 1 -> 0 2 3, rank 3; 2 -> 1 0 3, rank 2; 3 -> 2 1 0, rank 2.
     assert evaluation.ap.tolist() == [1 / 2, 1 / 3, 1 / 2, 1 / 2]
     assert evaluation.top_items[:, :3].tolist() == [[1, 2, 3], [0, 2, 3], [1, 0, 3], [2, 1, 0]]
-    summary = summarise_run(evaluation, [1, 5, 10])
+    summary = summarise_run(evaluation, settings())
     assert summary["mAP"] == pytest.approx((3 / 2 + 1 / 3) / 4)
     assert (summary["P@1"], summary["P@5"], summary["P@10"]) == (0, pytest.approx(0.2), pytest.approx(0.1))
     assert (summary["queries"], summary["queries_without_positives"]) == (4, 0)
@@ -73,19 +76,19 @@ def test_scikit_learn_gives_the_same_map() -> None:
 def test_a_query_without_positives_is_an_error_or_a_recorded_choice() -> None:
     features = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     labels = ["a", "b", "a", "b", "alone"]
-    with pytest.raises(RetrievalError, match=r"query 4 \(4\.png\) has no positives, as have 1 of 5: .*labelled alone"):
+    with pytest.raises(RetrievalError, match=r"query 4 \(4\.png\) has no positives, as have 1 of 5: no other item"):
         run(features, labels)
     evaluation = run(features, labels, missing="skip")
     assert evaluation.skipped.tolist() == [4]
     assert evaluation.queries.tolist() == [0, 1, 2, 3]
-    summary = summarise_run(evaluation, [1, 5, 10])
+    summary = summarise_run(evaluation, settings())
     assert (summary["queries"], summary["queries_without_positives"]) == (4, 1)
     # The lonely image still is a distractor in everybody's gallery.
     assert all(4 in row for row in evaluation.top_items.tolist())
 
 
 def test_no_query_has_a_positive() -> None:
-    with pytest.raises(RetrievalError, match="no two images share a label"):
+    with pytest.raises(RetrievalError, match="no two items share a label"):
         run(np.eye(3, dtype=np.float32), ["a", "b", "c"], missing="skip")
 
 
@@ -93,24 +96,24 @@ def test_no_query_has_a_positive() -> None:
     ("change", "match"),
     [
         ({"queries_without_positives": "zero"}, "'queries_without_positives' is 'zero': expected error or skip"),
-        ({"precision_ranks": 3}, "'precision_ranks' is 3: expected a list, each entry an integer"),
-        ({"precision_ranks": ["5"]}, r"'precision_ranks' is \['5'\]: expected a list, each entry an integer"),
-        ({"precision_ranks": [1.5]}, r"'precision_ranks' is \[1.5\]: expected a list, each entry an integer"),
-        ({"precision_ranks": []}, r"'precision_ranks' is \[\]: expected one k or more"),
-        ({"precision_ranks": [5, 5]}, r"'precision_ranks' is \[5, 5\]: expected one k or more, .* only once"),
-        ({"precision_ranks": [0]}, r"'precision_ranks' is \[0\]: expected one k or more, each at least 1"),
+        ({"cutoffs": 3}, "'cutoffs' is 3: expected a list, each entry an integer"),
+        ({"cutoffs": ["5"]}, r"'cutoffs' is \['5'\]: expected a list, each entry an integer"),
+        ({"cutoffs": [1.5]}, r"'cutoffs' is \[1.5\]: expected a list, each entry an integer"),
+        ({"cutoffs": []}, r"'cutoffs' is \[\]: expected one k or more"),
+        ({"cutoffs": [5, 5]}, r"'cutoffs' is \[5, 5\]: expected one k or more, .* only once"),
+        ({"cutoffs": [0]}, r"'cutoffs' is \[0\]: expected one k or more, each at least 1"),
         ({"top": -1}, "'top' is -1: expected at least 0"),
         ({"top": "10"}, "'top' is '10': expected an integer"),
     ],
 )
 def test_settings_out_of_range(change: dict[str, Any], match: str) -> None:
-    with pytest.raises(RetrievalError, match=f"conf/evaluate.yaml: {match}"):
+    with pytest.raises(RetrievalError, match=match):
         settings(**change)
 
 
 def test_no_top_is_a_choice() -> None:
     labels = [("a",), ("a",)]
-    evaluation = evaluate(np.eye(2, dtype=np.float32), labels, names=["0", "1"], settings=settings(top=0))
+    evaluation = evaluate_features(np.eye(2, dtype=np.float32), by_labels(labels), names=["0", "1"], settings=settings(top=0))
     assert evaluation.top_items.shape == (2, 0)
 
 
@@ -125,11 +128,11 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
     evaluation, _, _ = random_run()
     digests = set()
     for name in ("one", "two"):
-        write_per_query(tmp_path / f"{name}.npz", evaluation, [1, 5, 10])
+        write_per_query(tmp_path / f"{name}.npz", evaluation)
         digests.add(hashlib.sha256((tmp_path / f"{name}.npz").read_bytes()).hexdigest())
     assert len(digests) == 1
     with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
-        np.testing.assert_array_equal(arrays["ap"], evaluation.ap)
+        np.testing.assert_array_equal(arrays["AP"], evaluation.ap)
         assert arrays["top_items"].shape == (60, 10)
     curve = read_curve(tmp_path / "one.npz")
     np.testing.assert_allclose(curve, evaluation.interpolated.mean(axis=0), atol=1e-15)
@@ -168,7 +171,7 @@ def damaged(data: bytes, how: str) -> bytes:
 
 def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
     (folder / encoder).mkdir(parents=True, exist_ok=True)
-    metrics = {"mAP": value, "P@1": value, "queries": 3, "interpolated_precision": [value] * 11}
+    metrics = {"mAP": value, "mAP_low": value - 0.01, "mAP_high": value + 0.01, "P@1": value, "queries": 3, "interpolated_precision": [value] * 11}
     (folder / encoder / f"{dataset}.json").write_text(json.dumps(metrics))
 
 
@@ -200,13 +203,49 @@ def test_the_comparison_is_the_reports(published: pd.DataFrame) -> None:
     assert summarise(comparison)["best"] == "dinov2"
 
 
-def test_the_markdown_marks_the_best(published: pd.DataFrame) -> None:
-    lines = markdown(compare(published)).splitlines()
-    assert len(lines) == 6
+def pairs_of(*rows: tuple[str, str, str, bool]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["dataset", "a", "b", "distinguishable"])
+
+
+def test_the_markdown_marks_the_best_and_who_is_as_good(published: pd.DataFrame) -> None:
+    pairs = pairs_of(("simple1k", "clip", "dinov2", True), ("voc_val", "clip", "dinov2", False))
+    lines = markdown(compare(published), published, pairs).splitlines()
     assert [cell.strip() for cell in lines[5].split("|")[1:-1]] == [
-        "dinov2", "**0.9310**", "**0.4695**", "**0.3990**", "**0.5998**", "**100.00%**",
+        "dinov2", "**0.9310** [0.921, 0.941]", "**0.4695** [0.460, 0.480]", "**0.3990** [0.389, 0.409]",
+        "**0.5998**", "**100.00%**",
     ]  # fmt: skip
     assert "**" not in lines[4]
+    assert [cell.strip() for cell in lines[4].split("|")[2:4]] == ["0.8082 [0.798, 0.818]", "0.4447 [0.435, 0.455] ~"]
+    assert "on voc_val: clip and dinov2 (~: not distinguishable from the best)" in lines[7]
+
+
+def test_the_markdown_says_that_all_are_told_apart(published: pd.DataFrame) -> None:
+    text = markdown(compare(published), published, pairs_of(("paris", "clip", "dinov2", True)))
+    assert "All pairs of encoders are distinguishable" in text and "~" not in text
+    assert "nothing to tell apart" in markdown(compare(published), published, pairs_of())
+
+
+def test_classes_count_each_of_their_queries() -> None:
+    labels = [("a",), ("a", "b"), ("b",)]
+    evaluation = evaluate_features(
+        np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), by_labels(labels), names=["0", "1", "2"], settings=settings()
+    )
+    # Query 0 finds 1 first, query 1 has two positives and no negative, query 2 finds 1 first.
+    assert per_class(evaluation, labels) == {"a": (2, 1.0), "b": (2, 1.0)}
+    assert class_table(per_class(evaluation, labels)).to_numpy().tolist() == [["a", 2, 1.0], ["b", 2, 1.0]]
+
+
+def test_encoders_are_compared_on_the_same_queries_only(tmp_path: Path) -> None:
+    evaluation, features, labels = random_run()
+    (tmp_path / "d").mkdir()
+    write_per_query(tmp_path / "d" / "one.npz", evaluation)
+    write_per_query(tmp_path / "d" / "two.npz", run(features[:50], labels[:50]))
+    np.testing.assert_array_equal(read_aps(tmp_path, "d", ["one"])["one"], evaluation.ap)
+    with pytest.raises(RetrievalError, match="two.npz has other queries than one.npz"):
+        read_aps(tmp_path, "d", ["one", "two"])
+    with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@three-d"):
+        read_aps(tmp_path, "d", ["three"])
+    assert COLUMNS[0] == "dataset"
 
 
 def test_a_missing_run_is_an_error(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.compare import compare, markdown
 from pipeline.published import Published, against, with_published
 from tests.conftest import TOP
 
@@ -37,7 +36,6 @@ def test_where_nothing_is_published_nothing_is_added() -> None:
     table = pd.DataFrame([("hog", "paris", 0.1)], columns=["encoder", "dataset", "mAP"])
     assert with_published(table, REPORT).equals(table)
     assert against(table, REPORT) == ""
-    assert "published" not in markdown(compare(table))
 
 
 def test_every_row_of_ours_has_its_yaml() -> None:

@@ -44,7 +44,16 @@ def test_a_run_makes_every_result(small_project: Project) -> None:
     run = json.loads((small_project.top / "metrics/runs/raw_pixels/digits.json").read_text())
     headline = json.loads((small_project.top / "metrics/headline.json").read_text())
     assert headline["digits"]["mAP"] == run["mAP"]
-    assert (small_project.top / "metrics/table.md").read_text().count("\n") == 2 + len(ENCODERS)
+    lines = (small_project.top / "metrics/table.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2 : 2 + len(ENCODERS)]] == ENCODERS
+    assert "istinguishable" in lines[-1]
+    pairs = pd.read_csv(small_project.top / "metrics/pairwise.csv")
+    assert list(pairs["dataset"]) == DATASETS  # one pair of encoders on each
+    for dataset in DATASETS:
+        classes = pd.read_csv(small_project.top / f"metrics/per_class/{dataset}/raw_pixels.csv")
+        run = json.loads((small_project.top / f"metrics/runs/raw_pixels/{dataset}.json").read_text())
+        assert run["mAP_low"] < run["mAP"] < run["mAP_high"]
+        assert classes["mAP"].mean() == pytest.approx(run["macro_mAP"]) and classes["queries"].sum() == run["queries"]
 
 
 def test_features_come_with_their_provenance(small_project: Project) -> None:
@@ -119,7 +128,7 @@ def read_figure(project: Project) -> dict[str, object]:
 
 
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
-    project.edit("conf/evaluate.yaml", precision_ranks=[1, 5])
+    project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
     assert names_of(*project.repro()) == {"evaluate", "pr", "compare", "headline"}
 
 
