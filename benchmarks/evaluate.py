@@ -1,6 +1,7 @@
-"""Full-ranking AP of every query: the published report's way against this project's, in one run.
+"""Full-ranking AP of every query: this project against other ways to get it, in one run.
 
     python -m benchmarks.evaluate
+    python -m benchmarks.evaluate --only ours product --items 25000 50000 100000 --dim 384 --classes 1000 --top 100
 
 The report's way is written from its description: rows divided by their norm, the whole similarity
 matrix, an argsort of every row, the first rank dropped, and a Python loop over the ranks.
@@ -9,32 +10,36 @@ matrix, an argsort of every row, the first rank dropped, and a Python loop over 
 import argparse
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.evaluation import Settings, report
 from pipeline.metrics import average_precision, interpolated_precision
-from pipeline.ranking import rank_by_cosine, unit_rows
+from pipeline.protocols import by_labels
+from pipeline.ranking import rank
 from pipeline.relevance import SharedLabel
+from pipeline.similarity import products, unit_rows
+
+Data = tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]
 
 
-def clustered_features(
-    items: int, dim: int, classes: int, seed: int
-) -> tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]:
+def clustered_features(items: int, dim: int, classes: int, seed: int) -> Data:
     """Return random float32 features around a centre a class, and the class of each item."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, items)
-    centres = rng.standard_normal((classes, dim))
-    noise = rng.standard_normal((items, dim))
-    return (0.3 * centres[labels] + noise).astype(np.float32), labels
+    centres = rng.standard_normal((classes, dim), dtype=np.float32)
+    features = rng.standard_normal((items, dim), dtype=np.float32)
+    features += 0.3 * centres[labels]
+    return features, labels
 
 
-def by_the_report(
-    features: Float[np.ndarray, "item dim"], labels: Int[np.ndarray, " item"]
-) -> tuple[float, Float[np.ndarray, " 11"]]:
-    """Return mAP and the 11-point curve as the report computed them."""
+def by_the_report(data: Data, top: int) -> float:
+    """Return mAP as the report computed it, with its 11-point curve."""
+    features, labels = data
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     order = np.argsort(-(unit @ unit.T), axis=1)
     aps, curves = [], []
@@ -42,66 +47,132 @@ def by_the_report(
         ranked = order[query][1:]
         relevant = np.count_nonzero(labels == labels[query]) - 1
         hits, precisions, recalls = 0, [], []
-        for rank, item in enumerate(ranked, start=1):
+        for rank_, item in enumerate(ranked, start=1):
             if labels[item] == labels[query]:
                 hits += 1
-                precisions.append(hits / rank)
+                precisions.append(hits / rank_)
                 recalls.append(hits / relevant)
         aps.append(sum(precisions) / relevant)
         curve = []
         for level in np.arange(11) / 10:
             curve.append(max(p for p, r in zip(precisions, recalls, strict=True) if r >= level))
         curves.append(curve)
-    return float(np.mean(aps)), np.mean(curves, axis=0)
+    return float(np.mean(aps))
 
 
-def by_this_project(
-    features: Float[np.ndarray, "item dim"], labels: Int[np.ndarray, " item"]
-) -> tuple[float, Float[np.ndarray, " 11"]]:
-    """Return mAP and the 11-point curve as the stage ``evaluate`` computes them, top ten included."""
-    ranking = rank_by_cosine(features, SharedLabel([(str(label),) for label in labels]), top=10)
-    return float(average_precision(ranking.ranks).mean()), interpolated_precision(ranking.ranks).mean(axis=0)
+def by_torchmetrics(data: Data, top: int) -> float:
+    """Return mAP by torchmetrics' function a query; scores shifted, as it leaves out those of zero and less."""
+    import torch
+    from torchmetrics.functional.retrieval import retrieval_average_precision
+
+    features, labels = data
+    unit, classes = torch.from_numpy(unit_rows(features)), torch.from_numpy(labels)
+    aps = []
+    for query in range(len(unit)):
+        others = torch.arange(len(unit)) != query
+        scores = (unit @ unit[query])[others] + 2
+        aps.append(float(retrieval_average_precision(scores, classes[others] == classes[query])))
+    return float(np.mean(aps))
 
 
-def bare_product(features: Float[np.ndarray, "item dim"], labels: Int[np.ndarray, " item"]) -> None:
-    """Compute the similarities and nothing else: the floor for any exact method."""
+def by_scikit_learn(data: Data, top: int) -> float:
+    """Return mAP by scikit-learn's function a query."""
+    from sklearn.metrics import average_precision_score
+
+    features, labels = data
     unit = unit_rows(features)
+    aps = []
+    for query in range(len(unit)):
+        others = np.arange(len(unit)) != query
+        scores = (unit @ unit[query])[others]
+        aps.append(average_precision_score(labels[others] == labels[query], scores))
+    return float(np.mean(aps))
+
+
+def by_this_project(data: Data, top: int) -> float:
+    """Return mAP, with the 11-point curve and the top of each ranking."""
+    features, labels = data
+    judge = SharedLabel([(str(label),) for label in labels])
+    aps, curves = [], []
+    for ranking in rank(products("cosine", features, features), judge, top=top):
+        aps.append(average_precision(ranking.ranks))
+        curves.append(interpolated_precision(ranking.ranks))
+    return float(np.concatenate(aps).mean())
+
+
+def by_the_stage(data: Data, top: int) -> float:
+    """Return mAP, with all that the stage ``evaluate`` computes."""
+    features, labels = data
+    named = [(str(label),) for label in labels]
+    names = [str(item) for item in range(len(features))]
+    settings = Settings(top=top)
+    _, summary = report(features, [by_labels(named)], labels=named, contents=names, names=names, settings=settings)
+    return float(summary["mAP"])
+
+
+def bare_product(data: Data, top: int) -> float:
+    """Compute the similarities and nothing else: the floor for any exact method."""
+    unit = unit_rows(data[0])
     for start in range(0, len(unit), 256):
         unit[start : start + 256] @ unit.T
+    return float("nan")
 
 
-def seconds(function: Callable[..., object], *arguments: object, repeats: int) -> float:
-    """Return the median time of ``repeats`` calls."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function(*arguments)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+def top_by_faiss(data: Data, top: int) -> float:
+    """Search the first ``top`` items of every query by faiss' exact index; no AP."""
+    import faiss
+
+    unit = unit_rows(data[0])
+    index = faiss.IndexFlatIP(unit.shape[1])
+    index.add(unit)
+    index.search(unit, top + 1)  # the query itself among them
+    return float("nan")
+
+
+WAYS: dict[str, Callable[[Data, int], float]] = {
+    "product": bare_product,
+    "ours": by_this_project,
+    "stage": by_the_stage,
+    "report": by_the_report,
+    "torchmetrics": by_torchmetrics,
+    "scikit-learn": by_scikit_learn,
+    "faiss": top_by_faiss,
+}
 
 
 def main() -> None:
-    """Print a row a size."""
+    """Print a row a way and size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--items", type=int, nargs="+", default=[1326, 5823])
+    parser.add_argument("--items", type=int, nargs="+", default=[5823])
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--classes", type=int, default=20)
+    parser.add_argument("--top", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(WAYS), default=[name for name in WAYS if name != "faiss"])
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}")
-    print("| items | report, s | ours, s | matrix product, s | report / ours | ours / product | difference of mAP |")
+    warm = clustered_features(300, 8, 5, seed=1)
+    for name in arguments.only:
+        WAYS[name](warm, 5)  # compiles, imports
+    print("| items | way | s | times the product | times ours | mAP | peak memory so far, GiB |")
     print("|---|---|---|---|---|---|---|")
     for items in arguments.items:
         data = clustered_features(items, arguments.dim, arguments.classes, seed=0)
-        theirs, _ = by_the_report(*data)
-        ours, _ = by_this_project(*data)
-        slow = seconds(by_the_report, *data, repeats=min(arguments.repeats, 2))
-        fast = seconds(by_this_project, *data, repeats=arguments.repeats)
-        floor = seconds(bare_product, *data, repeats=arguments.repeats)
-        print(
-            f"| {items} | {slow:.2f} | {fast:.3f} | {floor:.3f} | {slow / fast:.1f} | {fast / floor:.2f} "
-            f"| {abs(theirs - ours):.1e} |"
-        )
+        times: dict[str, list[float]] = {name: [] for name in arguments.only}
+        values, peaks = {}, {}
+        for turn in range(arguments.repeats):  # in turns, so that a slow moment of the machine hits all of them
+            for name in arguments.only:
+                if turn and name in ("report", "torchmetrics", "scikit-learn"):
+                    continue  # slow enough to be timed once
+                started = time.perf_counter()
+                values[name] = WAYS[name](data, arguments.top)
+                times[name].append(time.perf_counter() - started)
+                peaks[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        seconds = {name: float(np.median(taken)) for name, taken in times.items()}
+        for name, taken in seconds.items():
+            ratios = [f"{taken / seconds[base]:.2f}" if base in seconds else "-" for base in ("product", "ours")]
+            cells = (items, name, f"{taken:.3f}", *ratios, f"{values[name]:.6f}", f"{peaks[name]:.2f}")
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def compiled(function: Function) -> Function:
 
 
 @compiled
-def leave_out(scores, first, starts, items):  # type: ignore[no-untyped-def]
+def leave_out(scores: np.ndarray, first: int, starts: np.ndarray, items: np.ndarray) -> None:
     """Give items the score minus infinity: ``items[starts[q]:starts[q + 1]]`` in row q, columns from ``first``."""
     for query in range(len(starts) - 1):
         for item in items[starts[query] : starts[query + 1]]:
@@ -41,7 +41,7 @@ def leave_out(scores, first, starts, items):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pick(scores, first, starts, items, picked):  # type: ignore[no-untyped-def]
+def pick(scores: np.ndarray, first: int, starts: np.ndarray, items: np.ndarray, picked: np.ndarray) -> None:
     """Copy the scores of ``items`` that are in the columns from ``first`` on into ``picked``."""
     for query in range(len(starts) - 1):
         for position in range(starts[query], starts[query + 1]):
@@ -51,7 +51,7 @@ def pick(scores, first, starts, items, picked):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sort_keys(scores, starts):  # type: ignore[no-untyped-def]
+def sort_keys(scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return a 64-bit key a positive: query, then score from high to low, then place in the list."""
     keys = np.empty(len(scores), np.uint64)
     bits = scores.view(np.uint32)
@@ -73,7 +73,14 @@ def sort_keys(scores, starts):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def in_order(keys, starts, scores, items, sorted_scores, sorted_items):  # type: ignore[no-untyped-def]
+def in_order(
+    keys: np.ndarray,
+    starts: np.ndarray,
+    scores: np.ndarray,
+    items: np.ndarray,
+    sorted_scores: np.ndarray,
+    sorted_items: np.ndarray,
+) -> None:
     """Undo :func:`sort_keys` after sorting: the scores and items of the positives, best first."""
     mask = np.uint64((1 << POSITION_BITS) - 1)
     for query in range(len(starts) - 1):
@@ -85,13 +92,13 @@ def in_order(keys, starts, scores, items, sorted_scores, sorted_items):  # type:
 
 
 @compiled
-def precedes(score, item, other_score, other_item):  # type: ignore[no-untyped-def]
+def precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
     """Return whether an item stands before another: a higher score, or the same and a lower index."""
     return score > other_score or (score == other_score and item < other_item)
 
 
 @compiled
-def push(top_scores, top_items, score, item):  # type: ignore[no-untyped-def]
+def push(top_scores: np.ndarray, top_items: np.ndarray, score: float, item: int) -> None:
     """Replace the last of the best items, which is at the root of a heap, by a better one."""
     place, length = 0, len(top_scores)
     while True:
@@ -109,7 +116,7 @@ def push(top_scores, top_items, score, item):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def intervals(scores, best, scale, places):  # type: ignore[no-untyped-def]
+def intervals(scores: np.ndarray, best: float, scale: float, places: np.ndarray) -> None:
     """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst."""
     for column in range(len(scores)):
         place = (best - scores[column]) * scale + np.float32(1)
@@ -119,7 +126,18 @@ def intervals(scores, best, scale, places):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def count(scores, first, starts, positives, values, before, above, level, top_items, top_scores):  # type: ignore[no-untyped-def]
+def count(
+    scores: np.ndarray,
+    first: int,
+    starts: np.ndarray,
+    positives: np.ndarray,
+    values: np.ndarray,
+    before: np.ndarray,
+    above: np.ndarray,
+    level: np.ndarray,
+    top_items: np.ndarray,
+    top_scores: np.ndarray,
+) -> None:
     """Add the columns of ``scores`` to the counts of the negatives around each positive, and to the top.
 
     Args:
@@ -189,7 +207,7 @@ def count(scores, first, starts, positives, values, before, above, level, top_it
 
 
 @compiled
-def fill(table, ordered, best, scale):  # type: ignore[no-untyped-def]
+def fill(table: np.ndarray, ordered: np.ndarray, best: float, scale: float) -> None:
     """Write to each interval twice the number of positives in the intervals before, plus 1 if it has any itself."""
     places = np.empty(len(ordered), np.int32)
     intervals(ordered, best, scale, places)
@@ -204,7 +222,16 @@ def fill(table, ordered, best, scale):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def settle(score, item, low, ordered, names, negatives, fewer, more):  # type: ignore[no-untyped-def]
+def settle(
+    score: float,
+    item: int,
+    low: int,
+    ordered: np.ndarray,
+    names: np.ndarray,
+    negatives: np.ndarray,
+    fewer: np.ndarray,
+    more: np.ndarray,
+) -> None:
     """Count one item whose interval has positives, of which ``low`` is the first."""
     hits = len(ordered)
     left, step = low, 1  # from `left` on scores are no higher than the item's
@@ -233,7 +260,9 @@ def settle(score, item, low, ordered, names, negatives, fewer, more):  # type: i
 
 
 @compiled
-def to_ranks(starts, before, above, level):  # type: ignore[no-untyped-def]
+def to_ranks(
+    starts: np.ndarray, before: np.ndarray, above: np.ndarray, level: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Return the ranks of the positives, and those with ties broken for and against the query."""
     ranks = np.empty(starts[-1], np.int64)
     optimistic = np.empty(starts[-1], np.int64)
@@ -254,7 +283,7 @@ def to_ranks(starts, before, above, level):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def highest_from_here(values, starts):  # type: ignore[no-untyped-def]
+def highest_from_here(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return for each value the highest of it and those after it in its list."""
     highest = values.copy()
     for row in range(len(starts) - 1):

@@ -63,9 +63,12 @@ def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
 
 
 def read_settings(config: DictConfig) -> Settings:
-    """Return the settings in a composed config."""
+    """Return the settings in a composed config; :class:`RetrievalError` for one that is wrong."""
     values = plain(config)
-    return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
+    try:
+        return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
+    except RetrievalError as error:
+        raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
 
 
 @app("evaluate")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -209,12 +210,12 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
     """Return the means over queries, fractions in [0, 1], with their 95 % intervals, and the counts."""
     values = evaluation.values
     means = {name: float(column.mean()) for name, column in values.items()}
-    draws = {"resamples": settings.resamples, "seed": settings.seed}
-    low, high = interval(bootstrap_means(evaluation.ap[:, None], **draws))[:, 0]
+    draw = partial(bootstrap_means, evaluation.ap[:, None], resamples=settings.resamples, seed=settings.seed)
+    low, high = interval(draw())[:, 0]
     summary: dict[str, Any] = {"mAP": means["AP"], "mAP_low": float(low), "mAP_high": float(high)}
     clusters = evaluation.clusters
     if clusters is not None and len(np.unique(clusters)) > 1:
-        low, high = interval(bootstrap_means(evaluation.ap[:, None], clusters=clusters, **draws))[:, 0]
+        low, high = interval(draw(clusters=clusters))[:, 0]
         summary |= {"mAP_low_by_class": float(low), "mAP_high_by_class": float(high)}
     summary |= {
         "mAP_random": means["AP_random"],
@@ -288,9 +289,7 @@ def report(
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
         summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
     for other in others:
-        summary[other.name] = summarise(
-            evaluate_features(features, other, names=names, settings=settings), settings
-        )
+        summary[other.name] = summarise(evaluate_features(features, other, names=names, settings=settings), settings)
     return evaluation, summary
 
 

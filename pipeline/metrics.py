@@ -35,9 +35,7 @@ def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.nd
     """
     after = ranks.places / ranks.values
     if rule == "trapezoid":
-        before = np.divide(
-            ranks.places - 1, ranks.values - 1, out=np.ones(len(ranks.values)), where=ranks.values > 1
-        )
+        before = np.divide(ranks.places - 1, ranks.values - 1, out=np.ones(len(ranks.values)), where=ranks.values > 1)
         after = (before + after) / 2
     return ranks.reduce(np.add, after) / known(ranks)
 
@@ -184,7 +182,8 @@ def expected_average_precision(
 
 def best_from(ranks: Ragged) -> Float[np.ndarray, " value"]:
     """Return the highest precision at each positive's rank or at that of any later one of its query."""
-    return highest_from_here(ranks.places / ranks.values, ranks.starts)
+    highest: Float[np.ndarray, " value"] = highest_from_here(ranks.places / ranks.values, ranks.starts)
+    return highest
 
 
 def first_ranks(ranks: Ragged) -> Float[np.ndarray, " query"]:

@@ -64,7 +64,7 @@ def read_aps(per_query: Path, dataset: str, encoders: Sequence[str]) -> dict[str
 
 
 def indistinguishable_from_best(pairs: pd.DataFrame, best: Mapping[str, str]) -> set[tuple[str, str]]:
-    """Return the (encoder, dataset) that cannot be told from the best encoder of that dataset, which is none of them."""
+    """Return the (encoder, dataset) that cannot be told from the best encoder of that dataset."""
     found = set()
     for row in pairs[~pairs["distinguishable"].astype(bool)].itertuples():
         names = {str(row.a), str(row.b)}

@@ -104,6 +104,4 @@ def protocols_of(manifest: Manifest, *, difficulty: Difficulty) -> list[Protocol
     if manifest.queries is None:
         return [by_labels(manifest.labels)]
     others = [other for other in DIFFICULTIES if other != difficulty]
-    return [
-        by_landmarks(manifest.queries, len(manifest.items), difficulty=chosen) for chosen in (difficulty, *others)
-    ]
+    return [by_landmarks(manifest.queries, len(manifest.items), difficulty=chosen) for chosen in (difficulty, *others)]

@@ -24,6 +24,7 @@ from pipeline.similarity import Scorer
 ROWS = 128
 COLUMNS = 4096
 
+
 @dataclass(frozen=True)
 class Ranking:
     """The rankings of some consecutive queries.

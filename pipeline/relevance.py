@@ -81,9 +81,7 @@ class SharedLabel:
 class Listed:
     """Positives and left-out items are listed query by query, as in the landmark benchmarks."""
 
-    def __init__(
-        self, positives: Sequence[Int[np.ndarray, " _"]], ignored: Sequence[Int[np.ndarray, " _"]]
-    ) -> None:
+    def __init__(self, positives: Sequence[Int[np.ndarray, " _"]], ignored: Sequence[Int[np.ndarray, " _"]]) -> None:
         """Take indices into the gallery; what is left out and a positive is left out."""
         self._positives = [np.unique(row).astype(np.int64) for row in positives]
         self._ignored = [np.unique(row).astype(np.int64) for row in ignored]

@@ -15,15 +15,15 @@ LARGEST_NORM = 1e18
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores of queries against items, computed where asked for; the higher the more alike, always finite.
+    """Scores of queries against items, computed where asked for; the higher the more alike, always finite."""
 
-    Attributes:
-        queries: how many queries there are.
-        items: how many items the gallery has.
-    """
+    @property
+    def queries(self) -> int:
+        """How many queries there are."""
 
-    queries: int
-    items: int
+    @property
+    def items(self) -> int:
+        """How many items the gallery has."""
 
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
@@ -60,9 +60,7 @@ class Products:
             out -= self.half_squares[columns]
 
 
-def products(
-    kind: Kind, queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "item dim"]
-) -> Products:
+def products(kind: Kind, queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "item dim"]) -> Products:
     """Return the scores by which a gallery is ranked.
 
     Cosine: the dot products of :func:`unit_rows`. Dot: those of the features as they are. Euclidean: the ranking

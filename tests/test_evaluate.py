@@ -113,7 +113,9 @@ def test_settings_out_of_range(change: dict[str, Any], match: str) -> None:
 
 def test_no_top_is_a_choice() -> None:
     labels = [("a",), ("a",)]
-    evaluation = evaluate_features(np.eye(2, dtype=np.float32), by_labels(labels), names=["0", "1"], settings=settings(top=0))
+    evaluation = evaluate_features(
+        np.eye(2, dtype=np.float32), by_labels(labels), names=["0", "1"], settings=settings(top=0)
+    )
     assert evaluation.top_items.shape == (2, 0)
 
 
@@ -141,7 +143,7 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
 def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "digits" / "hog.npz"
-    write_per_query(path, random_run()[0], [1, 5, 10])
+    write_per_query(path, random_run()[0])
     path.write_bytes(damaged(path.read_bytes(), damage))
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
         read_curve(path)
@@ -171,7 +173,14 @@ def damaged(data: bytes, how: str) -> bytes:
 
 def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
     (folder / encoder).mkdir(parents=True, exist_ok=True)
-    metrics = {"mAP": value, "mAP_low": value - 0.01, "mAP_high": value + 0.01, "P@1": value, "queries": 3, "interpolated_precision": [value] * 11}
+    metrics = {
+        "mAP": value,
+        "mAP_low": value - 0.01,
+        "mAP_high": value + 0.01,
+        "P@1": value,
+        "queries": 3,
+        "interpolated_precision": [value] * 11,
+    }
     (folder / encoder / f"{dataset}.json").write_text(json.dumps(metrics))
 
 

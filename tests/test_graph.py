@@ -46,7 +46,8 @@ def imported_modules(module: Path) -> set[Path]:
 def files_of(name: str) -> list[Path]:
     """Return a module's file and those of the packages around it."""
     parts = name.split(".")
-    files = [TOP.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
+    # From 2: pipeline/__init__.py does nothing that a stage could see; as a dep an edit would extract everything anew.
+    files = [TOP.joinpath(*parts[:end], "__init__.py") for end in range(2, len(parts) + 1)]
     return [file for file in [*files, TOP.joinpath(*parts).with_suffix(".py")] if file.is_file()]
 
 

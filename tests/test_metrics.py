@@ -22,8 +22,8 @@ from torchmetrics.functional.retrieval import (
     retrieval_reciprocal_rank,
 )
 
-from pipeline.errors import RetrievalError
 from pipeline import metrics
+from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 
 relevances = st.lists(st.booleans(), min_size=1, max_size=60).filter(any)
@@ -144,7 +144,7 @@ def test_trec_eval_agrees() -> None:
 
 
 def test_others_divide_ap_at_k_by_the_lesser_of_r_and_k() -> None:
-    """Google Landmarks' mAP@2 of a ranking whose first two of four positives lead is 1; trec_eval's and ours is a half."""
+    """With two of four positives in front, Google Landmarks' mAP@2 is 1; trec_eval's and ours is a half."""
     assert metrics.average_precision_at(at(1, 2, 9, 10), k=2)[0] == 0.5
 
 

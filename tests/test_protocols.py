@@ -95,9 +95,7 @@ def test_junk_is_as_good_as_absent() -> None:
     kept = [item for item in range(21) if item not in junk]
     without = by_landmarks([Query(17, (0, 1), (2,), ())], 18, difficulty="medium")
     found = [
-        evaluate(
-            products("dot", f[p.queries], f[p.gallery]), p, names=[], settings=Settings()
-        ).ap.tolist()
+        evaluate(products("dot", f[p.queries], f[p.gallery]), p, names=[], settings=Settings()).ap.tolist()
         for f, p in ((features, with_junk), (features[kept], without))
     ]
     assert found[0] == found[1]
@@ -132,9 +130,7 @@ def test_a_query_without_positives_is_an_error_or_left_out_and_counted() -> None
     skip = Settings(queries_without_positives="skip")
     assert report(features, [by_labels(labels)], **arguments, settings=skip)[1]["queries_without_positives"] == 1
     with pytest.raises(RetrievalError, match="no query has a positive"):
-        report(
-            features, [by_labels([("a",), ("b",), ("c",)])], **arguments, settings=skip
-        )
+        report(features, [by_labels([("a",), ("b",), ("c",)])], **arguments, settings=skip)
 
 
 def test_roles_groups_and_distractors() -> None:

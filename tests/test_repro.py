@@ -45,10 +45,10 @@ def test_a_run_makes_every_result(small_project: Project) -> None:
     headline = json.loads((small_project.top / "metrics/headline.json").read_text())
     assert headline["digits"]["mAP"] == run["mAP"]
     lines = (small_project.top / "metrics/table.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2 : 2 + len(ENCODERS)]] == ENCODERS
+    assert [line.split("|")[1].strip() for line in lines[2 : 2 + len(ENCODERS)]] == list(ENCODERS)
     assert "istinguishable" in lines[-1]
     pairs = pd.read_csv(small_project.top / "metrics/pairwise.csv")
-    assert list(pairs["dataset"]) == DATASETS  # one pair of encoders on each
+    assert list(pairs["dataset"]) == list(DATASETS)  # one pair of encoders on each
     for dataset in DATASETS:
         classes = pd.read_csv(small_project.top / f"metrics/per_class/{dataset}/raw_pixels.csv")
         run = json.loads((small_project.top / f"metrics/runs/raw_pixels/{dataset}.json").read_text())

@@ -162,7 +162,9 @@ def test_half_precision_is_promoted_and_noted(tmp_path: Path) -> None:
 
 def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
     path = tmp_path / "L.csv"
-    path.write_text('path,labels,role,group\nq.jpg,a|b,query,\n"x,1.jpg",a,gallery,burst\ny.jpg,,,\nz.jpg,a\\|b,both,\n')
+    path.write_text(
+        'path,labels,role,group\nq.jpg,a|b,query,\n"x,1.jpg",a,gallery,burst\ny.jpg,,,\nz.jpg,a\\|b,both,\n'
+    )
     found = read_labels(path)
     assert found.names == ["q.jpg", "x,1.jpg", "y.jpg", "z.jpg"]
     assert found.labels == [("a", "b"), ("a",), (), ("a|b",)]
