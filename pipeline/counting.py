@@ -27,8 +27,8 @@ def compiled(function: Function) -> Function:
 
     What type checkers at run time have wrapped around it is taken off.
     """
-    jit: Callable[[Callable[..., object]], Function] = numba.njit(nogil=True, cache=True, error_model="numpy")
-    return jit(inspect.unwrap(function))
+    made: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(inspect.unwrap(function))  # type: ignore
+    return made
 
 
 @compiled
@@ -61,10 +61,8 @@ def sort_keys(scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
             if scores[position] == 0:
                 pattern = np.uint32(0)  # minus zero ties with zero
             # The patterns of floats in the order of their values, the highest first.
-            if pattern & np.uint32(0x80000000):
-                ordered = pattern
-            else:
-                ordered = np.uint32(0x7FFFFFFF) - pattern
+            negative = pattern & np.uint32(0x80000000)
+            ordered = pattern if negative else np.uint32(0x7FFFFFFF) - pattern
             place = np.uint64(position - starts[query])
             keys[position] = (
                 (np.uint64(query) << np.uint64(56)) | (np.uint64(ordered) << np.uint64(POSITION_BITS)) | place
@@ -92,13 +90,13 @@ def in_order(
 
 
 @compiled
-def precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
+def precedes(score: np.float32, item: int, other_score: np.float32, other_item: int) -> bool:
     """Return whether an item stands before another: a higher score, or the same and a lower index."""
-    return score > other_score or (score == other_score and item < other_item)
+    return bool(score > other_score or (score == other_score and item < other_item))
 
 
 @compiled
-def push(top_scores: np.ndarray, top_items: np.ndarray, score: float, item: int) -> None:
+def push(top_scores: np.ndarray, top_items: np.ndarray, score: np.float32, item: int) -> None:
     """Replace the last of the best items, which is at the root of a heap, by a better one."""
     place, length = 0, len(top_scores)
     while True:
@@ -116,7 +114,7 @@ def push(top_scores: np.ndarray, top_items: np.ndarray, score: float, item: int)
 
 
 @compiled
-def intervals(scores: np.ndarray, best: float, scale: float, places: np.ndarray) -> None:
+def intervals(scores: np.ndarray, best: np.float32, scale: np.float32, places: np.ndarray) -> None:
     """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst."""
     for column in range(len(scores)):
         place = (best - scores[column]) * scale + np.float32(1)
@@ -207,7 +205,7 @@ def count(
 
 
 @compiled
-def fill(table: np.ndarray, ordered: np.ndarray, best: float, scale: float) -> None:
+def fill(table: np.ndarray, ordered: np.ndarray, best: np.float32, scale: np.float32) -> None:
     """Write to each interval twice the number of positives in the intervals before, plus 1 if it has any itself."""
     places = np.empty(len(ordered), np.int32)
     intervals(ordered, best, scale, places)
@@ -223,7 +221,7 @@ def fill(table: np.ndarray, ordered: np.ndarray, best: float, scale: float) -> N
 
 @compiled
 def settle(
-    score: float,
+    score: np.float32,
     item: int,
     low: int,
     ordered: np.ndarray,

@@ -37,7 +37,7 @@ def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.nd
     if rule == "trapezoid":
         before = np.divide(ranks.places - 1, ranks.values - 1, out=np.ones(len(ranks.values)), where=ranks.values > 1)
         after = (before + after) / 2
-    return ranks.reduce(np.add, after) / known(ranks)
+    return over_positives(ranks, after)
 
 
 def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -50,7 +50,7 @@ def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"
         RetrievalError: k is not positive.
     """
     refuse_k(k)
-    return ranks.reduce(np.add, np.where(ranks.values <= k, ranks.places / ranks.values, 0.0)) / known(ranks)
+    return over_positives(ranks, np.where(ranks.values <= k, ranks.places / ranks.values, 0.0))
 
 
 def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
@@ -59,7 +59,7 @@ def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
     K. Musgrave et al., "A Metric Learning Reality Check", ECCV 2020.
     """
     within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
-    return ranks.reduce(np.add, np.where(within, ranks.places / ranks.values, 0.0)) / known(ranks)
+    return over_positives(ranks, np.where(within, ranks.places / ranks.values, 0.0))
 
 
 def interpolated_average_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
@@ -67,13 +67,13 @@ def interpolated_average_precision(ranks: Ragged) -> Float[np.ndarray, " query"]
 
     At every recall j / R the highest precision there or later, as in PASCAL VOC since 2010.
     """
-    return ranks.reduce(np.add, best_from(ranks)) / known(ranks)
+    return over_positives(ranks, best_from(ranks))
 
 
 def r_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return the share of positives among the first R of each ranking."""
     within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
-    return ranks.reduce(np.add, within.astype(float)) / known(ranks)
+    return over_positives(ranks, within.astype(float))
 
 
 def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -85,7 +85,8 @@ def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
         RetrievalError: k is not positive.
     """
     refuse_k(k)
-    return ranks.reduce(np.add, (ranks.values <= k).astype(float)) / k
+    share: Float[np.ndarray, " query"] = ranks.reduce(np.add, (ranks.values <= k).astype(float)) / k
+    return share
 
 
 def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -99,7 +100,8 @@ def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query
     """
     refuse_k(k)
     least = np.minimum(ranks.reduce(np.maximum, ranks.values.astype(float)), k)
-    return ranks.reduce(np.add, (ranks.values <= k).astype(float)) / least
+    share: Float[np.ndarray, " query"] = ranks.reduce(np.add, (ranks.values <= k).astype(float)) / least
+    return share
 
 
 def recall_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -127,12 +129,14 @@ def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     gains = np.where(ranks.values <= k, 1 / np.log2(1.0 + ranks.values), 0.0)
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     best = ideal[np.clip(ranks.counts, 1, k) - 1]
-    return ranks.reduce(np.add, gains) / best
+    gained: Float[np.ndarray, " query"] = ranks.reduce(np.add, gains) / best
+    return gained
 
 
 def reciprocal_rank(ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return one over the rank of the first positive of each query; its mean is MRR."""
-    return 1 / first_ranks(ranks)
+    reciprocal: Float[np.ndarray, " query"] = 1 / first_ranks(ranks)
+    return reciprocal
 
 
 def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarray, "query level"]:
@@ -191,9 +195,10 @@ def first_ranks(ranks: Ragged) -> Float[np.ndarray, " query"]:
     return ranks.reduce(np.minimum, ranks.values.astype(float))
 
 
-def known(ranks: Ragged) -> Float[np.ndarray, " query"]:
-    """Return R of each query, NaN for none."""
-    return np.where(ranks.counts > 0, ranks.counts, np.nan)
+def over_positives(ranks: Ragged, numbers: Float[np.ndarray, " value"]) -> Float[np.ndarray, " query"]:
+    """Return the sum of one number a positive over R, of each query; NaN without positives."""
+    mean: Float[np.ndarray, " query"] = ranks.reduce(np.add, numbers) / np.maximum(ranks.counts, 1)
+    return mean
 
 
 def refuse_k(k: int) -> None:

@@ -45,7 +45,10 @@ class Ragged:
     @property
     def places(self) -> Int[np.ndarray, " value"]:
         """The position of each value in its query's list, from 1."""
-        return np.arange(1, len(self.values) + 1) - np.repeat(self.starts[:-1], self.counts)
+        places: Int[np.ndarray, " value"] = np.arange(1, len(self.values) + 1) - np.repeat(
+            self.starts[:-1], self.counts
+        )
+        return places
 
     def where(self, kept: Bool[np.ndarray, " value"]) -> "Ragged":
         """Return the lists with only those values that are kept."""
