@@ -12,11 +12,12 @@ from pipeline.datasets.layouts import read_list
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
-from pipeline.evaluate import Settings, evaluate
+from pipeline.evaluation import Settings, evaluate_features
 from pipeline.extract import extract, inspected, probe
 from pipeline.guards import Limits, guard
 from pipeline.manifest import Manifest
 from pipeline.prepare import check_images
+from pipeline.protocols import by_labels
 from pipeline.runtime import Runtime
 from pipeline.weights import fetch, write_weights
 from tests.conftest import Project
@@ -67,12 +68,8 @@ def objects(real_images: Path) -> Manifest:
 
 
 def mean_ap(features: np.ndarray, manifest: Manifest) -> float:
-    evaluation = evaluate(
-        features,
-        manifest.labels,
-        names=manifest.paths,
-        settings=Settings("error", [1], top=1),
-    )
+    protocol = by_labels(manifest.labels)
+    evaluation = evaluate_features(features, protocol, names=manifest.paths, settings=Settings())
     return float(evaluation.ap.mean())
 
 
