@@ -133,10 +133,11 @@ def test_real_images_are_prepared_and_relevant_by_a_shared_class(
     prepare("mini", options(real_images / "mini_voc", split="test", labels=labels), tmp_path / "mini")
     manifest = read_manifest(tmp_path / "mini")
     assert len(manifest.items) == 151
-    relevant = SharedLabel(manifest.labels)
+    positives, ignored = SharedLabel(manifest.labels)(0, 151)
     sets = [set(names) for names in manifest.labels]
-    for item, names in enumerate(sets):
-        assert relevant(item).tolist() == [other for other, theirs in enumerate(sets) if names & theirs]
+    for item, (names, found, left_out) in enumerate(zip(sets, positives.rows(), ignored.rows(), strict=True)):
+        assert found.tolist() == [other for other, theirs in enumerate(sets) if names & theirs and other != item]
+        assert left_out.tolist() == [item]
 
 
 @pytest.mark.parametrize(
