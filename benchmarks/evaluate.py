@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from pipeline.evaluation import Settings, report
 from pipeline.metrics import average_precision, interpolated_precision
 from pipeline.protocols import by_labels
-from pipeline.ranking import rank
+from pipeline.ranking import Ranking, each_ranking
 from pipeline.relevance import SharedLabel
 from pipeline.similarity import products, unit_rows
 
@@ -93,11 +93,14 @@ def by_this_project(data: Data, top: int) -> float:
     """Return mAP, with the 11-point curve and the top of each ranking."""
     features, labels = data
     judge = SharedLabel([(str(label),) for label in labels])
-    aps, curves = [], []
-    for ranking in rank(products("cosine", features, features), judge, top=top):
-        aps.append(average_precision(ranking.ranks))
-        curves.append(interpolated_precision(ranking.ranks))
-    return float(np.concatenate(aps).mean())
+    scorer = products("cosine", features, features)
+    made = list(each_ranking(ap_and_curve, scorer, judge, top=top))
+    return float(np.concatenate([ap for ap, *_ in made]).mean())
+
+
+def ap_and_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return AP, the 11-point curve and the first items of some queries."""
+    return average_precision(ranking.ranks), interpolated_precision(ranking.ranks), ranking.top_items
 
 
 def by_the_stage(data: Data, top: int) -> float:

@@ -18,6 +18,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 INTERVALS = 4096
 # Columns that are looked at together.
 STRETCH = 512
+# Entries of that table that are written at once.
+SPILL = 16
 # The bits of a sort key that number the positives of a tile.
 POSITION_BITS = 24
 
@@ -114,13 +116,36 @@ def push(top_scores: np.ndarray, top_items: np.ndarray, score: np.float32, item:
 
 
 @compiled
-def intervals(scores: np.ndarray, best: np.float32, scale: np.float32, places: np.ndarray) -> None:
-    """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst."""
+def start_top(
+    starts: np.ndarray, items: np.ndarray, values: np.ndarray, top_items: np.ndarray, top_scores: np.ndarray
+) -> None:
+    """Begin the best items of each query with its best positives: as heaps, the worst at the root.
+
+    What the k-th best positive has is a bar that few negatives reach, if the encoder is any good.
+    """
+    kept = top_scores.shape[1]
+    for query in range(len(starts) - 1):
+        start = starts[query]
+        for place in range(min(kept, starts[query + 1] - start)):  # from the worst to the best is a heap
+            top_items[query, kept - 1 - place] = items[start + place]
+            top_scores[query, kept - 1 - place] = values[start + place]
+
+
+@compiled
+def intervals(scores: np.ndarray, best: np.float32, scale: np.float32, bar: np.float32, places: np.ndarray) -> bool:
+    """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst.
+
+    Return whether a score reaches the bar.
+    """
+    reached = np.int32(0)
     for column in range(len(scores)):
-        place = (best - scores[column]) * scale + np.float32(1)
+        score = scores[column]
+        place = (best - score) * scale + np.float32(1)
         place = place if place > np.float32(0) else np.float32(0)
         place = place if place < np.float32(INTERVALS + 1) else np.float32(INTERVALS + 1)
         places[column] = np.int32(place)
+        reached |= np.int32(score >= bar)
+    return bool(reached)
 
 
 @compiled
@@ -148,11 +173,13 @@ def count(
         before: int64, ``starts[q] + q + j``: negatives that stand between the positives j - 1 and j of query q.
         above: what to add to it where ties are broken for the query.
         level: what to add to it where ties are broken against it.
-        top_items: the best items so far as heaps, the worst at the root.
+        top_items: the best items so far as heaps, the worst at the root; see :func:`start_top`.
         top_scores: their scores.
     """
-    table = np.empty(INTERVALS + 2, np.int32)  # twice the positives before an interval, plus 1 if one is in it
+    table = np.empty(INTERVALS + 2 + SPILL, np.uint32)  # see fill
     places = np.empty(STRETCH, np.int32)
+    # Indices without a sign need no test for negative ones.
+    places_unsigned = places.view(np.uint32)
     open_columns = np.empty(STRETCH, np.int32)
     kept, columns = top_scores.shape[1], scores.shape[1]
     for query in range(len(starts) - 1):
@@ -170,53 +197,57 @@ def count(
             # With positives all alike, whatever is not like them is in the first interval or the last.
             scale = np.float32(INTERVALS - 1) / width if width > np.float32(1e-25) else np.float32(1e28)
         fill(table, ordered, best, scale)
-        bar = top_scores[query, 0] if kept else np.float32(np.inf)
-        for begin in range(0, columns, STRETCH):
-            stretch = row[begin : begin + STRETCH]
-            better = 0
-            for score in stretch:
-                better += score > bar
-            if better:
-                for column in range(len(stretch)):
-                    if stretch[column] > bar:
-                        push(top_scores[query], top_items[query], stretch[column], first + begin + column)
-                        bar = top_scores[query, 0]
         for item in names:  # from here on only negatives count
             if first <= item < first + columns:
                 row[item - first] = -np.inf
+        bar = top_scores[query, 0] if kept else np.float32(np.inf)
         for begin in range(0, columns, STRETCH):
             stretch = row[begin : begin + STRETCH]
-            intervals(stretch, best, scale, places)
-            unsettled = 0
+            if intervals(stretch, best, scale, bar, places) and kept:
+                for column in range(len(stretch)):
+                    score, item = stretch[column], first + begin + column
+                    if score >= bar and precedes(score, item, top_scores[query, 0], top_items[query, 0]):
+                        push(top_scores[query], top_items[query], score, item)
+                        bar = top_scores[query, 0]
+            unsettled = np.uint32(0)
             for column in range(len(stretch)):
-                entry = table[places[column]]
-                negatives[entry >> 1] += 1
+                entry = table[places_unsigned[column]]
+                negatives[entry >> np.uint32(1)] += 1
                 open_columns[unsettled] = column
-                unsettled += entry & 1
+                unsettled += entry & np.uint32(1)
             for pending in range(unsettled):
                 column = open_columns[pending]
-                score, low = stretch[column], table[places[column]] >> 1
+                score, low = stretch[column], np.int64(table[places[column]] >> np.uint32(1))
                 after = low + (ordered[low] > score)
                 negatives[low] -= 1
                 if ordered[low] != score and (after == hits or ordered[after] < score):
                     negatives[after] += 1  # at most one positive of the interval is before it, as is usual
                 else:
-                    settle(score, first + begin + column, low, ordered, names, negatives, fewer, more)
+                    settle(score, first + begin + column, int(low), ordered, names, negatives, fewer, more)
 
 
 @compiled
 def fill(table: np.ndarray, ordered: np.ndarray, best: np.float32, scale: np.float32) -> None:
-    """Write to each interval twice the number of positives in the intervals before, plus 1 if it has any itself."""
+    """Write to each interval twice the number of positives in the intervals before, plus 1 if it has any itself.
+
+    Most gaps between positives are short. So after each a fixed number of entries is written, which needs no
+    decision, and the next positive writes over what was too much; behind the last interval is room for it.
+    """
     places = np.empty(len(ordered), np.int32)
-    intervals(ordered, best, scale, places)
-    done = 0
+    intervals(ordered, best, scale, np.float32(np.inf), places)
+    table[: places[0] if len(ordered) else INTERVALS + 2] = 0
+    last = -1
     for hit in range(len(ordered)):
         place = places[hit]
-        if done <= place:
-            table[done:place] = 2 * hit
+        if place != last:
             table[place] = 2 * hit + 1
-            done = place + 1
-    table[done:] = 2 * len(ordered)
+            last = place
+        beyond = np.uint32(2 * hit + 2)
+        for step in range(SPILL):
+            table[place + 1 + step] = beyond
+        end = places[hit + 1] if hit + 1 < len(ordered) else INTERVALS + 2
+        if end > place + 1 + SPILL:
+            table[place + 1 + SPILL : end] = beyond
 
 
 @compiled

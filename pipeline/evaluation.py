@@ -12,7 +12,7 @@ from pipeline import metrics
 from pipeline.errors import RetrievalError
 from pipeline.metrics import Rule
 from pipeline.protocols import Difficulty, Protocol
-from pipeline.ranking import Ranking, rank
+from pipeline.ranking import Ranking, each_ranking
 from pipeline.relevance import Without
 from pipeline.similarity import Kind, Scorer, products
 from pipeline.uncertainty import bootstrap_means, interval
@@ -142,8 +142,9 @@ def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settin
 
 def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[dict[str, np.ndarray]]:
     """Yield the results of some queries at a time, without their ranks, which would take too much memory."""
-    for ranking in rank(scorer, protocol.judge, top=settings.top, memory=settings.memory):
-        yield {
+
+    def results(ranking: Ranking) -> dict[str, np.ndarray]:
+        return {
             "positives": ranking.ranks.counts,
             "candidates": ranking.candidates,
             "interpolated": metrics.interpolated_precision(ranking.ranks),
@@ -152,6 +153,8 @@ def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[d
             "top_scores": ranking.top_scores,
             **metrics_of(ranking, protocol, settings),
         }
+
+    return each_ranking(results, scorer, protocol.judge, top=settings.top, memory=settings.memory)
 
 
 def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict[str, Float[np.ndarray, " query"]]:

@@ -4,16 +4,17 @@ The ranking of a query is by score, descending; equal scores by the index in the
 computed in float32 and compared as they are: what is exact is the ranking of these scores.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Int
 from threadpoolctl import threadpool_limits
 
-from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, to_ranks
+from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, start_top, to_ranks
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 from pipeline.relevance import Judge
@@ -23,6 +24,8 @@ from pipeline.similarity import Scorer
 # the same shape, by one thread, whatever the memory and the number of threads.
 ROWS = 128
 COLUMNS = 4096
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,25 @@ class Ranking:
 def rank(
     scorer: Scorer, judge: Judge, *, top: int, memory: float = 1.0, threads: int | None = None
 ) -> Iterator[Ranking]:
-    """Yield the rankings of all queries in their order, some queries at a time.
+    """Yield the rankings of all queries in their order, some queries at a time; see :func:`each_ranking`."""
+    return each_ranking(lambda ranking: ranking, scorer, judge, top=top, memory=memory, threads=threads)
+
+
+def each_ranking(
+    make: Callable[[Ranking], Made],
+    scorer: Scorer,
+    judge: Judge,
+    *,
+    top: int,
+    memory: float = 1.0,
+    threads: int | None = None,
+) -> Iterator[Made]:
+    """Yield what ``make`` makes of the rankings of all queries in their order, some queries at a time.
 
     Neither ``memory`` nor ``threads`` changes anything in the results.
 
     Args:
+        make: called in the threads that rank, so that what is made of rankings is made at once too.
         scorer: gives the scores of any queries and items.
         judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
@@ -69,10 +86,14 @@ def rank(
         workers -= 1
         columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
     columns = min(max(columns, COLUMNS), scorer.items)
+
+    def made(first: int) -> Made:
+        return make(rank_rows(scorer, judge, first, top=top, columns=columns))
+
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future[Ranking]] = []
+        waiting: list[Future[Made]] = []
         for first in range(0, scorer.queries, ROWS):
-            waiting.append(pool.submit(rank_rows, scorer, judge, first, top=top, columns=columns))
+            waiting.append(pool.submit(made, first))
             if len(waiting) > workers:
                 yield waiting.pop(0).result()
         for future in waiting:
@@ -108,6 +129,7 @@ def rank_rows(scorer: Scorer, judge: Judge, first: int, *, top: int, columns: in
     before, above, level = np.zeros((3, len(picked) + last - first), np.int64)
     best = np.full((last - first, min(top, scorer.items)), -1, np.int64)
     best_scores = np.full(best.shape, -np.inf, np.float32)
+    start_top(positives.starts, items, values, best, best_scores)
     for start in starts:
         filled = kept if len(starts) == 1 else part(start)
         count(filled, start, positives.starts, items, values, before, above, level, best, best_scores)

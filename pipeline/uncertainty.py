@@ -5,6 +5,8 @@ the same kind would give, and nothing of other galleries or other training runs.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from pipeline.errors import RetrievalError
 
 # So many numbers are drawn at once.
-DRAWN = 1 << 22
+DRAWN = 1 << 20
 
 
 def bootstrap_means(
@@ -36,12 +38,17 @@ def bootstrap_means(
     units = int(groups.max()) + 1
     sums = np.stack([np.bincount(groups, weights=column, minlength=units) for column in values.T], axis=1)
     amounts = np.bincount(groups, minlength=units).astype(float)
-    means = []
-    for rows, rng in batches(resamples, units, seed):
-        drawn = rng.integers(0, units, (rows, units)) + units * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(float)
-        means.append((times @ sums) / (times @ amounts)[:, None])
-    return np.concatenate(means)
+
+    def means(batch: tuple[int, np.random.Generator]) -> Float[np.ndarray, "row column"]:
+        rows, rng = batch
+        times = np.empty((rows, units))
+        for row, drawn in zip(times, rng.integers(0, units, (rows, units)), strict=True):
+            row[:] = np.bincount(drawn, minlength=units)
+        mean: Float[np.ndarray, "row column"] = (times @ sums) / (times @ amounts)[:, None]
+        return mean
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return np.concatenate(list(pool.map(means, batches(resamples, units, seed))))
 
 
 def interval(means: Float[np.ndarray, "resample column"], *, level: float = 0.95) -> Float[np.ndarray, "2 column"]:
@@ -107,11 +114,13 @@ def linked_clusters(lists: list[Int[np.ndarray, " _"]], *, overlap: float = 0.25
 
 
 def batches(resamples: int, width: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
-    """Yield numbers of rows that add up to ``resamples`` and need bounded memory, with the generator to draw from."""
-    rng = np.random.default_rng(seed)
+    """Yield numbers of rows that add up to ``resamples`` and need bounded memory, each with a generator of its own.
+
+    So the draws are the same whoever makes them, in whatever order.
+    """
     most = max(1, DRAWN // max(width, 1))
     for start in range(0, resamples, most):
-        yield min(most, resamples - start), rng
+        yield min(most, resamples - start), np.random.default_rng([seed, start])
 
 
 def distinguishable(p_values: Float[np.ndarray, " pair"], *, level: float = 0.95) -> Bool[np.ndarray, " pair"]:

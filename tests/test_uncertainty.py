@@ -31,12 +31,15 @@ def test_whole_clusters_are_drawn() -> None:
     assert {round(float(mean), 12) for mean in means[:, 0]} == possible
 
 
-def test_the_same_draws_for_every_column_and_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_draws_for_every_column_and_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((50, 1))
     means = bootstrap_means(np.hstack([values, values + 1]), resamples=300, seed=3)
     np.testing.assert_allclose(means[:, 1] - means[:, 0], 1)
     monkeypatch.setattr("pipeline.uncertainty.DRAWN", 500)
-    np.testing.assert_array_equal(bootstrap_means(np.hstack([values, values + 1]), resamples=300, seed=3), means)
+    batched = bootstrap_means(np.hstack([values, values + 1]), resamples=300, seed=3)
+    assert len(set(batched[:, 0].tolist())) > 250  # batches do not repeat each other
+    monkeypatch.setattr("pipeline.uncertainty.cpu_count", lambda: 1)
+    np.testing.assert_array_equal(bootstrap_means(np.hstack([values, values + 1]), resamples=300, seed=3), batched)
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
