@@ -7,12 +7,14 @@ computed in float32 and compared as they are: what is exact is the ranking of th
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from os import cpu_count
+from queue import SimpleQueue
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Int
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, start_top, to_ranks
 from pipeline.errors import RetrievalError
@@ -87,10 +89,19 @@ def each_ranking(
         columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
     columns = min(max(columns, COLUMNS), scorer.items)
 
-    def made(first: int) -> Made:
-        return make(rank_rows(scorer, judge, first, top=top, columns=columns))
+    # Taken once: fresh memory has to be given by the system page by page.
+    buffers: SimpleQueue[Float32[np.ndarray, "query part"]] = SimpleQueue()
+    for _ in range(workers):
+        buffers.put(np.empty((min(ROWS, scorer.queries), columns), np.float32))
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    def made(first: int) -> Made:
+        buffer = buffers.get()
+        try:
+            return make(rank_rows(scorer, judge, first, top=top, buffer=buffer))
+        finally:
+            buffers.put(buffer)
+
+    with blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[Made]] = []
         for first in range(0, scorer.queries, ROWS):
             waiting.append(pool.submit(made, first))
@@ -100,13 +111,22 @@ def each_ranking(
             yield future.result()
 
 
-def rank_rows(scorer: Scorer, judge: Judge, first: int, *, top: int, columns: int) -> Ranking:
-    """Rank ``ROWS`` queries from ``first`` on, with the scores of ``columns`` items in memory at a time."""
+@lru_cache(maxsize=1)
+def blas() -> ThreadpoolController:
+    """Return what limits the threads of NumPy's BLAS; to find the library takes milliseconds, so it is kept."""
+    return ThreadpoolController()
+
+
+def rank_rows(
+    scorer: Scorer, judge: Judge, first: int, *, top: int, buffer: Float32[np.ndarray, "query part"]
+) -> Ranking:
+    """Rank ``ROWS`` queries from ``first`` on, with as many scores in memory at a time as the buffer holds."""
+    columns = buffer.shape[1]
     last = min(first + ROWS, scorer.queries)
     positives, ignored = judge(first, last)
     if positives.counts.max() >= 1 << POSITION_BITS:
         raise RetrievalError(f"a query has {positives.counts.max()} positives: at most {(1 << POSITION_BITS) - 1}")
-    scores = np.empty((last - first, columns), np.float32)
+    scores = buffer[: last - first]
 
     def part(start: int) -> Float32[np.ndarray, "query part"]:
         stop = min(start + columns, scorer.items)
