@@ -20,6 +20,8 @@ INTERVALS = 4096
 STRETCH = 512
 # Entries of that table that are written at once.
 SPILL = 16
+# Neighbouring columns of which only the best is looked at to find a bar for the top.
+GROUP = 16
 # The bits of a sort key that number the positives of a tile.
 POSITION_BITS = 24
 
@@ -132,6 +134,19 @@ def start_top(
 
 
 @compiled
+def least_of_top(scores: np.ndarray, kept: int) -> np.float32:
+    """Return a score that at least ``kept`` of the scores reach: that many groups of them have one that does."""
+    groups = len(scores) // GROUP
+    highest = np.empty(groups, np.float32)
+    for group in range(groups):
+        best = scores[group * GROUP]
+        for column in range(group * GROUP + 1, (group + 1) * GROUP):
+            best = scores[column] if scores[column] > best else best
+        highest[group] = best
+    return np.float32(np.partition(highest, groups - kept)[groups - kept])
+
+
+@compiled
 def intervals(scores: np.ndarray, best: np.float32, scale: np.float32, bar: np.float32, places: np.ndarray) -> bool:
     """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst.
 
@@ -200,7 +215,10 @@ def count(
         for item in names:  # from here on only negatives count
             if first <= item < first + columns:
                 row[item - first] = -np.inf
+        floor = np.float32(-np.inf)
         bar = top_scores[query, 0] if kept else np.float32(np.inf)
+        if bar == floor and columns >= 2 * GROUP * kept:
+            floor = bar = least_of_top(row, kept)
         for begin in range(0, columns, STRETCH):
             stretch = row[begin : begin + STRETCH]
             if intervals(stretch, best, scale, bar, places) and kept:
@@ -208,7 +226,9 @@ def count(
                     score, item = stretch[column], first + begin + column
                     if score >= bar and precedes(score, item, top_scores[query, 0], top_items[query, 0]):
                         push(top_scores[query], top_items[query], score, item)
-                        bar = top_scores[query, 0]
+                        bar = max(floor, top_scores[query, 0])
+            if not hits:
+                continue
             unsettled = np.uint32(0)
             for column in range(len(stretch)):
                 entry = table[places_unsigned[column]]

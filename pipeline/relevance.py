@@ -91,6 +91,19 @@ class Listed:
         return without(Ragged.of(self._positives[first:last]), Ragged.of(self._ignored[first:last]))
 
 
+class Unjudged:
+    """Nothing is known to be relevant, as in a search for neighbours; each item is left out of its own ranking."""
+
+    def __init__(self, itself: Int[np.ndarray, " query"]) -> None:
+        """Take the place of each query in the gallery; -1 where it is not in it."""
+        self._itself = itself
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return no positives and the left-out item of the queries ``first``, ..., ``last - 1``."""
+        own = self._itself[first:last]
+        return Ragged(np.empty(0, np.int64), np.zeros(len(own) + 1, np.int64)), one_each(own)
+
+
 class Without:
     """As another judge, with some items left out of every ranking."""
 

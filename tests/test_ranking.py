@@ -9,7 +9,7 @@ from pipeline import ranking
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 from pipeline.ranking import Ranking, rank
-from pipeline.relevance import Listed, SharedLabel
+from pipeline.relevance import Listed, SharedLabel, Unjudged
 from pipeline.similarity import Kind, products, unit_rows
 
 COSINE: Kind = "cosine"
@@ -230,3 +230,25 @@ def test_groups_are_left_out() -> None:
     positives, ignored = judge(0, 5)
     assert rows(positives) == [[2, 3, 4], [2, 3, 4], [0, 1, 3, 4], [0, 1, 2, 4], [0, 1, 2, 3]]
     assert rows(ignored) == [[0, 1], [0, 1], [2], [3], [4]]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("columns", [4096, 700])
+def test_search_without_positives(tied: bool, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "COLUMNS", columns)
+    rng = np.random.default_rng(3)
+    features = rng.choice([-1.0, 1.0], (2500, 6)) if tied else rng.standard_normal((2500, 6))
+    features = features.astype(np.float32)
+    scorer = products("dot", features[:300], features)
+    itself = np.where(np.arange(300) % 2, np.arange(300), -1)
+    for top in (1, 7, 60):
+        found = together(list(rank(scorer, Unjudged(itself), top=top, memory=0)))
+        scores = np.concatenate([features[:128], features[128:256], features[256:300]]) @ features.T
+        scores[1::2, :300][np.arange(150), itself[1::2]] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        np.testing.assert_allclose(
+            np.array(found["top_scores"]), np.take_along_axis(scores, order, axis=1), rtol=1e-5, atol=1e-6
+        )
+        if tied:  # exact products: equal scores are equal
+            assert found["top_items"] == order.tolist()
+        assert found["ranks"] == [[]] * 300
