@@ -242,7 +242,7 @@ def test_search_without_positives(tied: bool, columns: int, monkeypatch: pytest.
     scorer = products("dot", features[:300], features)
     itself = np.where(np.arange(300) % 2, np.arange(300), -1)
     for top in (1, 7, 60):
-        found = together(list(rank(scorer, Unjudged(itself), top=top, memory=0)))
+        found = together(list(rank(scorer, Unjudged(itself), top=top, memory=0.0)))
         scores = np.concatenate([features[:128], features[128:256], features[256:300]]) @ features.T
         scores[1::2, :300][np.arange(150), itself[1::2]] = -np.inf
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
