@@ -1,0 +1,259 @@
+"""What may be done to finished features before or while they are ranked: the steps of conf/ranking/*.yaml.
+
+Every step works on unit features and cosines, knows no labels, and may use the whole gallery. Where the queries are
+themselves in the gallery, as in the protocol of labels, no query is its own neighbour in a search, but it stays a
+neighbour of others: the published definitions let it, and what they gain is then partly that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from pipeline.errors import RetrievalError
+from pipeline.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
+from pipeline.options import call, choose
+from pipeline.similarity import Scorer, products, unit_rows
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The features of queries and gallery.
+
+    Attributes:
+        queries: unit rows.
+        gallery: unit rows.
+        itself: the place of each query in the gallery; -1 where it is not in it.
+        memory: GiB for scores in a search.
+    """
+
+    queries: Float32[np.ndarray, "query dim"]
+    gallery: Float32[np.ndarray, "item dim"]
+    itself: Int[np.ndarray, " query"]
+    memory: float = 1.0
+
+    def search(self, k: int) -> Neighbours:
+        """Return the ``k`` nearest items of each query, without itself."""
+        return nearest(self.queries, self.gallery, self.itself, k=k, memory=self.memory)
+
+    @cached_property
+    def everyone(self) -> Float32[np.ndarray, "member dim"]:
+        """The gallery, then the queries that are not in it."""
+        return np.concatenate([self.gallery, self.queries[self.itself < 0]])
+
+    @cached_property
+    def query_members(self) -> Int[np.ndarray, " query"]:
+        """The row of each query in :attr:`everyone`."""
+        apart = self.itself < 0
+        members = self.itself.copy()
+        members[apart] = len(self.gallery) + np.arange(int(apart.sum()))
+        return members
+
+
+@runtime_checkable
+class Step(Protocol):
+    """One step of conf/ranking/<name>.yaml."""
+
+    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets | Scorer:
+        """Return the new features, or, as the last step, the scores.
+
+        ``others`` are the features of the datasets that the step learns on, by name.
+        """
+
+
+def at_least(step: Any, **least: int) -> None:
+    """Raise :class:`RetrievalError` naming a setting of a step that is less than it may be."""
+    for name, value in least.items():
+        if not getattr(step, name) >= value:
+            raise RetrievalError(f"{type(step).__name__}: '{name}' is {getattr(step, name)}: expected {value} or more")
+
+
+@dataclass(frozen=True)
+class PcaWhitening:
+    """Principal components of another set, each divided by its standard deviation there; then unit rows again.
+
+    H. Jegou and O. Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA and
+    whitening", ECCV 2012. Mean and components are those of the other set's unit features.
+
+    Attributes:
+        learn_on: a dataset, with the same encoder; not the one that is evaluated.
+        dim: how many components are kept.
+    """
+
+    learn_on: str
+    dim: int
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        at_least(self, dim=1)
+
+    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+        """Whiten queries and gallery.
+
+        Raises:
+            RetrievalError: the other set has fewer than ``dim`` directions in which its features differ.
+        """
+        learnt = unit_rows(others[self.learn_on]).astype(np.float64)
+        mean = learnt.mean(axis=0)
+        _, deviations, components = np.linalg.svd(learnt - mean, full_matrices=False)
+        deviations /= np.sqrt(max(len(learnt) - 1, 1))
+        known = int((deviations > 1e-6).sum())
+        if self.dim > known:
+            raise RetrievalError(
+                f"PCA-whitening: 'dim' is {self.dim}, but the {len(learnt)} features of {self.learn_on} differ in "
+                f"{known} directions: lower it, or learn on a larger set"
+            )
+        # The sign of a component is arbitrary and changes no cosine.
+        projection = components[: self.dim].T / deviations[: self.dim]
+
+        def whitened(rows: Float32[np.ndarray, "item dim"]) -> Float32[np.ndarray, "item kept"]:
+            parts = [(rows[start : start + 4096] - mean) @ projection for start in range(0, len(rows), 4096)]
+            return unit_rows(np.concatenate(parts).astype(np.float32))
+
+        return replace(sets, queries=whitened(sets.queries), gallery=whitened(sets.gallery))
+
+
+@dataclass(frozen=True)
+class AlphaQueryExpansion:
+    """A query becomes the sum of itself and its first neighbours, each times its cosine to the power of alpha.
+
+    F. Radenovic, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018.
+    A negative cosine weighs nothing. With alpha 0 it is the average query expansion of O. Chum et al., ICCV 2007,
+    without its spatial verification.
+
+    Attributes:
+        neighbours: how many.
+        alpha: the power.
+    """
+
+    neighbours: int
+    alpha: int | float
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        at_least(self, neighbours=1, alpha=0)
+
+    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+        """Expand the queries."""
+        found = sets.search(self.neighbours)
+        weights = np.maximum(found.scores, 0).astype(np.float64) ** self.alpha
+        return replace(sets, queries=summed(sets.queries, sets.gallery, found, weights))
+
+
+@dataclass(frozen=True)
+class DatabaseAugmentation:
+    """An item of the gallery becomes the sum of itself and its neighbours, the r-th times (k + 1 - r) / (k + 1).
+
+    The weights of A. Gordo et al., "End-to-end learning of deep visual representations for image retrieval",
+    IJCV 2017, where an item itself, its own first neighbour, has weight 1 and the k + 1 weights fall linearly.
+    Queries stay as they are.
+
+    Attributes:
+        neighbours: k, how many beside the item itself.
+    """
+
+    neighbours: int
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        at_least(self, neighbours=1)
+
+    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+        """Augment the gallery."""
+        own = np.arange(len(sets.gallery))
+        found = nearest(sets.gallery, sets.gallery, own, k=self.neighbours, memory=sets.memory)
+        fall = 1 - np.arange(1, self.neighbours + 1) / (self.neighbours + 1)
+        weights = np.broadcast_to(fall, found.items.shape)
+        return replace(sets, gallery=summed(sets.gallery, sets.gallery, found, weights))
+
+
+@dataclass(frozen=True)
+class KReciprocal:
+    """The distance is mixed with that of the sets of k-reciprocal neighbours; must be the last step.
+
+    Z. Zhong, L. Zheng, D. Cao and S. Li, "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017,
+    with the details of the authors' code: distances are squared Euclidean ones, divided by the query's largest.
+
+    Attributes:
+        k1: neighbours that must be mutual.
+        k2: neighbours, the item itself among them, whose encodings are averaged.
+        weight: of the original distance, lambda in the paper.
+    """
+
+    k1: int
+    k2: int
+    weight: int | float
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        at_least(self, k1=1, k2=1, weight=0)
+        if self.weight > 1:
+            raise RetrievalError(f"KReciprocal: 'weight' is {self.weight}: expected 0 to 1")
+
+    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Reciprocal:
+        """Return the scores: minus the mixed distances."""
+        encoded = reciprocal_neighbours(sets.everyone, k1=self.k1, k2=self.k2, memory=sets.memory)
+        return Reciprocal.of(encoded, sets.query_members, len(sets.gallery), self.weight)
+
+
+STEPS: Mapping[str, type[Step]] = {
+    "pca_whitening": PcaWhitening,
+    "alpha_query_expansion": AlphaQueryExpansion,
+    "database_augmentation": DatabaseAugmentation,
+    "k_reciprocal": KReciprocal,
+}
+
+
+def summed(
+    rows: Float32[np.ndarray, "row dim"],
+    items: Float32[np.ndarray, "item dim"],
+    found: Neighbours,
+    weights: Float[np.ndarray, "row k"],
+) -> Float32[np.ndarray, "row dim"]:
+    """Return each row plus its neighbours times their weights, as unit rows; a missing neighbour weighs nothing."""
+    made = np.empty_like(rows)
+    for start in range(0, len(rows), 256):
+        part = slice(start, start + 256)
+        kept = found.items[part] >= 0
+        weighed = np.where(kept, weights[part], 0)
+        neighbours = items[np.where(kept, found.items[part], 0)]
+        made[part] = rows[part] + np.einsum("rk,rkd->rd", weighed, neighbours, dtype=np.float64)
+    return unit_rows(made)
+
+
+def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:
+    """Return the steps in a YAML's list, each a mapping of its ``name`` and its settings.
+
+    Raises:
+        RetrievalError: a name or setting is unknown or out of range; k-reciprocal re-ranking is not the last step.
+    """
+    steps = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            raise RetrievalError(f"{where}: expected 'name' and settings, got '{entry}'")
+        options = {str(key): value for key, value in entry.items() if key != "name"}
+        kind = choose(STEPS, entry.get("name"), key="name", where=where)
+        steps.append(call(kind, options, where=f"{where}, {entry['name']}"))
+    if any(isinstance(step, KReciprocal) for step in steps[:-1]):
+        raise RetrievalError(f"{where}: k_reciprocal makes no features, so it must be the last step")
+    return steps
+
+
+def learnt_on(steps: Sequence[Step]) -> list[str]:
+    """Return the names of the datasets that steps learn on."""
+    return [step.learn_on for step in steps if isinstance(step, PcaWhitening)]
+
+
+def scores_after(
+    steps: Sequence[Step], sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]] | None = None
+) -> Scorer:
+    """Return the scores after all steps; cosines if none of them makes scores itself."""
+    for step in steps:
+        made = step.apply(sets, others or {})
+        if not isinstance(made, Sets):
+            return made
+        sets = made
+    return products("cosine", sets.queries, sets.gallery)
