@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.evaluation import Settings, report
+from pipeline.evaluation import Settings, report, scores_of
 from pipeline.metrics import average_precision, interpolated_precision
 from pipeline.protocols import by_labels
 from pipeline.ranking import Ranking, each_ranking, rank
@@ -110,7 +110,9 @@ def by_the_stage(data: Data, top: int) -> float:
     named = [(str(label),) for label in labels]
     names = [str(item) for item in range(len(features))]
     settings = Settings(top=top)
-    _, summary = report(features, [by_labels(named)], labels=named, contents=names, names=names, settings=settings)
+    protocol = by_labels(named)
+    scorer = scores_of(features, protocol, settings)
+    _, summary = report(scorer, [protocol], labels=named, contents=names, names=names, settings=settings)
     return float(summary["mAP"])
 
 

@@ -12,12 +12,12 @@ from pipeline.tracked import LEAVES, refuse_untracked
 
 
 def check_names(experiment: Experiment, conf: Path) -> None:
-    """Check that ``conf/encoder`` and ``conf/dataset`` hold a YAML for every name.
+    """Check that ``conf/encoder``, ``conf/dataset`` and ``conf/ranking`` hold a YAML for every name.
 
     Raises:
         RetrievalError: a name has no YAML, or one that :func:`pipeline.tracked.refuse_untracked` refuses.
     """
-    for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets), strict=True):
+    for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True):
         available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         for name in names:
             if name not in available:
@@ -33,7 +33,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     check_names(read_experiment(Path(config.params)), Path(config.conf))
     # The content never changes, so that prepare, which waits for this file, does not re-run.
-    write_json(Path(config.out), {"checked": "every encoder and dataset named in params.yaml has its YAML"})
+    write_json(Path(config.out), {"checked": "every encoder, dataset and ranking named in params.yaml has its YAML"})
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
     """Return a row a run: encoder, dataset, mAP and the other metrics, fractions in [0, 1]."""
     return pd.DataFrame(
         [
-            {"encoder": encoder, "dataset": dataset, **scalars(read_run(runs, encoder, dataset))}
-            for encoder in experiment.encoders
+            {"encoder": run, "dataset": dataset, **scalars(read_run(runs, run, dataset))}
+            for run in experiment.runs
             for dataset in experiment.datasets
         ]
     )
@@ -104,7 +104,7 @@ def main(config: DictConfig) -> None:
         [
             compare_pairs(
                 dataset,
-                read_aps(Path(config.per_query), dataset, experiment.encoders),
+                read_aps(Path(config.per_query), dataset, experiment.runs),
                 resamples=config.resamples,
                 seed=config.seed,
             )

@@ -3,6 +3,7 @@
 ``python -m pipeline.evaluate encoder=hog dataset=digits`` writes ``metrics/runs/hog/digits.json``,
 ``metrics/per_query/digits/hog.npz`` and ``metrics/per_class/digits/hog.csv``. A dataset says what is asked and what is
 relevant: by default every image is a query, all others are its gallery, and those that share a label are relevant.
+With ``ranking=alpha_query_expansion`` the run is ``hog+alpha_query_expansion``: the stage ``rerank``.
 """
 
 from collections.abc import Mapping
@@ -12,18 +13,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
 
 from pipeline.app import app
 from pipeline.errors import RetrievalError
-from pipeline.evaluation import Evaluation, Settings, per_class, report
+from pipeline.evaluation import Evaluation, Settings, per_class, report, scores_of
 from pipeline.features import check_features, read_features
 from pipeline.files import replacing_file, write_json, write_text
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
+from pipeline.postprocessing import Recipe, read_recipe
 from pipeline.protocols import protocols_of
+from pipeline.runs import run_name
 
 CONFIG = "conf/evaluate.yaml"
+
+# conf/evaluate.yaml names the results after the run.
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def write_per_query(target: Path, evaluation: Evaluation) -> None:
@@ -71,17 +78,34 @@ def read_settings(config: DictConfig) -> Settings:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
 
 
+def learnt_for(recipe: Recipe, features: Path) -> Float[np.ndarray, "other dim"] | None:
+    """Return the features that a recipe learns on for a dataset, by the same encoder; None if it learns nothing.
+
+    Args:
+        recipe: what is done to the features.
+        features: the folder of the dataset's own.
+
+    Raises:
+        RetrievalError: the recipe names no other dataset for this one; its features are not there.
+    """
+    other = recipe.other_dataset(features.name)
+    return None if other is None else read_features(features.parent / other)[0]
+
+
 @app("evaluate")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     settings = read_settings(config)
+    recipe = read_recipe(plain(config.ranking), where=f"conf/ranking/{config.ranking_name}.yaml")
     manifest = read_manifest(Path(config.prepared))
     features, provenance = read_features(Path(config.features))
     refuse_stale(provenance, manifest)
     check_features(features, manifest.paths, where=config.features)
+    protocols = protocols_of(manifest, difficulty=settings.difficulty)
+    learnt = learnt_for(recipe, Path(config.features))
     evaluation, summary = report(
-        features,
-        protocols_of(manifest, difficulty=settings.difficulty),
+        scores_of(features, protocols[0], settings, steps=recipe.steps, learnt=learnt),
+        protocols,
         labels=manifest.labels,
         contents=[item.sha256 for item in manifest.items],
         names=manifest.paths,
@@ -90,7 +114,7 @@ def main(config: DictConfig) -> None:
     write_per_query(Path(config.per_query), evaluation)
     classes = class_table(per_class(evaluation, manifest.labels))
     write_text(Path(config.per_class), classes.to_csv(index=False, lineterminator="\n"))
-    write_json(Path(config.metrics), summary)
+    write_json(Path(config.metrics), {"steps": plain(config.ranking)["steps"], **summary})
 
 
 if __name__ == "__main__":

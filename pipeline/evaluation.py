@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 from pipeline import metrics
 from pipeline.errors import RetrievalError
 from pipeline.metrics import Rule
+from pipeline.postprocessing import Sets, Step, scores_after
 from pipeline.protocols import Difficulty, Protocol
 from pipeline.ranking import Ranking, each_ranking
 from pipeline.relevance import Without
-from pipeline.similarity import Kind, Scorer, products
+from pipeline.similarity import Kind, Scorer, products, unit_rows
 from pipeline.uncertainty import bootstrap_means, interval
 
 # Steps of recall of the finer curve.
@@ -186,18 +187,36 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
     return values
 
 
-def evaluate_features(
+def scores_of(
     features: Float[np.ndarray, "item dim"],
     protocol: Protocol,
-    *,
-    names: Sequence[str],
     settings: Settings,
-) -> Evaluation:
-    """Evaluate features, a row an item, as :func:`evaluate` does; see :func:`pipeline.similarity.products`."""
+    *,
+    steps: Sequence[Step] = (),
+    learnt: Float[np.ndarray, "other _"] | None = None,
+) -> Scorer:
+    """Return the scores of a protocol's queries against its gallery.
+
+    Args:
+        features: a row an item.
+        protocol: which items are queries, and which the gallery.
+        settings: the similarity, and the memory for searches of the steps.
+        steps: what is done to features first, see :data:`pipeline.postprocessing.STEPS`.
+        learnt: the features of another set, for steps that learn on one.
+
+    Raises:
+        RetrievalError: a feature cannot be compared; there are steps, and the similarity is not cosine.
+    """
     gallery = features[protocol.gallery]
-    same = np.array_equal(protocol.queries, protocol.gallery)
-    scorer = products(settings.similarity, gallery if same else features[protocol.queries], gallery)
-    return evaluate(scorer, protocol, names=names, settings=settings)
+    queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else features[protocol.queries]
+    if not steps:
+        return products(settings.similarity, queries, gallery)
+    if settings.similarity != "cosine":
+        raise RetrievalError(f"similarity is '{settings.similarity}', but the steps of a ranking are for cosine only")
+    place = np.full(len(features), -1)
+    place[protocol.gallery] = np.arange(len(gallery))
+    sets = Sets(unit_rows(queries), unit_rows(gallery), place[protocol.queries], settings.memory)
+    return scores_after(steps, sets, learnt)
 
 
 def ignoring_duplicates(protocol: Protocol, contents: Sequence[str]) -> Protocol | None:
@@ -256,7 +275,7 @@ def per_class(evaluation: Evaluation, labels: Sequence[tuple[str, ...]]) -> dict
 
 
 def report(
-    features: Float[np.ndarray, "item dim"],
+    scorer: Scorer,
     protocols: Sequence[Protocol],
     *,
     labels: Sequence[tuple[str, ...]],
@@ -264,21 +283,22 @@ def report(
     names: Sequence[str],
     settings: Settings,
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Evaluate features by one protocol or more; return the first one's results, and the summary of all.
+    """Evaluate scores by one protocol or more; return the first one's results, and the summary of all.
 
     Args:
-        features: a row an item.
-        protocols: the first one's metrics are at the top of the summary, the others' under their names.
+        scorer: see :func:`evaluate`.
+        protocols: of the same queries and gallery; the first one's metrics are at the top of the summary, the
+            others' under their names.
         labels: of the items; empty where there are none.
         contents: a text an item, equal for exact duplicates.
         names: of the items, for errors.
         settings: see :class:`Settings`.
 
     Raises:
-        RetrievalError: see :func:`evaluate`; a feature cannot be compared.
+        RetrievalError: see :func:`evaluate`.
     """
     first, *others = protocols
-    evaluation = evaluate_features(features, first, names=names, settings=settings)
+    evaluation = evaluate(scorer, first, names=names, settings=settings)
     summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first), "similarity": settings.similarity}
     summary |= summarise(evaluation, settings)
     classes = per_class(evaluation, labels)
@@ -287,12 +307,12 @@ def report(
     summary["exact_duplicates"] = len(contents) - len(set(contents))
     distinct = ignoring_duplicates(first, contents)
     if distinct is not None:
-        again = evaluate_features(features, distinct, names=names, settings=skipping(settings))
+        again = evaluate(scorer, distinct, names=names, settings=skipping(settings))
         # As queries the later copies go too.
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
         summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
     for other in others:
-        summary[other.name] = summarise(evaluate_features(features, other, names=names, settings=settings), settings)
+        summary[other.name] = summarise(evaluate(scorer, other, names=names, settings=settings), settings)
     return evaluation, summary
 
 

@@ -1,4 +1,4 @@
-"""params.yaml: which encoders, on which datasets, and which encoder is in the headline."""
+"""params.yaml: which encoders, on which datasets, ranked how, and which encoder is in the headline."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RetrievalError
+from pipeline.runs import PLAIN, run_name
 
 PARAMS = Path("params.yaml")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
@@ -23,19 +24,26 @@ class Experiment:
         encoders: the rows of the comparative table, in its order.
         datasets: its columns, in its order.
         encoder: the one whose metrics go into ``metrics/headline.json``.
+        rankings: in which other ways the features of every encoder are ranked too; more rows of the table.
     """
 
     encoders: tuple[str, ...]
     datasets: tuple[str, ...]
     encoder: str
+    rankings: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The rows of the comparative table: each encoder, followed by itself in the other rankings."""
+        return tuple(run_name(encoder, ranking) for encoder in self.encoders for ranking in (PLAIN, *self.rankings))
 
 
 def read_experiment(path: Path = PARAMS) -> Experiment:
     """Read and check params.yaml.
 
     Raises:
-        RetrievalError: the file is missing, a list is missing, empty or has a name twice, a name is
-            unfit for a file name or a command line, or ``encoder`` is not among ``encoders``.
+        RetrievalError: the file is missing, a list is missing, empty (but ``rankings``) or has a name twice, a
+            name is unfit for a file name or a command line, or ``encoder`` is not among ``encoders``.
     """
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -43,22 +51,26 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
         problem = " ".join(str(error).split())
         raise RetrievalError(f"{path} cannot be read ({problem}): run from the top of the project") from None
     if not isinstance(params, dict):
-        raise RetrievalError(f"{path}: expected the keys encoders, datasets and encoder")
+        raise RetrievalError(f"{path}: expected the keys encoders, datasets, rankings and encoder")
     encoders = names_under("encoders", params, path)
     datasets = names_under("datasets", params, path)
+    rankings = names_under("rankings", params, path, least=0)
+    if PLAIN in rankings:
+        raise RetrievalError(f"{path}: '{PLAIN}' under 'rankings' is what every encoder is ranked by anyway: remove it")
     encoder = params.get("encoder")
     if encoder not in encoders:
         raise RetrievalError(
             f"{path}: encoder '{encoder}' (the headline) is not among encoders: add it there, or name one of them"
         )
-    return Experiment(encoders, datasets, encoder)
+    return Experiment(encoders, datasets, encoder, rankings)
 
 
-def names_under(key: str, params: dict[str, Any], path: Path) -> tuple[str, ...]:
+def names_under(key: str, params: dict[str, Any], path: Path, *, least: int = 1) -> tuple[str, ...]:
     """Return the list ``params[key]`` as checked names (see :func:`read_experiment`)."""
     names = params.get(key)
-    if not isinstance(names, list) or not names:
-        raise RetrievalError(f"{path}: '{key}' must be a list of at least one name")
+    if not isinstance(names, list) or len(names) < least:
+        what = "a list of at least one name" if least else "a list of names, [] for none"
+        raise RetrievalError(f"{path}: '{key}' must be {what}")
     for name in names:
         # A hyphen would make the stage name extract@<encoder>-<dataset> ambiguous.
         if not isinstance(name, str) or not NAME.fullmatch(name):

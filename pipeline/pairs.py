@@ -1,4 +1,4 @@
-"""Encoders two by two on the same queries: by how much they differ, and whether that can be told from chance."""
+"""Runs two by two on the same queries: by how much they differ, and whether that can be told from chance."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from pipeline.errors import RetrievalError
+from pipeline.runs import stage_of
 from pipeline.uncertainty import bootstrap_means, distinguishable, holm, interval, randomisation_p
 
 COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable")
@@ -41,25 +42,25 @@ def compare_pairs(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def read_aps(per_query: Path, dataset: str, encoders: Sequence[str]) -> dict[str, Float[np.ndarray, " query"]]:
-    """Return the AP of every query of a dataset, by encoder.
+def read_aps(per_query: Path, dataset: str, runs: Sequence[str]) -> dict[str, Float[np.ndarray, " query"]]:
+    """Return the AP of every query of a dataset, by run.
 
     Raises:
-        RetrievalError: a file is missing or damaged; two encoders were evaluated on different queries.
+        RetrievalError: a file is missing or damaged; two runs were evaluated on different queries.
     """
     found: dict[str, Float[np.ndarray, " query"]] = {}
     first: Int[np.ndarray, " query"] | None = None
-    for encoder in encoders:
-        path = per_query / dataset / f"{encoder}.npz"
-        again = f"run dvc repro evaluate@{encoder}-{dataset}"
+    for run in runs:
+        path = per_query / dataset / f"{run}.npz"
+        again = f"run dvc repro {stage_of(run, dataset)}"
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                queries, found[encoder] = arrays["queries"], arrays["AP"]
+                queries, found[run] = arrays["queries"], arrays["AP"]
         except Exception as error:  # NumPy raises nearly every exception type on damaged files.
             raise RetrievalError(f"no usable results in {path} ({error}): {again}") from None
         first = queries if first is None else first
         if not np.array_equal(queries, first):
-            raise RetrievalError(f"{path} has other queries than {encoders[0]}.npz beside it: {again}")
+            raise RetrievalError(f"{path} has other queries than {runs[0]}.npz beside it: {again}")
     return found
 
 

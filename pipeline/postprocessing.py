@@ -57,10 +57,10 @@ class Sets:
 class Step(Protocol):
     """One step of conf/ranking/<name>.yaml."""
 
-    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets | Scorer:
+    def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets | Scorer:
         """Return the new features, or, as the last step, the scores.
 
-        ``others`` are the features of the datasets that the step learns on, by name.
+        ``learnt`` are the features of the set that a step learns on.
         """
 
 
@@ -79,32 +79,37 @@ class PcaWhitening:
     whitening", ECCV 2012. Mean and components are those of the other set's unit features.
 
     Attributes:
-        learn_on: a dataset, with the same encoder; not the one that is evaluated.
         dim: how many components are kept.
     """
 
-    learn_on: str
     dim: int
 
     def __post_init__(self) -> None:
         """Check the settings."""
         at_least(self, dim=1)
 
-    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+    def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Whiten queries and gallery.
 
         Raises:
-            RetrievalError: the other set has fewer than ``dim`` directions in which its features differ.
+            RetrievalError: no other set is given; it has fewer than ``dim`` directions in which its features
+                differ; its features have another length.
         """
-        learnt = unit_rows(others[self.learn_on]).astype(np.float64)
-        mean = learnt.mean(axis=0)
-        _, deviations, components = np.linalg.svd(learnt - mean, full_matrices=False)
-        deviations /= np.sqrt(max(len(learnt) - 1, 1))
+        if learnt is None:
+            raise RetrievalError("PCA-whitening learns on another set than it is evaluated on: give learn_on")
+        if learnt.shape[1] != sets.gallery.shape[1]:
+            raise RetrievalError(
+                f"PCA-whitening: features of {sets.gallery.shape[1]} dimensions, but {learnt.shape[1]} to learn on"
+            )
+        unit = unit_rows(learnt).astype(np.float64)
+        mean = unit.mean(axis=0)
+        _, deviations, components = np.linalg.svd(unit - mean, full_matrices=False)
+        deviations /= np.sqrt(max(len(unit) - 1, 1))
         known = int((deviations > 1e-6).sum())
         if self.dim > known:
             raise RetrievalError(
-                f"PCA-whitening: 'dim' is {self.dim}, but the {len(learnt)} features of {self.learn_on} differ in "
-                f"{known} directions: lower it, or learn on a larger set"
+                f"PCA-whitening: 'dim' is {self.dim}, but the {len(unit)} features to learn on differ in {known} "
+                "directions: lower it, or learn on a larger set"
             )
         # The sign of a component is arbitrary and changes no cosine.
         projection = components[: self.dim].T / deviations[: self.dim]
@@ -136,7 +141,7 @@ class AlphaQueryExpansion:
         """Check the settings."""
         at_least(self, neighbours=1, alpha=0)
 
-    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+    def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Expand the queries."""
         found = sets.search(self.neighbours)
         weights = np.maximum(found.scores, 0).astype(np.float64) ** self.alpha
@@ -161,7 +166,7 @@ class DatabaseAugmentation:
         """Check the settings."""
         at_least(self, neighbours=1)
 
-    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Sets:
+    def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Augment the gallery."""
         own = np.arange(len(sets.gallery))
         found = nearest(sets.gallery, sets.gallery, own, k=self.neighbours, memory=sets.memory)
@@ -193,7 +198,7 @@ class KReciprocal:
         if self.weight > 1:
             raise RetrievalError(f"KReciprocal: 'weight' is {self.weight}: expected 0 to 1")
 
-    def apply(self, sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]]) -> Reciprocal:
+    def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Reciprocal:
         """Return the scores: minus the mixed distances."""
         encoded = reciprocal_neighbours(sets.everyone, k1=self.k1, k2=self.k2, memory=sets.memory)
         return Reciprocal.of(encoded, sets.query_members, len(sets.gallery), self.weight)
@@ -224,6 +229,58 @@ def summed(
     return unit_rows(made)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A way to rank features; conf/ranking/<name>.yaml.
+
+    Attributes:
+        steps: what is done to them, one after the other.
+        learn_on: for each dataset that is evaluated, the other one whose features a step learns on.
+    """
+
+    steps: Sequence[Step]
+    learn_on: Mapping[str, str]
+    where: str
+
+    @property
+    def learns(self) -> bool:
+        """Whether a step needs the features of another set."""
+        return any(isinstance(step, PcaWhitening) for step in self.steps)
+
+    def other_dataset(self, dataset: str) -> str | None:
+        """Return the dataset that is learnt on where another is evaluated; None if nothing is learnt.
+
+        Raises:
+            RetrievalError: none is named, or the evaluated one itself.
+        """
+        if not self.learns:
+            return None
+        other = self.learn_on.get(dataset)
+        if other is None or other == dataset:
+            said = "no dataset" if other is None else "the very one that is evaluated"
+            raise RetrievalError(
+                f"{self.where}: learn_on names {said} for '{dataset}': "
+                f"write learn_on: {{{dataset}: <another of params.yaml>}}"
+            )
+        return other
+
+
+def read_recipe(config: Any, *, where: str) -> Recipe:
+    """Return what a YAML of conf/ranking says.
+
+    Raises:
+        RetrievalError: see :func:`read_steps`; ``learn_on`` is there for nothing.
+    """
+
+    def recipe(steps: Sequence[Any], learn_on: Mapping[str, str] | None = None) -> Recipe:
+        return Recipe(read_steps(steps, where=where), learn_on or {}, where)
+
+    made = call(recipe, config, where=where)
+    if made.learn_on and not made.learns:
+        raise RetrievalError(f"{where}: learn_on is given, but no step learns: leave it out, or add pca_whitening")
+    return made
+
+
 def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:
     """Return the steps in a YAML's list, each a mapping of its ``name`` and its settings.
 
@@ -242,17 +299,10 @@ def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:
     return steps
 
 
-def learnt_on(steps: Sequence[Step]) -> list[str]:
-    """Return the names of the datasets that steps learn on."""
-    return [step.learn_on for step in steps if isinstance(step, PcaWhitening)]
-
-
-def scores_after(
-    steps: Sequence[Step], sets: Sets, others: Mapping[str, Float[np.ndarray, "other dim"]] | None = None
-) -> Scorer:
+def scores_after(steps: Sequence[Step], sets: Sets, learnt: Float[np.ndarray, "other dim"] | None = None) -> Scorer:
     """Return the scores after all steps; cosines if none of them makes scores itself."""
     for step in steps:
-        made = step.apply(sets, others or {})
+        made = step.apply(sets, learnt)
         if not isinstance(made, Sets):
             return made
         sets = made

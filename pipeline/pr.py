@@ -18,6 +18,7 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
 from pipeline.files import replacing_file, write_text
 from pipeline.metrics import RECALL_LEVELS
+from pipeline.runs import stage_of
 
 matplotlib.use("Agg")
 
@@ -32,7 +33,7 @@ def read_curve(path: Path) -> Float[np.ndarray, " 11"]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             interpolated: Float[np.ndarray, "query 11"] = arrays["interpolated"]
     except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
-        stage = f"evaluate@{path.stem}-{path.parent.name}"
+        stage = stage_of(path.stem, path.parent.name)
         raise RetrievalError(f"no usable results in {path} ({error}): run dvc repro {stage}") from None
     curve: Float[np.ndarray, " 11"] = np.ascontiguousarray(interpolated.T).mean(axis=1)
     return curve
@@ -89,8 +90,7 @@ def draw(
 @app("pr")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    encoders = read_experiment().encoders
-    curves = {encoder: read_curve(Path(config.per_query) / f"{encoder}.npz") for encoder in encoders}
+    curves = {run: read_curve(Path(config.per_query) / f"{run}.npz") for run in read_experiment().runs}
     style = config.figure
     figure = draw(
         curves,

@@ -78,6 +78,7 @@ def run(name: str, experiment: Experiment, raw: Path) -> None:
     values = {
         "encoders": f"[{','.join(experiment.encoders)}]",
         "datasets": f"[{','.join(experiment.datasets)}]",
+        "rankings": f"[{','.join(experiment.rankings)}]",
         "encoder": experiment.encoder,
     }
     overrides = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]

@@ -7,7 +7,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from omegaconf import DictConfig
 from pipeline.app import app
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.errors import RetrievalError
-from pipeline.evaluation import Settings, report
+from pipeline.evaluation import Settings, report, scores_of
 from pipeline.features import check_features
 from pipeline.files import write_json
 from pipeline.labels import Labelled, read_labels
 from pipeline.manifest import Query
 from pipeline.options import call, plain
+from pipeline.postprocessing import PcaWhitening, read_steps
 from pipeline.protocols import DIFFICULTIES, by_labels, by_landmarks
 
 
@@ -36,6 +37,8 @@ def score_features(
     names: Sequence[str] | None = None,
     roles: Sequence[str] | None = None,
     groups: Sequence[str | None] | None = None,
+    steps: Sequence[Mapping[str, Any]] = (),
+    learn_on: Float[np.ndarray, "other _"] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Return the metrics of features: exact, over the full ranking of every query.
@@ -50,6 +53,9 @@ def score_features(
         names: of the items, for errors; their numbers by default.
         roles: ``both``, ``query`` or ``gallery`` of each item.
         groups: of each item or None; items of a query's group are left out of its ranking.
+        steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
+            step and its settings, see :mod:`pipeline.postprocessing`.
+        learn_on: features of other items, which PCA-whitening learns on.
         settings: see :class:`pipeline.evaluation.Settings`.
 
     Returns:
@@ -61,6 +67,9 @@ def score_features(
             that every ranking is perfect; see also :func:`pipeline.evaluation.evaluate`.
     """
     chosen = call(Settings, settings, where="settings")
+    made = read_steps(steps, where="steps")
+    if learn_on is not None and not any(isinstance(step, PcaWhitening) for step in made):
+        raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
     items = [str(number) for number in range(len(features))] if names is None else list(names)
     where = "features"
     if len(features) < 2:
@@ -79,8 +88,9 @@ def score_features(
             raise RetrievalError("all items have the same labels: every ranking is perfect, whatever the features")
         protocols = [by_labels(known, roles=roles, groups=groups)]
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in features]
-    _, summary = report(features, protocols, labels=known, contents=contents, names=items, settings=chosen)
-    return {"features_dtype": str(features.dtype), **summary}
+    scorer = scores_of(features, protocols[0], chosen, steps=made, learnt=learn_on)
+    _, summary = report(scorer, protocols, labels=known, contents=contents, names=items, settings=chosen)
+    return {"features_dtype": str(features.dtype), "steps": [dict(step) for step in steps], **summary}
 
 
 def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:
@@ -133,6 +143,7 @@ def main(config: DictConfig) -> None:
         listed = config.labels or config.ground_truth
         raise RetrievalError(f"{config.features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
     values = plain(config)
+    learn_on = None if config.learn_on is None else read_matrix(Path(config.learn_on))[0]
     summary = score_features(
         matrix,
         known.labels,
@@ -140,6 +151,8 @@ def main(config: DictConfig) -> None:
         names=known.names,
         roles=known.roles,
         groups=known.groups,
+        steps=values["ranking"]["steps"],
+        learn_on=learn_on,
         **{field.name: values[field.name] for field in fields(Settings)},
     )
     summary["features_dtype"] = kind

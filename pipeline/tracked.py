@@ -1,4 +1,4 @@
-"""What an encoder's or dataset's YAML may not say, because DVC would not see an edit of it."""
+"""What the YAML of an encoder, a dataset or a ranking may not say, because DVC would not see an edit of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,14 +8,14 @@ import yaml
 from pipeline.errors import RetrievalError
 
 # The groups whose files DVC tracks one by one.
-LEAVES = ("encoder", "dataset")
+LEAVES = ("encoder", "dataset", "ranking")
 # DVC leaves keys of these names, meant for sizes of files, out of the keys of its run-cache: after an edit of
 # such a value it would bring back the results of the old one (treeverse/dvc issue 10296).
 INVISIBLE = ("size", "nfiles")
 
 
 def refuse_untracked(path: Path) -> None:
-    """Check that DVC would see every edit of what an encoder's or dataset's YAML says.
+    """Check that DVC would see every edit of what the YAML of an encoder, a dataset or a ranking says.
 
     Raises:
         RetrievalError: it is not a YAML mapping; has a ``defaults`` list, whose sources DVC does not

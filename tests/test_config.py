@@ -15,6 +15,7 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import replacing_directory, replacing_file, write_json
 from pipeline.options import call, choose
+from pipeline.runs import stage_of
 from pipeline.tracked import keys_of, refuse_untracked
 from tests.conftest import TOP
 
@@ -26,23 +27,38 @@ def write_params(tmp_path: Path, text: str) -> Path:
 
 
 def test_params_are_read_in_order(tmp_path: Path) -> None:
-    path = write_params(tmp_path, "encoders: [b, a]\ndatasets: [d]\nencoder: a\n")
-    assert read_experiment(path) == Experiment(("b", "a"), ("d",), "a")
+    path = write_params(tmp_path, "encoders: [b, a]\ndatasets: [d]\nrankings: [r]\nencoder: a\n")
+    assert read_experiment(path) == Experiment(("b", "a"), ("d",), "a", ("r",))
+
+
+def test_rows_of_the_table_are_encoders_followed_by_their_other_rankings() -> None:
+    experiment = Experiment(("a", "b"), ("d",), "a", ("r", "s"))
+    assert experiment.runs == ("a", "a+r", "a+s", "b", "b+r", "b+s")
+    assert stage_of("a", "d") == "evaluate@a-d" and stage_of("a+r", "d") == "rerank@a-d-r"
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("encoders: [a]\ndatasets: [d]\nencoder: b", "encoder 'b' .* is not among encoders"),
-        ("encoders: [a, a]\ndatasets: [d]\nencoder: a", "'a' stands twice under 'encoders'"),
+        ("encoders: [a]\ndatasets: [d]\nrankings: []\nencoder: b", "encoder 'b' .* is not among encoders"),
+        ("encoders: [a, a]\ndatasets: [d]\nrankings: []\nencoder: a", "'a' stands twice under 'encoders'"),
         ("encoders: [a]\ndatasets: []\nencoder: a", "'datasets' must be a list of at least one name"),
-        ("encoders: a\ndatasets: [d]\nencoder: a", "'encoders' must be a list"),
-        ("encoders: [../a]\ndatasets: [d]\nencoder: a", "'../a' under 'encoders': use letters"),
-        ("encoders: [a-b]\ndatasets: [d]\nencoder: a", "'a-b' under 'encoders': use letters"),
-        ("encoders: [1]\ndatasets: [d]\nencoder: 1", "'1' under 'encoders': use letters"),
-        ("encoders: ['123']\ndatasets: [d]\nencoder: '123'", "'123' under 'encoders': use letters, .* a letter first"),
-        ("encoders: ['1e3']\ndatasets: [d]\nencoder: '1e3'", "'1e3' under 'encoders': use letters, .* a letter first"),
-        ("- a", "expected the keys encoders, datasets and encoder"),
+        ("encoders: a\ndatasets: [d]\nrankings: []\nencoder: a", "'encoders' must be a list"),
+        ("encoders: [../a]\ndatasets: [d]\nrankings: []\nencoder: a", "'../a' under 'encoders': use letters"),
+        ("encoders: [a-b]\ndatasets: [d]\nrankings: []\nencoder: a", "'a-b' under 'encoders': use letters"),
+        ("encoders: [1]\ndatasets: [d]\nrankings: []\nencoder: 1", "'1' under 'encoders': use letters"),
+        (
+            "encoders: ['123']\ndatasets: [d]\nrankings: []\nencoder: '123'",
+            "'123' under 'encoders': use letters, .* a letter first",
+        ),
+        (
+            "encoders: ['1e3']\ndatasets: [d]\nrankings: []\nencoder: '1e3'",
+            "'1e3' under 'encoders': use letters, .* a letter first",
+        ),
+        ("encoders: [a]\ndatasets: [d]\nencoder: a", "'rankings' must be a list of names, \\[\\] for none"),
+        ("encoders: [a]\ndatasets: [d]\nrankings: [similarity]\nencoder: a", "ranked by anyway: remove it"),
+        ("encoders: [a]\ndatasets: [d]\nrankings: [b, b]\nencoder: a", "'b' stands twice under 'rankings'"),
+        ("- a", "expected the keys encoders, datasets, rankings and encoder"),
         ("a: [", "cannot be read"),
     ],
 )
@@ -55,7 +71,7 @@ def test_wrong_params_are_said(tmp_path: Path, text: str, match: str) -> None:
 @pytest.mark.parametrize("word", ["true", "False", "NULL", "nan", "Inf", "yes", "no", "On", "off"])
 def test_a_name_that_is_a_value_is_refused(tmp_path: Path, word: str) -> None:
     with pytest.raises(RetrievalError, match=f"'{word}' under 'datasets' is a value to Hydra or YAML: use another"):
-        read_experiment(write_params(tmp_path, f"encoders: [a]\ndatasets: ['{word}']\nencoder: a"))
+        read_experiment(write_params(tmp_path, f"encoders: [a]\ndatasets: ['{word}']\nrankings: []\nencoder: a"))
 
 
 def test_missing_params(tmp_path: Path) -> None:

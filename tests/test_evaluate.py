@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 from pipeline.compare import compare, long_table, markdown, summarise
 from pipeline.errors import RetrievalError
 from pipeline.evaluate import CONFIG, class_table, refuse_stale, write_per_query
-from pipeline.evaluation import Evaluation, Settings, evaluate_features, per_class
+from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
 from pipeline.features import read_features, write_features
@@ -32,12 +32,13 @@ def settings(**changes: object) -> Settings:
 
 
 def run(features: np.ndarray, labels: list[str], missing: str = "error") -> Evaluation:
-    return evaluate_features(
-        features,
-        by_labels([(label,) for label in labels]),
-        names=[f"{index}.png" for index in range(len(labels))],
-        settings=settings(queries_without_positives=missing),
-    )
+    names = [f"{index}.png" for index in range(len(labels))]
+    return evaluated(features, [(label,) for label in labels], names, settings(queries_without_positives=missing))
+
+
+def evaluated(features: np.ndarray, labels: list[tuple[str, ...]], names: list[str], chosen: Settings) -> Evaluation:
+    protocol = by_labels(labels)
+    return evaluate(scores_of(features, protocol, chosen), protocol, names=names, settings=chosen)
 
 
 def random_run(items: int = 60, classes: int = 5) -> tuple[Evaluation, np.ndarray, list[str]]:
@@ -113,9 +114,7 @@ def test_settings_out_of_range(change: dict[str, Any], match: str) -> None:
 
 def test_no_top_is_a_choice() -> None:
     labels = [("a",), ("a",)]
-    evaluation = evaluate_features(
-        np.eye(2, dtype=np.float32), by_labels(labels), names=["0", "1"], settings=settings(top=0)
-    )
+    evaluation = evaluated(np.eye(2, dtype=np.float32), labels, ["0", "1"], settings(top=0))
     assert evaluation.top_items.shape == (2, 0)
 
 
@@ -236,9 +235,8 @@ def test_the_markdown_says_that_all_are_told_apart(published: pd.DataFrame) -> N
 
 def test_classes_count_each_of_their_queries() -> None:
     labels = [("a",), ("a", "b"), ("b",)]
-    evaluation = evaluate_features(
-        np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), by_labels(labels), names=["0", "1", "2"], settings=settings()
-    )
+    features = np.array([[1, 0], [1, 0.1], [0, 1]], np.float32)
+    evaluation = evaluated(features, labels, ["0", "1", "2"], settings())
     # Query 0 finds 1 first, query 1 has two positives and no negative, query 2 finds 1 first.
     assert per_class(evaluation, labels) == {"a": (2, 1.0), "b": (2, 1.0)}
     assert class_table(per_class(evaluation, labels)).to_numpy().tolist() == [["a", 2, 1.0], ["b", 2, 1.0]]

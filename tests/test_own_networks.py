@@ -12,7 +12,7 @@ from pipeline.datasets.layouts import read_list
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
-from pipeline.evaluation import Settings, evaluate_features
+from pipeline.evaluation import Settings, evaluate, scores_of
 from pipeline.extract import extract, inspected, probe
 from pipeline.guards import Limits, guard
 from pipeline.manifest import Manifest
@@ -69,7 +69,8 @@ def objects(real_images: Path) -> Manifest:
 
 def mean_ap(features: np.ndarray, manifest: Manifest) -> float:
     protocol = by_labels(manifest.labels)
-    evaluation = evaluate_features(features, protocol, names=manifest.paths, settings=Settings())
+    scorer = scores_of(features, protocol, Settings())
+    evaluation = evaluate(scorer, protocol, names=manifest.paths, settings=Settings())
     return float(evaluation.ap.mean())
 
 

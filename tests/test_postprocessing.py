@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import RetrievalError
 from pipeline.neighbours import nearest
-from pipeline.postprocessing import KReciprocal, Sets, learnt_on, read_steps, scores_after
+from pipeline.postprocessing import KReciprocal, Sets, read_recipe, read_steps, scores_after
 from pipeline.similarity import Products, Scorer, unit_rows
 
 
@@ -93,14 +93,11 @@ def test_pca_whitening() -> None:
     queries, gallery, other = clustered(20, 8, 6), clustered(60, 8, 7), 3 * clustered(200, 8, 8)
     model = PCA(5, whiten=True, svd_solver="full").fit(normalised(other.astype(np.float64)))
     expected = normalised(model.transform(queries)) @ normalised(model.transform(gallery)).T
-    chosen = steps({"name": "pca_whitening", "learn_on": "other", "dim": 5})
-    found = all_scores(scores_after(chosen, apart(queries, gallery), {"other": other}))
+    chosen = steps({"name": "pca_whitening", "dim": 5})
+    found = all_scores(scores_after(chosen, apart(queries, gallery), other))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert learnt_on(chosen) == ["other"]
-    with pytest.raises(RetrievalError, match="'dim' is 9, but the 200 features of other differ in 8 directions"):
-        scores_after(
-            steps({"name": "pca_whitening", "learn_on": "other", "dim": 9}), apart(queries, gallery), {"other": other}
-        )
+    with pytest.raises(RetrievalError, match="'dim' is 9, but the 200 features to learn on differ in 8 directions"):
+        scores_after(steps({"name": "pca_whitening", "dim": 9}), apart(queries, gallery), other)
 
 
 def naive_k_reciprocal(features: np.ndarray, queries: int, k1: int, k2: int, weight: float) -> np.ndarray:
@@ -144,7 +141,7 @@ def test_k_reciprocal(k1: int, k2: int, weight: float) -> None:
 
 def test_k_reciprocal_where_queries_are_the_gallery() -> None:
     features = clustered(60, 8, 11)
-    one = all_scores(KReciprocal(6, 3, 0.3).apply(leave_one_out(features), {}))
+    one = all_scores(KReciprocal(6, 3, 0.3).apply(leave_one_out(features), None))
     np.testing.assert_allclose(one, -naive_square(features), atol=2e-5)
 
 
@@ -188,7 +185,7 @@ def test_equal_features_are_no_division_by_zero() -> None:
         ({"name": "database_augmentation", "neighbours": 0}, "'neighbours' is 0: expected 1 or more"),
         ({"name": "alpha_query_expansion", "neighbours": 2, "alpha": -1}, "'alpha' is -1: expected 0 or more"),
         ({"name": "k_reciprocal", "k1": 5, "k2": 2, "weight": 1.5}, "'weight' is 1.5: expected 0 to 1"),
-        ({"name": "pca_whitening", "learn_on": "x", "dim": 0}, "'dim' is 0: expected 1 or more"),
+        ({"name": "pca_whitening", "dim": 0}, "'dim' is 0: expected 1 or more"),
     ],
 )
 def test_wrong_steps(entry: Any, message: str) -> None:
@@ -206,8 +203,34 @@ def test_steps_follow_each_other() -> None:
     queries, gallery = clustered(20, 8, 13), clustered(60, 8, 14)
     augmentation = {"name": "database_augmentation", "neighbours": 3}
     expansion = {"name": "alpha_query_expansion", "neighbours": 5, "alpha": 2.0}
-    halfway = steps(augmentation)[0].apply(apart(queries, gallery), {})
+    halfway = steps(augmentation)[0].apply(apart(queries, gallery), None)
     assert isinstance(halfway, Sets)
     both = scores_after(steps(augmentation, expansion), apart(queries, gallery))
     assert isinstance(both, Products)
     np.testing.assert_array_equal(all_scores(both), all_scores(scores_after(steps(expansion), halfway)))
+
+
+WHITENING = {"name": "pca_whitening", "dim": 2}
+
+
+def test_a_recipe_names_another_dataset_to_learn_on() -> None:
+    recipe = read_recipe({"steps": [WHITENING], "learn_on": {"a": "b", "c": "c"}}, where="r.yaml")
+    assert recipe.other_dataset("a") == "b"
+    with pytest.raises(RetrievalError, match="r.yaml: learn_on names no dataset for 'b': write learn_on: {b: "):
+        recipe.other_dataset("b")
+    with pytest.raises(RetrievalError, match="learn_on names the very one that is evaluated for 'c'"):
+        recipe.other_dataset("c")
+    assert read_recipe({"steps": []}, where="r.yaml").other_dataset("b") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"steps": [], "learn_on": {"a": "b"}}, "r.yaml: learn_on is given, but no step learns"),
+        ({"steps": [WHITENING], "learn_on": "b"}, "'learn_on' is 'b': expected keys and values"),
+        ({"learn_on": {}}, "missing key 'steps'"),
+    ],
+)
+def test_wrong_recipes(config: Any, message: str) -> None:
+    with pytest.raises(RetrievalError, match=message):
+        read_recipe(config, where="r.yaml")

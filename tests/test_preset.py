@@ -58,7 +58,9 @@ def test_without_network_one_error_in_seconds_and_nothing_written(committed: Pro
 
 
 def test_images_that_only_the_user_can_place_are_asked_for_first(committed: Project) -> None:
-    committed.edit("conf/experiment/own.yaml", encoders=["hog"], datasets=["voc_val", "simple1k"], encoder="hog")
+    committed.edit(
+        "conf/experiment/own.yaml", encoders=["hog"], datasets=["voc_val", "simple1k"], rankings=[], encoder="hog"
+    )
     code, _, err = preset(committed, "own", check=False)
     assert code == 2
     [line] = err.splitlines()
@@ -76,7 +78,9 @@ def test_a_preset_runs_beside_the_default_and_compares_with_what_is_published(
     stand_in = {"source": "handcrafted", "name": "raw_pixels", "settings": {"side": 4}}
     for name in ("clip", "resnet18"):
         (committed.top / f"conf/encoder/{name}.yaml").write_text(yaml.safe_dump(stand_in))
-    committed.edit("conf/experiment/own.yaml", encoders=["clip", "resnet18"], datasets=["simple1k"], encoder="clip")
+    committed.edit(
+        "conf/experiment/own.yaml", encoders=["clip", "resnet18"], datasets=["simple1k"], rankings=[], encoder="clip"
+    )
     committed.commit("a preset")
     table = (committed.top / "metrics/table.md").read_bytes()
     _, out, _ = preset(committed, "own")

@@ -1,15 +1,16 @@
 """The landmark protocols against a naive reading of the official definition, on the true ground truth; labels."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.errors import RetrievalError
-from pipeline.evaluation import Settings, evaluate, ignoring_duplicates, report, summarise
+from pipeline.evaluation import Settings, evaluate, ignoring_duplicates, report, scores_of, summarise
 from pipeline.manifest import Query
-from pipeline.protocols import DIFFICULTIES, Difficulty, by_labels, by_landmarks
+from pipeline.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
 from pipeline.similarity import products
 
 
@@ -65,6 +66,14 @@ def test_revisited_oxford(real_images: Path, difficulty: Difficulty) -> None:
     assert protocol.clusters is not None and len(np.unique(protocol.clusters)) == 12
 
 
+def summary_of(
+    features: np.ndarray, protocol: Protocol, labels: list[tuple[str, ...]], contents: list[str], settings: Settings
+) -> dict[str, Any]:
+    names = [f"{item}.png" for item in range(len(features))]
+    scorer = scores_of(features, protocol, settings)
+    return report(scorer, [protocol], labels=labels, contents=contents, names=names, settings=settings)[1]
+
+
 def test_a_perfect_and_a_hand_worked_landmark_ranking() -> None:
     # Gallery 0..4, query 5. By the first feature the order is 0, 1, 2, 3, 4; easy 2, hard 1, junk 0.
     features = np.array([[5.0], [4], [3], [2], [1], [1]], np.float32)
@@ -72,14 +81,7 @@ def test_a_perfect_and_a_hand_worked_landmark_ranking() -> None:
     expected = {"easy": 1.0, "medium": 1.0, "hard": 1.0}
     for difficulty in DIFFICULTIES:
         protocol = by_landmarks(queries, 6, difficulty=difficulty)
-        _, summary = report(
-            features,
-            [protocol],
-            labels=[()] * 6,
-            contents=list("abcdef"),
-            names=[],
-            settings=Settings(similarity="dot"),
-        )
+        summary = summary_of(features, protocol, [()] * 6, list("abcdef"), Settings(similarity="dot"))
         assert summary["mAP"] == expected[difficulty]
     # With item 1 a negative, the easy one is second: (0 / 1 + 1 / 2) / 2.
     protocol = by_landmarks([Query(5, (2,), (), (0,))], 6, difficulty="easy")
@@ -106,17 +108,11 @@ def test_an_exact_copy_lifts_map_and_is_reported() -> None:
     labels = [("a",), ("a",), ("b",), ("a",), ("b",)]
     protocol = by_labels(labels)
     contents = ["x", "x", "y", "z", "w"]
-    _, summary = report(features, [protocol], labels=labels, contents=contents, names=[], settings=Settings())
+    summary = summary_of(features, protocol, labels, contents, Settings())
     assert summary["exact_duplicates"] == 1
     kept = [0, 2, 3, 4]
-    _, alone = report(
-        features[kept],
-        [by_labels([labels[item] for item in kept])],
-        labels=[labels[item] for item in kept],
-        contents=list("xyzw"),
-        names=[],
-        settings=Settings(),
-    )
+    others = [labels[item] for item in kept]
+    alone = summary_of(features[kept], by_labels(others), others, list("xyzw"), Settings())
     assert summary["mAP_without_duplicates"] == pytest.approx(alone["mAP"])
     assert summary["mAP"] > alone["mAP"]
     assert ignoring_duplicates(protocol, list("abcde")) is None
@@ -124,13 +120,13 @@ def test_an_exact_copy_lifts_map_and_is_reported() -> None:
 
 def test_a_query_without_positives_is_an_error_or_left_out_and_counted() -> None:
     features, labels = np.eye(3, dtype=np.float32), [("a",), ("a",), ("b",)]
-    arguments = {"labels": labels, "contents": list("xyz"), "names": ["1", "2", "c.png"]}
-    with pytest.raises(RetrievalError, match=r"query 2 \(c.png\) has no positives, as have 1 of 3"):
-        report(features, [by_labels(labels)], **arguments, settings=Settings())
+    with pytest.raises(RetrievalError, match=r"query 2 \(2.png\) has no positives, as have 1 of 3"):
+        summary_of(features, by_labels(labels), labels, list("xyz"), Settings())
     skip = Settings(queries_without_positives="skip")
-    assert report(features, [by_labels(labels)], **arguments, settings=skip)[1]["queries_without_positives"] == 1
+    assert summary_of(features, by_labels(labels), labels, list("xyz"), skip)["queries_without_positives"] == 1
+    alone = [("a",), ("b",), ("c",)]
     with pytest.raises(RetrievalError, match="no query has a positive"):
-        report(features, [by_labels([("a",), ("b",), ("c",)])], **arguments, settings=skip)
+        summary_of(features, by_labels(alone), alone, list("xyz"), skip)
 
 
 def test_roles_groups_and_distractors() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline import score_features
 from tests.conftest import Project, ran
 
 ENCODERS = ("raw_pixels", "color_histogram")
@@ -130,6 +131,34 @@ def read_figure(project: Project) -> dict[str, object]:
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
     project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
     assert names_of(*project.repro()) == {"evaluate", "pr", "compare", "headline"}
+
+
+def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
+    rankings = ["alpha_query_expansion", "pca_whitening"]
+    steps = [{"name": "pca_whitening", "dim": 8}]
+    project.edit("conf/ranking/pca_whitening.yaml", steps=steps)
+    project.edit("params.yaml", rankings=rankings)
+    runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
+    reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
+    assert project.repro() == {"check", "compare"} | reranked | PLOTS
+    table = pd.read_csv(project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
+    assert list(table.index.unique(0)) == [
+        f"{encoder}{ranking}" for encoder in ENCODERS for ranking in ("", *(f"+{name}" for name in rankings))
+    ]
+    for encoder, dataset, ranking in runs:
+        folder = project.top / f"metrics/runs/{encoder}+{ranking}"
+        run = json.loads((folder / f"{dataset}.json").read_text())
+        assert run["steps"][0]["name"] == ranking
+        assert run["mAP"] == pytest.approx(table.loc[(f"{encoder}+{ranking}", dataset), "mAP"])
+        assert run["mAP"] != table.loc[(encoder, dataset), "mAP"]
+    # The same by hand: queries and gallery of digits whitened by what the photographs are like.
+    features = [np.load(project.top / f"features/raw_pixels/{dataset}/features.npy") for dataset in DATASETS]
+    labels = [row.split(",")[1] for row in (project.top / "data/prepared/digits/manifest.csv").read_text().split()[1:]]
+    alone = score_features(features[0], labels, steps=steps, learn_on=features[1])
+    assert alone["mAP"] == pytest.approx(table.loc[("raw_pixels+pca_whitening", "digits"), "mAP"])
+    project.edit("conf/ranking/pca_whitening.yaml", steps=[{"name": "pca_whitening", "dim": 7}])
+    whitened = {"rerank@{}-{}-{}".format(*run) for run in runs if run[2] == "pca_whitening"}
+    assert project.repro() == {"compare"} | whitened | PLOTS
 
 
 def test_an_earlier_state_comes_back_from_the_cache(project: Project) -> None:

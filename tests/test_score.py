@@ -58,6 +58,23 @@ def test_the_stage_writes_the_same(case: Path, small_project: Any) -> None:
     assert {**json.loads(done.stdout), "features_dtype": None} == {**run, "features_dtype": None}
 
 
+def test_steps_before_the_ranking(case: Path) -> None:
+    features, labels = np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)]
+    other = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
+    np.save(case / "G.npy", other)
+    done = command(
+        case, "features=F.npy", "labels=L.txt", "ranking=pca_whitening", "learn_on=G.npy", "ranking.steps.0.dim=5"
+    )
+    steps = [{"name": "pca_whitening", "dim": 5}]
+    assert json.loads(done.stdout) == score_features(features, labels, steps=steps, learn_on=other)
+    expanded = command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
+    assert json.loads(expanded.stdout)["mAP"] != score_features(features, labels)["mAP"]
+    with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
+        score_features(features, labels, learn_on=other)
+    with pytest.raises(RetrievalError, match="features of 8 dimensions, but 7 to learn on"):
+        score_features(features, labels, steps=steps, learn_on=other[:, :7])
+
+
 def test_help_says_all(case: Path) -> None:
     text = command(case, "--help").stdout
     for word in ("features", "labels", "ground_truth", "similarity", "path<TAB>label", "Exit code"):
@@ -135,6 +152,8 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
         (["features=F.npy", "labels=M.txt"], "M.txt cannot be read"),
         (["features=F.npy", "labels=L.txt", "similarity=hamming"], "'similarity' is 'hamming': expected cosine or dot"),
         (["features=F.npy", "labels=L.txt", "cutoffs=[0]"], "each at least 1"),
+        (["features=F.npy", "labels=L.txt", "ranking=pca_whitening"], "give learn_on"),
+        (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "similarity=dot"], "are for cosine only"),
     ],
 )
 def test_bad_arguments_are_one_line(case: Path, arguments: list[str], message: str) -> None:
