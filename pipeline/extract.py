@@ -49,9 +49,8 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
         """Take what a worker needs: paths, hashes and the preprocessing, not the network."""
-        self.root = located(manifest.root)
         self.dataset = manifest.dataset
-        self.items = [(item.path, item.sha256, item.box) for item in manifest.items]
+        self.items = [(located(manifest.folder(item)) / item.path, item.sha256, item.box) for item in manifest.items]
         self.preprocess = encoder.preprocess
 
     def __len__(self) -> int:
@@ -61,9 +60,9 @@ class DecodedImages(Dataset[Tensor | str]):
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
         path, sha256, box = self.items[index]
-        name = str(self.root / path)
+        name = str(path)
         try:
-            data = read_file(self.root / path, name=name)
+            data = read_file(path, name=name)
             if hashlib.sha256(data).hexdigest() != sha256:
                 return f"{name} has changed since it was prepared: run dvc repro -f prepare@{self.dataset}"
             image = decode_rgb(data, name=name)

@@ -1,12 +1,12 @@
-"""Read what is known about the items of somebody's embeddings: labels, roles, groups."""
+"""Lists of items and what is known about them: labels, roles, groups."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RetrievalError
-from pipeline.manifest import split_labels
+from pipeline.manifest import Role, as_role, split_labels
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Labelled:
         labels: what is in each; none: a distractor.
         roles: ``both``, ``query`` or ``gallery`` of each; None: both.
         groups: the group of each, None for none; None: there are no groups.
+        lines: the line or row of the file that each stands in, from 1.
     """
 
     names: Sequence[str]
     labels: Sequence[tuple[str, ...]]
-    roles: Sequence[str] | None = None
+    roles: Sequence[Role] | None = None
     groups: Sequence[str | None] | None = None
+    lines: Sequence[int] = ()
 
 
 def read_labels(path: Path) -> Labelled:
@@ -45,24 +47,27 @@ def read_labels(path: Path) -> Labelled:
     return found
 
 
-def read_lines(file: object, path: Path) -> Labelled:
+def read_lines(file: Iterable[str], path: Path) -> Labelled:
     """Read lines ``path<TAB>label``."""
-    names, labels = [], []
-    assert hasattr(file, "__iter__")
+    names, labels, lines = [], [], []
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         name, _, label = (part.strip() for part in line.partition("\t"))
-        if not name or not label or "\t" in label:
-            raise RetrievalError(f"{path}:{number}: expected path<TAB>label, got {line.strip()!r}")
+        if not name or not label:
+            raise RetrievalError(f"{path}:{number}: expected path<TAB>label, got '{line.strip()}'")
+        if "\t" in label:
+            raise RetrievalError(
+                f"{path}:{number}: more than one tab, so that the label is not clear: '{line.strip()}'"
+            )
         names.append(name)
         labels.append((label,))
-    return Labelled(names, labels)
+        lines.append(number)
+    return Labelled(names, labels, lines=lines)
 
 
-def read_csv(file: object, path: Path) -> Labelled:
+def read_csv(file: Iterable[str], path: Path) -> Labelled:
     """Read a table with the columns path, labels and perhaps role and group."""
-    assert hasattr(file, "__iter__")
     reader = csv.DictReader(file)
     columns = list(reader.fieldnames or [])
     unknown = set(columns) - {"path", "labels", "role", "group"}
@@ -72,9 +77,14 @@ def read_csv(file: object, path: Path) -> Labelled:
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise RetrievalError(f"{path}: row {number} has not {len(columns)} columns")
+    try:
+        roles = [as_role(row["role"] or "both") for row in rows] if "role" in columns else None
+    except ValueError as error:
+        raise RetrievalError(f"{path}: {error}") from None
     return Labelled(
         [row["path"] for row in rows],
         [split_labels(row["labels"]) for row in rows],
-        [row["role"] or "both" for row in rows] if "role" in columns else None,
+        roles,
         [row["group"] or None for row in rows] if "group" in columns else None,
+        range(2, len(rows) + 2),
     )

@@ -14,14 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from pipeline.errors import RetrievalError
 from pipeline.files import sha256_of, write_json, write_text
 
-COLUMNS = ("path", "labels", "width", "height", "sha256", "box")
+COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
 
 Box = tuple[float, float, float, float]
+Role = Literal["both", "query", "gallery"]
+Given = Literal["revisited", "classic"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,16 @@ class Item:
 
     Attributes:
         path: relative to the dataset's root, with forward slashes.
-        labels: what is in it; at least one, unless the dataset comes with queries. Two items are relevant to
-            each other if they share one.
+        labels: what is in it. Two items are relevant to each other if they share one. None: the dataset comes with
+            queries, or the item is only in the gallery, a distractor.
         width: pixels, after EXIF orientation.
         height: pixels, after EXIF orientation.
         sha256: of the file, hexadecimal.
         box: the part of the image that counts: left, top, right, bottom in pixels of the upright image,
             0 <= left < right <= width and the same of the height; None for the whole.
+        role: ``query`` or ``gallery`` if it is only that. Where the dataset comes with queries, those say it.
+        group: items of one group, such as a burst, are left out of each other's rankings; None: of no group.
+        root: the folder that the path starts from; None: the dataset's.
     """
 
     path: str
@@ -45,6 +50,9 @@ class Item:
     height: int
     sha256: str
     box: Box | None = None
+    role: Role = "both"
+    group: str | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,9 @@ class Manifest:
         items: one an image.
         sha256: of manifest.csv, which features are tied to; empty before it is written.
         queries: those that the dataset comes with; None: every item is a query, all others are its gallery,
-            and what is relevant follows from the labels.
+            unless its role says otherwise, and what is relevant follows from the labels.
+        given: what kind of queries these are: ``revisited``, with easy and hard items, or ``classic``, where all
+            items that show the object are ``easy``.
     """
 
     dataset: str
@@ -85,6 +95,11 @@ class Manifest:
     items: tuple[Item, ...]
     sha256: str = ""
     queries: tuple[Query, ...] | None = None
+    given: Given = "revisited"
+
+    def folder(self, item: Item) -> Path:
+        """Return the folder that an item's path starts from, as the YAML writes it (see ``pipeline.raw``)."""
+        return item.root or self.root
 
     @cached_property
     def paths(self) -> list[str]:
@@ -132,10 +147,14 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     writer.writerow(COLUMNS)
     for item in manifest.items:
         labels, box = join_labels(item.labels), join_box(item.box)
-        writer.writerow((item.path, labels, item.width, item.height, item.sha256, box))
+        root = "" if item.root is None else item.root.as_posix()
+        writer.writerow(
+            (item.path, labels, item.width, item.height, item.sha256, box, item.role, item.group or "", root)
+        )
     write_text(directory / "manifest.csv", buffer.getvalue())
     if manifest.queries is not None:
-        write_json(directory / "queries.json", {"queries": [asdict(query) for query in manifest.queries]})
+        queries = [asdict(query) for query in manifest.queries]
+        write_json(directory / "queries.json", {"given": manifest.given, "queries": queries})
     write_json(directory / "summary.json", summary(manifest))
 
 
@@ -143,7 +162,8 @@ def summary(manifest: Manifest) -> dict[str, object]:
     """Return the counts of a dataset.
 
     Images and exact duplicates among their files; where there are labels, how many, and images a label
-    (smallest and largest); where it comes with queries, these and the images of the gallery.
+    (smallest and largest); where it comes with queries, these and the images of the gallery; where there are any,
+    images that are only query or only in the gallery, distractors and groups.
     """
     described: dict[str, object] = {
         "dataset": manifest.dataset,
@@ -162,7 +182,16 @@ def summary(manifest: Manifest) -> dict[str, object]:
     if manifest.queries is not None:
         described["queries"] = len(manifest.queries)
         described["gallery"] = len(manifest.items) - len({query.item for query in manifest.queries})
-    described["exact_duplicates"] = len(set(manifest.paths)) - len({item.sha256 for item in manifest.items})
+    only = [item.role for item in manifest.items if item.role != "both"]
+    found = {
+        "only_query": only.count("query"),
+        "only_in_gallery": only.count("gallery"),
+        "distractors": sum(item.role == "gallery" and not item.labels for item in manifest.items),
+        "groups": len({item.group for item in manifest.items} - {None}),
+    }
+    described.update({name: count for name, count in found.items() if count})
+    files = {(manifest.folder(item), item.path) for item in manifest.items}
+    described["exact_duplicates"] = len(files) - len({item.sha256 for item in manifest.items})
     return described
 
 
@@ -177,11 +206,13 @@ def read_manifest(directory: Path) -> Manifest:
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
         with path.open(encoding="utf-8", newline="") as file:
             items = tuple(read_item(row) for row in csv.DictReader(file))
-        queries = read_queries(directory / "queries.json", len(items)) if "queries" in described else None
+        queries, given = None, get_args(Given)[0]
+        if "queries" in described:
+            queries, given = read_queries(directory / "queries.json", len(items))
         for item in items:
-            if queries is None and not item.labels:
+            if queries is None and not item.labels and item.role != "gallery":
                 raise ValueError(f"{item.path} has no label")
-        return Manifest(described["dataset"], Path(described["root"]), items, sha256_of(path), queries)
+        return Manifest(described["dataset"], Path(described["root"]), items, sha256_of(path), queries, given)
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
         raise RetrievalError(
@@ -193,16 +224,36 @@ def read_item(row: Mapping[str | Any, str | Any]) -> Item:
     """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
         raise ValueError(f"the row of {row['path']} has not {len(COLUMNS)} columns")
-    labels, box = split_labels(row["labels"]), split_box(row["box"])
-    return Item(row["path"], labels, int(row["width"]), int(row["height"]), row["sha256"], box)
+    return Item(
+        path=row["path"],
+        labels=split_labels(row["labels"]),
+        width=int(row["width"]),
+        height=int(row["height"]),
+        sha256=row["sha256"],
+        box=split_box(row["box"]),
+        role=as_role(row["role"]),
+        group=row["group"] or None,
+        root=Path(row["root"]) if row["root"] else None,
+    )
 
 
-def read_queries(path: Path, items: int) -> tuple[Query, ...]:
-    """Return the queries in queries.json; KeyError, TypeError or ValueError if it holds anything else."""
-    entries = json.loads(path.read_text(encoding="utf-8"))["queries"]
-    queries = tuple(Query(e["item"], tuple(e["easy"]), tuple(e["hard"]), tuple(e["junk"])) for e in entries)
+def as_role(text: str | Any) -> Role:
+    """Return a role; ValueError for anything else."""
+    for role in get_args(Role):
+        if text == role:
+            return cast(Role, role)
+    raise ValueError(f"unknown role '{text}': one of {', '.join(get_args(Role))}")
+
+
+def read_queries(path: Path, items: int) -> tuple[tuple[Query, ...], Given]:
+    """Return the queries in queries.json and their kind; KeyError, TypeError or ValueError if it holds no such."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    queries = tuple(Query(e["item"], tuple(e["easy"]), tuple(e["hard"]), tuple(e["junk"])) for e in content["queries"])
     check_queries(queries, items)
-    return queries
+    given = content["given"]
+    if given not in get_args(Given):
+        raise ValueError(f"'{given}' is no kind of queries")
+    return queries, given
 
 
 def check_queries(queries: Sequence[Query], items: int) -> None:

@@ -31,19 +31,21 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
         RetrievalError: images cannot be read or decoded, or are smaller than their crop; the first is named
             and all are counted.
     """
-    top = located(listing.root)
 
     def check(number: int) -> Item | RetrievalError:
         path, labels = listing.entries[number]
-        name, box = str(top / path), listing.boxes.get(number)
+        root, box = listing.roots.get(number), listing.boxes.get(number)
+        place = located(root or listing.root) / path
+        name = str(place)
         try:
-            data = read_file(top / path, name=name)
+            data = read_file(place, name=name)
             width, height = decode_rgb(data, name=name).size
             if box is not None:
                 refuse_overhang(box, width, height, name=name)
         except RetrievalError as error:
             return error
-        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest(), box)
+        role, group = listing.roles.get(number, "both"), listing.groups.get(number)
+        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest(), box, role, group, root)
 
     numbers = range(len(listing.entries))
     with ThreadPoolExecutor(threads) as pool:  # Pillow decodes without the interpreter lock
@@ -53,7 +55,7 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
         others = f" ({len(errors)} such images in all)" if len(errors) > 1 else ""
         raise RetrievalError(f"{errors[0]}{others}")
     items = tuple(item for item in results if isinstance(item, Item))
-    return Manifest(dataset, listing.root, items, queries=listing.queries)
+    return Manifest(dataset, listing.root, items, queries=listing.queries, given=listing.given)
 
 
 def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:

@@ -1,21 +1,20 @@
 """Which items are queries, which are the gallery, what is relevant, and by which rule AP is taken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int
 
 from pipeline.errors import RetrievalError
-from pipeline.manifest import Manifest, Query
+from pipeline.manifest import Manifest, Query, Role
 from pipeline.metrics import Rule
 from pipeline.relevance import Judge, Listed, SharedLabel
 from pipeline.uncertainty import label_clusters, linked_clusters
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
-ROLES = ("both", "query", "gallery")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Protocol:
     """How rankings of a dataset are judged.
 
     Attributes:
-        name: ``labels``, or ``easy``, ``medium`` or ``hard`` of the landmark benchmarks.
+        name: ``labels``; ``easy``, ``medium`` or ``hard`` of the revisited landmark benchmarks; ``classic``.
         queries: the items that are asked for.
         gallery: the items that are ranked.
         judge: gives the positives of a query, and what is left out of its ranking.
@@ -58,8 +57,8 @@ def by_labels(
     places = np.arange(len(labels))
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
     for role in np.unique(given):
-        if role not in ROLES:
-            raise RetrievalError(f"unknown role '{role}': one of {', '.join(ROLES)}")
+        if role not in get_args(Role):
+            raise RetrievalError(f"unknown role '{role}': one of {', '.join(get_args(Role))}")
     labelled = np.array([bool(names) for names in labels], dtype=bool)
     queries = places[(given != "gallery") & labelled]
     gallery = places[given != "query"]
@@ -77,8 +76,6 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     Easy: the positives are the easy items, hard ones are left out as junk is. Medium: easy and hard ones are
     positives. Hard: hard ones are, easy ones are left out. A query without positives counts for nothing. The gallery
     is every item that is no query's.
-
-    With ``good`` and ``ok`` as easy and hard ones, Medium is the classic protocol of J. Philbin et al.
     """
     asked = np.array([query.item for query in queries], np.int64)
     gallery = np.setdiff1d(np.arange(items), asked)
@@ -99,9 +96,22 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     return Protocol(difficulty, asked, gallery, Listed(wanted, unwanted), "trapezoid", True, clusters)
 
 
+def by_classic_landmarks(queries: Sequence[Query], items: int) -> Protocol:
+    """Return the protocol of Oxford 5k and Paris 6k as they were published (J. Philbin et al., CVPR 2007 and 2008).
+
+    Positives are the good and the ok items, both among ``easy``; junk is left out of the ranking. The whole image from
+    which a query is cropped is in the gallery and, where it is listed as good, a positive of it.
+    """
+    return replace(by_landmarks(queries, items, difficulty="medium"), name="classic")
+
+
 def protocols_of(manifest: Manifest, *, difficulty: Difficulty) -> list[Protocol]:
-    """Return the protocol of a dataset; of one that comes with queries all difficulties, the asked one first."""
+    """Return the protocol of a dataset; of a revisited one all difficulties, the asked one first."""
+    count = len(manifest.items)
     if manifest.queries is None:
-        return [by_labels(manifest.labels)]
+        roles = [item.role for item in manifest.items]
+        return [by_labels(manifest.labels, roles=roles, groups=[item.group for item in manifest.items])]
+    if manifest.given == "classic":
+        return [by_classic_landmarks(manifest.queries, count)]
     others = [other for other in DIFFICULTIES if other != difficulty]
-    return [by_landmarks(manifest.queries, len(manifest.items), difficulty=chosen) for chosen in (difficulty, *others)]
+    return [by_landmarks(manifest.queries, count, difficulty=chosen) for chosen in (difficulty, *others)]

@@ -121,9 +121,9 @@ def test_a_list_with_windows_line_ends_and_a_byte_order_mark(listed: Path, tmp_p
 @pytest.mark.parametrize(
     ("line", "match"),
     [
-        ("images/a.png", r"list_of_images\.txt:2: expected relative/path<TAB>label, got 'images/a\.png'"),
-        ("images/a.png\t ", r"txt:2: expected relative/path<TAB>label"),
-        ("\tcat", r"txt:2: expected relative/path<TAB>label"),
+        ("images/a.png", r"list_of_images\.txt:2: expected path<TAB>label, got 'images/a\.png'"),
+        ("images/a.png\t ", r"txt:2: expected path<TAB>label"),
+        ("\tcat", r"txt:2: expected path<TAB>label"),
         ("images/a.png\tcat\tdog", r"txt:2: more than one tab"),
         ("images/b.png\tdog", r"txt:2: images/b\.png stands already in line 1: remove one"),
         ("../a.png\tcat", r"txt:2: \.\./a\.png leaves the root"),
@@ -146,7 +146,51 @@ def test_no_list(tmp_path: Path) -> None:
 
 def test_an_empty_list(listed: Path, tmp_path: Path) -> None:
     write_list(listed, "")
-    refused(tmp_path, r"conf/dataset/own\.yaml: no image in", kind="list", root=str(listed))
+    refused(tmp_path, r"list_of_images\.txt lists no item", kind="list", root=str(listed))
+
+
+def test_a_table_says_roles_groups_and_distractors(listed: Path, draw: Draw, tmp_path: Path) -> None:
+    draw("own/images/d.png", seed=4)
+    rows = ["images/a.png,cat|dog,query,burst", "images/b.png,cat,,burst", "images/c.png,,,", "images/d.png,dog,both,"]
+    (listed / "L.csv").write_text("\n".join(["path,labels,role,group", *rows]))
+    config = {"kind": "list", "root": str(listed), "list": "L.csv"}
+    assert entries(tmp_path, **config) == [
+        ("images/a.png", ("cat", "dog")),
+        ("images/b.png", ("cat",)),
+        ("images/c.png", ()),
+        ("images/d.png", ("dog",)),
+    ]
+    prepare("own", {**config, "exclude": ["images/b.png"]}, tmp_path / "prepared/own")
+    manifest = read_manifest(tmp_path / "prepared/own")
+    assert [(item.path[7:], item.role, item.group) for item in manifest.items] == [
+        ("a.png", "query", "burst"),
+        ("c.png", "gallery", None),
+        ("d.png", "both", None),
+    ]
+    counts = json.loads((tmp_path / "prepared/own/summary.json").read_text())
+    assert [counts[name] for name in ("only_query", "only_in_gallery", "distractors", "groups")] == [1, 1, 1, 1]
+    (listed / "L.csv").write_text("path,labels,role\nimages/a.png,cat,asker")
+    refused(tmp_path, "L.csv: unknown role 'asker'", **config)
+
+
+def test_distractors_are_appended_from_folders_of_their_own(listed: Path, draw: Draw, tmp_path: Path) -> None:
+    for seed, name in enumerate(["far/b/2.png", "far/1.png", "near/1.png"]):
+        draw(name, seed=9 + seed)
+    config = {"kind": "list", "root": str(listed), "distractors": [str(tmp_path / "far"), str(tmp_path / "near")]}
+    prepare("own", config, tmp_path / "prepared/own")
+    manifest = read_manifest(tmp_path / "prepared/own")
+    assert manifest.paths[3:] == ["1.png", "b/2.png", "1.png"]
+    assert [item.role for item in manifest.items] == ["both"] * 3 + ["gallery"] * 3
+    for item in manifest.items:
+        place = manifest.folder(item) / item.path
+        assert item.sha256 == hashlib.sha256(place.read_bytes()).hexdigest()
+    counts = json.loads((tmp_path / "prepared/own/summary.json").read_text())
+    assert (counts["images"], counts["distractors"], counts["exact_duplicates"]) == (6, 3, 0)
+    (tmp_path / "far/notes.txt").write_text("x")
+    refused(tmp_path, r"own\.yaml, distractors: .*notes\.txt is no image by its name", **config)
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path, "distractors: no image in", **{**config, "distractors": [str(tmp_path / "empty")]})
+    refused(tmp_path, "'distractors' is '7': expected a list of folders", **{**config, "distractors": 7})
 
 
 def test_a_link_out_of_the_root(listed: Path, draw: Draw, tmp_path: Path) -> None:
@@ -178,7 +222,7 @@ def test_raw_data_elsewhere(listed: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
-    kinds = "digits, folder, landmark_names, list, photo_views, revisited, voc"
+    kinds = "classic, digits, folder, landmark_names, list, photo_views, revisited, voc"
     refused(tmp_path, rf"conf/dataset/own\.yaml: unknown kind 'zip'; one of {kinds}$", kind="zip")
     refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
 
@@ -221,7 +265,7 @@ def test_prepare_writes_the_manifest(listed: Path, tmp_path: Path) -> None:
         assert item.sha256 == hashlib.sha256((listed / item.path).read_bytes()).hexdigest()
     text = (tmp_path / "prepared/own/manifest.csv").read_bytes()
     assert manifest.sha256 == hashlib.sha256(text).hexdigest()
-    assert text.startswith(b"path,labels,width,height,sha256,box\n")
+    assert text.startswith(b"path,labels,width,height,sha256,box,role,group,root\n")
     summary = json.loads((tmp_path / "prepared/own/summary.json").read_text())
     assert (summary["images"], summary["labels"], summary["exact_duplicates"]) == (3, 3, 0)
 
@@ -277,6 +321,7 @@ def test_a_missing_or_damaged_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path / "own")
     (tmp_path / "own").mkdir()
     (tmp_path / "own/summary.json").write_text('{"dataset": "own", "root": "r"}')
-    (tmp_path / "own/manifest.csv").write_text("path,labels,width,height,sha256,box\na.png,cat,wide,1,0,\n")
+    header = "path,labels,width,height,sha256,box,role,group,root"
+    (tmp_path / "own/manifest.csv").write_text(f"{header}\na.png,cat,wide,1,0,,both,,\n")
     with pytest.raises(RetrievalError, match="no usable manifest"):
         read_manifest(tmp_path / "own")

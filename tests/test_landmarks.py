@@ -160,8 +160,8 @@ def test_prepare_keeps_queries_and_crops(revisited: Callable[[Any], dict[str, ob
     assert manifest.queries == (Query(3, (2,), (0,), ()), Query(4, (), (1, 0), (2,)))
     assert manifest.labels == [()] * 5
     rows = (tmp_path / "own/manifest.csv").read_text().splitlines()
-    assert rows[0] == "path,labels,width,height,sha256,box"
-    assert rows[1].endswith(",") and rows[4].endswith(",1.5 2.0 20.25 24.0")
+    assert rows[0] == "path,labels,width,height,sha256,box,role,group,root"
+    assert rows[1].endswith(",,both,,") and rows[4].endswith(",1.5 2.0 20.25 24.0,both,,")
     summary = json.loads((tmp_path / "own/summary.json").read_text())
     assert summary == {
         "dataset": "own", "root": str(tmp_path / "raw"), "images": 5, "queries": 2, "gallery": 3, "exact_duplicates": 0,
@@ -292,8 +292,8 @@ def test_boxes_survive_to_the_last_digit(tmp_path: Path) -> None:
 def test_wrong_queries_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     good = {"item": 1, "easy": [0], "hard": [], "junk": []}
     path = written(tmp_path) / "queries.json"
-    assert json.loads(path.read_text()) == {"queries": [good]}
-    path.write_text(json.dumps({"queries": [{**good, **changes}]}))
+    assert json.loads(path.read_text()) == {"given": "revisited", "queries": [good]}
+    path.write_text(json.dumps({"given": "revisited", "queries": [{**good, **changes}]}))
     refused("no usable manifest in .* run dvc repro prepare@", read_manifest, tmp_path)
 
 
@@ -312,9 +312,12 @@ def test_without_queries_every_item_needs_a_label(tmp_path: Path) -> None:
     assert not (tmp_path / "queries.json").exists()
 
 
-@pytest.mark.parametrize("row", ["a,cat,9,9,0", "a,cat,9,9,0,,x", "a,cat,9,9,0,1 2 3", "a,cat,9,9,0,nan 0 1 1"])
+ROWS = ["a,cat,9,9,0,,both,", "a,cat,9,9,0,,both,,,x", "a,cat,9,9,0,1 2 3,both,,", "a,cat,9,9,0,nan 0 1 1,both,,"]
+
+
+@pytest.mark.parametrize("row", [*ROWS, "a,cat,9,9,0,,neither,,", "a,,9,9,0,,both,,"])
 def test_a_damaged_row_is_refused(tmp_path: Path, row: str) -> None:
     write_manifest(Manifest("own", Path("r"), (Item("a", ("cat",), 9, 9, "0"),)), tmp_path)
     assert read_manifest(tmp_path).items[0].box is None
-    (tmp_path / "manifest.csv").write_text(f"path,labels,width,height,sha256,box\n{row}\n")
+    (tmp_path / "manifest.csv").write_text(f"path,labels,width,height,sha256,box,role,group,root\n{row}\n")
     refused("no usable manifest in", read_manifest, tmp_path)

@@ -194,6 +194,9 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
     path.write_text("path,labels\nx\n")
     with pytest.raises(RetrievalError, match="row 2 has not 2 columns"):
         read_labels(path)
+    path.write_text("path,labels,role\nx,a,asker\n")
+    with pytest.raises(RetrievalError, match="L.csv: unknown role 'asker': one of both, query, gallery"):
+        read_labels(path)
     path.write_text("path,labels\n")
     with pytest.raises(RetrievalError, match="lists no item"):
         read_labels(path)

@@ -4,20 +4,22 @@ A reader takes the options of a dataset's YAML and returns a :class:`Listing`; t
 decoded is checked afterwards, for every layout alike, by ``pipeline.prepare``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.datasets.classic import read_classic
 from pipeline.datasets.embedded import make_digits, make_photo_views
 from pipeline.datasets.landmarks import read_landmark_names
-from pipeline.datasets.layouts import read_folder, read_list
+from pipeline.datasets.layouts import read_folder, read_list, with_distractors
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.revisited import read_revisited
 from pipeline.datasets.voc import read_voc
 from pipeline.errors import RetrievalError
-from pipeline.options import call, choose
+from pipeline.options import call, choose, fits
 
 LAYOUTS: Mapping[str, Callable[..., Listing]] = {
+    "classic": read_classic,
     "folder": read_folder,
     "landmark_names": read_landmark_names,
     "list": read_list,
@@ -32,8 +34,8 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
 
     Args:
         name: of the dataset.
-        config: the YAML: ``kind`` and the options of that kind's reader. Its ``fetch`` is for
-            ``pipeline.fetch`` and says nothing here.
+        config: the YAML: ``kind`` and the options of that kind's reader, and of any kind ``distractors``, folders
+            whose images are appended to the gallery. Its ``fetch`` is for ``pipeline.fetch`` and says nothing here.
         directory: an existing folder for the images of an embedded dataset; the other kinds leave
             the images where they are.
 
@@ -41,7 +43,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
         RetrievalError: an unknown kind or option; anything the reader finds wrong; no image at all.
     """
     where = f"conf/dataset/{name}.yaml"
-    options = {key: value for key, value in config.items() if key not in ("kind", "fetch")}
+    options = {key: value for key, value in config.items() if key not in ("kind", "fetch", "distractors")}
     kind = config.get("kind", "")
     reader = choose({**LAYOUTS, **EMBEDDED}, kind, key="kind", where=where)
     if kind in EMBEDDED:
@@ -49,4 +51,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     listing = call(reader, options, where=where)
     if not listing.entries:
         raise RetrievalError(f"{where}: no image in {listing.root}: put images there or mend 'root'")
-    return listing
+    distractors = config.get("distractors", [])
+    if not fits(distractors, Sequence[str]):
+        raise RetrievalError(f"{where}: 'distractors' is '{distractors}': expected a list of folders")
+    return with_distractors(listing, distractors, where=where) if distractors else listing

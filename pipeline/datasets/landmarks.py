@@ -1,10 +1,10 @@
 """Oxford and Paris buildings as their archives hold them: the label is in the file's name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.datasets.layouts import confine, existing, files_below
+from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 
@@ -29,11 +29,11 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
     """
     top = existing(root)
     entries = []
-    absent = set(exclude)
-    for name in sorted(names_below(top, follow_links=follow_links)):
-        base = name.rpartition("/")[2]
+    names = sorted(names_below(top, follow_links=follow_links))
+    refuse_absent(exclude, [base_name(name) for name in names], root=root)
+    for name in names:
+        base = base_name(name)
         if base in exclude:
-            absent.discard(base)
             continue
         match = NAME.fullmatch(base)
         if match is None:
@@ -43,12 +43,20 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
             )
         confine(top, name, where=str(top), follow_links=follow_links)
         entries.append((name, (match["landmark"],)))
-    if absent:
-        raise RetrievalError(f"'{min(absent)}' under 'exclude' is not in the dataset {root}: remove it there")
     return Listing(Path(root), tuple(entries))
 
 
-def names_below(top: Path, *, follow_links: bool) -> list[str]:
-    """Return every file below a folder but hidden ones, relative to it with forward slashes, in no order."""
-    paths = (path.relative_to(top) for path in files_below(top, follow_links=follow_links))
-    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
+def base_name(path: str) -> str:
+    """Return a path's last part."""
+    return path.rpartition("/")[2]
+
+
+def by_name(paths: Iterable[str], *, root: str) -> dict[str, str]:
+    """Return from the name of each file to its path; RetrievalError if two have the same name."""
+    found: dict[str, str] = {}
+    for path in sorted(paths):
+        name = base_name(path)
+        if name in found:
+            raise RetrievalError(f"{root}: both {found[name]} and {path} are named {name}: remove one")
+        found[name] = path
+    return found

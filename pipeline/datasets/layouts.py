@@ -2,13 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
+from pipeline.labels import read_labels
 from pipeline.raw import located
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -32,21 +34,19 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
     top = existing(root)
     known = Image.registered_extensions()
     entries: list[tuple[str, tuple[str, ...]]] = []
-    for path in sorted(files_below(top, follow_links=follow_links)):
-        relative = path.relative_to(top)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        name = relative.as_posix()
+    names = sorted(names_below(top, follow_links=follow_links), key=lambda name: name.split("/"))
+    refuse_absent(exclude, names, root=root)
+    for name in names:
         if name in exclude:
-            entries.append((name, ()))
             continue
-        if len(relative.parts) < 2:
+        label, inside, _ = name.partition("/")
+        if not inside:
             raise RetrievalError(f"{top / name} lies beside the class folders: move it into one, or exclude it")
-        if path.suffix.lower() not in known:
+        if Path(name).suffix.lower() not in known:
             raise RetrievalError(f"{top / name} is no image by its name: remove it, or name it under 'exclude'")
         confine(top, name, where=str(top), follow_links=follow_links)
-        entries.append((name, (relative.parts[0],)))
-    return leave_out(Listing(Path(root), tuple(entries)), exclude)
+        entries.append((name, (label,)))
+    return Listing(Path(root), tuple(entries))
 
 
 def files_below(top: Path, *, follow_links: bool) -> Iterator[Path]:
@@ -77,10 +77,11 @@ def read_list(
     exclude: Sequence[str] = (),
     follow_links: bool = False,
 ) -> Listing:
-    """Read ``<root>/list_of_images.txt``, a line an image: ``relative/path<TAB>label``, UTF-8.
+    r"""Read ``<root>/list_of_images.txt``, a line an image: ``relative/path<TAB>label``, UTF-8; or a ``.csv``.
 
     The paths start at the root (``images/cat/1.jpg``) or, as in lists that leave it out, at
-    ``<root>/images``; all lines alike. Empty lines are passed over.
+    ``<root>/images``; all lines alike. A CSV can also say several labels, roles and groups, see
+    :func:`pipeline.labels.read_labels`; an image without labels is a distractor, in the gallery only.
 
     Args:
         root: the folder; relative to the top of the project if not absolute (see ``pipeline.raw``).
@@ -93,35 +94,29 @@ def read_list(
             a second time, or one that leaves the root. The line is named.
     """
     top = existing(root)
-    listed = top / list
-    try:
-        text = listed.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RetrievalError(
-            f"{listed} cannot be read ({error}): it lists the images, a line each: relative/path<TAB>label"
-        ) from None
+    listed = read_labels(top / list)
     first_lines: dict[str, int] = {}
-    entries = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{listed}:{number}"
-        name, _, label = (part.strip() for part in line.partition("\t"))
-        if not name or not label:
-            raise RetrievalError(f"{where}: expected relative/path<TAB>label, got '{line.strip()}'")
-        if "\t" in label:
-            raise RetrievalError(f"{where}: more than one tab, so that the label is not clear: '{line.strip()}'")
+    for name, line in zip(listed.names, listed.lines, strict=True):
+        where = f"{top / list}:{line}"
         if name in first_lines:
             raise RetrievalError(f"{where}: {name} stands already in line {first_lines[name]}: remove one")
-        first_lines[name] = number
+        first_lines[name] = line
         refuse_outside(name, where=where)
-        entries.append((name, (label,)))
-    inner = list_base(top, [name for name, _ in entries])
-    for name, _ in entries:
-        where = f"{listed}:{first_lines[name]}"
-        if name not in exclude:
-            confine(top / inner, name, where=where, follow_links=follow_links)
-    return leave_out(Listing(Path(root) / inner, tuple(entries)), exclude)
+    inner = list_base(top, listed.names)
+    refuse_absent(exclude, listed.names, root=root)
+    kept = [number for number, name in enumerate(listed.names) if name not in exclude]
+    entries, roles, groups = [], {}, {}
+    for place, number in enumerate(kept):
+        name, labels = listed.names[number], listed.labels[number]
+        confine(top / inner, name, where=f"{top / list}:{listed.lines[number]}", follow_links=follow_links)
+        entries.append((name, labels))
+        role = listed.roles[number] if listed.roles else "both"
+        if role != "both" or not labels:
+            roles[place] = role if labels else "gallery"
+        group = listed.groups[number] if listed.groups else None
+        if group is not None:
+            groups[place] = group
+    return Listing(Path(root) / inner, tuple(entries), roles=roles, groups=groups)
 
 
 def list_base(top: Path, names: Sequence[str]) -> str:
@@ -162,10 +157,38 @@ def confine(top: Path, name: str, *, where: str, follow_links: bool) -> None:
         )
 
 
-def leave_out(listing: Listing, exclude: Sequence[str]) -> Listing:
-    """Return the listing without the excluded paths, every one of which must be in it."""
-    names = {name for name, _ in listing.entries}
-    for name in exclude:
-        if name not in names:
-            raise RetrievalError(f"'{name}' under 'exclude' is not in the dataset {listing.root}: remove it there")
-    return Listing(listing.root, tuple(entry for entry in listing.entries if entry[0] not in set(exclude)))
+def refuse_absent(exclude: Sequence[str], names: Iterable[str], *, root: str) -> None:
+    """Raise :class:`RetrievalError` for an excluded path that is not in the dataset."""
+    absent = set(exclude) - set(names)
+    if absent:
+        raise RetrievalError(f"'{min(absent)}' under 'exclude' is not in the dataset {root}: remove it there")
+
+
+def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> Listing:
+    """Return a listing with every image below some folders appended to its gallery, relevant to no query.
+
+    In the order of the folders, and of their relative paths; hidden files are passed over.
+
+    Raises:
+        RetrievalError: a folder is missing or has no image; a file in it is no image by its name, or a link.
+    """
+    known = Image.registered_extensions()
+    entries, roles, places = list(listing.entries), dict(listing.roles), dict(listing.roots)
+    for root in roots:
+        before = len(entries)
+        top = existing(root)
+        for name in sorted(names_below(top, follow_links=False)):
+            if Path(name).suffix.lower() not in known:
+                raise RetrievalError(f"{where}, distractors: {top / name} is no image by its name: remove it")
+            confine(top, name, where=f"{where}, distractors", follow_links=False)
+            roles[len(entries)], places[len(entries)] = "gallery", Path(root)
+            entries.append((name, ()))
+        if len(entries) == before:
+            raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
+    return replace(listing, entries=tuple(entries), roles=roles, roots=places)
+
+
+def names_below(top: Path, *, follow_links: bool) -> list[str]:
+    """Return every file below a folder but hidden ones, relative to it with forward slashes, in no order."""
+    paths = (path.relative_to(top) for path in files_below(top, follow_links=follow_links))
+    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]

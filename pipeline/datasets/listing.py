@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.manifest import Box, Query
+from pipeline.manifest import Box, Given, Query, Role
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,18 @@ class Listing:
         entries: a path relative to ``root``, with forward slashes, and the image's labels, one pair
             an image; their order becomes that of the manifest and the features.
         queries: the queries of a dataset that comes with them; None where every image is one.
+        given: what kind of queries these are.
         boxes: the crop of those entries that have one, by their position in ``entries``.
+        roles: of those entries that are not both query and in the gallery, by position.
+        groups: of those entries that belong to one, by position.
+        roots: of those entries whose paths start from another folder, by position.
     """
 
     root: Path
     entries: tuple[tuple[str, tuple[str, ...]], ...]
     queries: tuple[Query, ...] | None = None
+    given: Given = "revisited"
     boxes: Mapping[int, Box] = field(default_factory=dict)
+    roles: Mapping[int, Role] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
+    roots: Mapping[int, Path] = field(default_factory=dict)

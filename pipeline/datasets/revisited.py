@@ -7,13 +7,12 @@ import io
 import math
 import pickle
 import reprlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.datasets.landmarks import names_below
-from pipeline.datasets.layouts import confine, existing
+from pipeline.datasets.landmarks import by_name
+from pipeline.datasets.layouts import confine, existing, names_below
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.images import read_file
@@ -61,18 +60,7 @@ def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> 
         confine(top, path, where=ground_truth, follow_links=follow_links)
         entries.append((path, ()))
     boxes = {query.item: box for query, box in zip(truth.queries, truth.boxes, strict=True)}
-    return Listing(Path(root), tuple(entries), truth.queries, boxes)
-
-
-def by_name(paths: Iterable[str], *, root: str) -> dict[str, str]:
-    """Return from the name of each file to its path; RetrievalError if two have the same name."""
-    found: dict[str, str] = {}
-    for path in sorted(paths):
-        name = path.rpartition("/")[2]
-        if name in found:
-            raise RetrievalError(f"{root}: both {found[name]} and {path} are named {name}: remove one")
-        found[name] = path
-    return found
+    return Listing(Path(root), tuple(entries), truth.queries, boxes=boxes)
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
