@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from tqdm import tqdm
 from pipeline.app import app
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.precomputed import NAME as PRECOMPUTED
+from pipeline.encoders.precomputed import read_precomputed
 from pipeline.errors import RetrievalError
 from pipeline.features import check_features, write_features
 from pipeline.guards import (
@@ -34,7 +37,7 @@ from pipeline.guards import (
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
-from pipeline.provenance import provenance
+from pipeline.provenance import made_here, provenance
 from pipeline.raw import located
 from pipeline.runtime import Runtime, exact_float32, read_runtime
 
@@ -142,27 +145,42 @@ def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limit
     }
 
 
+def extracted(
+    encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits, without: Sequence[str], *, where: str
+) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any], dict[str, Finding]]:
+    """Return the features of a dataset, how they were made, and what the guard before them saw.
+
+    Raises:
+        RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
+    """
+    findings = {"batch_difference": probe(encoder, manifest, runtime, limits)}
+    guard(findings, without, where=where)
+    started = time.perf_counter()
+    features = extract(encoder, manifest, runtime)
+    made = made_here(encoder, len(features), runtime, time.perf_counter() - started)
+    return features, made, findings
+
+
 @app("extract")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    encoder_config = plain(config.encoder)
+    name, options = config.encoder_name, plain(config.encoder)
     exact_float32()
     runtime = read_runtime(plain(config.runtime))
     limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     manifest = read_manifest(Path(config.prepared))
-    where = f"{config.encoder_name} on {manifest.dataset}"
-    without = encoder_config.get("without_guards", [])
-    refuse_unknown(without, where=f"conf/encoder/{config.encoder_name}.yaml")
-    encoder = build_encoder(config.encoder_name, encoder_config, Path(config.weights))
-    findings = {"batch_difference": probe(encoder, manifest, runtime, limits)}
-    guard(findings, without, where=where)  # before the hours that the rest can take
-    started = time.perf_counter()
-    features = extract(encoder, manifest, runtime)
-    seconds = time.perf_counter() - started
+    where = f"{name} on {manifest.dataset}"
+    without = options.get("without_guards", [])
+    refuse_unknown(without, where=f"conf/encoder/{name}.yaml")
+    findings: dict[str, Finding] = {}
+    if options.get("source") == PRECOMPUTED:
+        features, made = read_precomputed(name, options, manifest)
+    else:
+        encoder = build_encoder(name, options, Path(config.weights))
+        features, made, findings = extracted(encoder, manifest, runtime, limits, without, where=where)
     check_features(features, manifest.paths, where=where)
     guards = guard({**findings, **inspected(features, manifest, limits)}, without, where=where)
-    origin = provenance(config.encoder_name, encoder_config, encoder, manifest, runtime, seconds, guards)
-    write_features(Path(config.out), features, origin)
+    write_features(Path(config.out), features, provenance(name, options, manifest, made, guards))
 
 
 if __name__ == "__main__":

@@ -45,16 +45,33 @@ def read_features(directory: Path) -> tuple[Float[np.ndarray, "item dim"], dict[
     Raises:
         RetrievalError: a file is missing, damaged or not a matrix of floating-point numbers.
     """
-    again = f"run dvc repro extract@{directory.parent.name}-{directory.name}"
     try:
-        with (directory / "features.npy").open("rb") as file:
-            features = np.lib.format.read_array(file, allow_pickle=False)
+        features, _ = read_matrix(directory / "features.npy")
         provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
-    except Exception as error:  # NumPy raises nearly every exception type on damaged files.
+    except (OSError, ValueError, RetrievalError) as error:
+        again = f"run dvc repro extract@{directory.parent.name}-{directory.name}"
         raise RetrievalError(f"no usable features in {directory} ({error}): {again}") from None
-    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
-        raise RetrievalError(
-            f"{directory / 'features.npy'} is {features.dtype} of shape {features.shape}, "
-            f"not a floating-point matrix: {again}"
-        )
     return features, provenance
+
+
+def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
+    """Return the matrix in a ``.npy`` and the name of its type; bfloat16 comes as float32.
+
+    Raises:
+        RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            matrix = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # NumPy raises nearly every exception type on damaged files.
+        problem = " ".join(str(error).split())
+        raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, a float a value") from None
+    kind = str(matrix.dtype)
+    if matrix.dtype == np.dtype("V2"):  # NumPy has no bfloat16 of its own: the upper half of a float32
+        kind = "bfloat16"
+        matrix = (matrix.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
+    if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating) or matrix.dtype.itemsize > 8:
+        raise RetrievalError(
+            f"{path} is {kind} of shape {matrix.shape}: expected a matrix of float16, bfloat16, float32 or float64"
+        )
+    return matrix, kind

@@ -37,30 +37,35 @@ def processor_name() -> str:
 def provenance(
     name: str,
     config: Mapping[str, Any],
-    encoder: Encoder,
     manifest: Manifest,
-    runtime: Runtime,
-    seconds: float,
+    made: Mapping[str, Any],
     guards: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return everything needed to make the same features again, and what they cost."""
+    """Return everything needed to make the same features again, and what they cost; ``made`` says how they were."""
     return {
         "encoder": name,
         "config": config,
-        "weights": encoder.weights,
-        "preprocessing": " ".join(str(encoder.preprocess).split()),
         "guards": guards,
-        "precision": "float32",
-        "dim": encoder.dim,
         "dataset": manifest.dataset,
         "images": len(manifest.items),
         "manifest_sha256": manifest.sha256,
+        **made,
+    }
+
+
+def made_here(encoder: Encoder, images: int, runtime: Runtime, seconds: float) -> dict[str, Any]:
+    """Return how features were made by an encoder on this machine."""
+    return {
+        "weights": encoder.weights,
+        "preprocessing": " ".join(str(encoder.preprocess).split()),
+        "precision": "float32",
+        "dim": encoder.dim,
         "device": device_name(runtime.resolved_device()),
         "batch_size": runtime.resolved_batch_size(),
         "workers": runtime.resolved_workers(),
         "threads": torch.get_num_threads(),
         "seconds": round(seconds, 3),
-        "images_per_second": round(len(manifest.items) / seconds, 1),
+        "images_per_second": round(images / seconds, 1),
         "python": platform.python_version(),
         "versions": versions(),
     }

@@ -20,7 +20,7 @@ from pipeline.app import app
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.errors import RetrievalError
 from pipeline.evaluation import Settings, report, scores_of
-from pipeline.features import check_features
+from pipeline.features import check_features, read_matrix
 from pipeline.files import write_json
 from pipeline.labels import Labelled, read_labels
 from pipeline.manifest import Query
@@ -98,29 +98,6 @@ def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:
     for name, values in given.items():
         if values is not None and len(values) != items:
             raise RetrievalError(f"{len(values)} {name} for {items} rows of features: give one each, in the same order")
-
-
-def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
-    """Return the matrix in a ``.npy`` and the name of its type; bfloat16 comes as float32.
-
-    Raises:
-        RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.
-    """
-    try:
-        with path.open("rb") as file:
-            matrix = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # NumPy raises nearly every exception type on damaged files.
-        problem = " ".join(str(error).split())
-        raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, a float a value") from None
-    kind = str(matrix.dtype)
-    if matrix.dtype == np.dtype("V2"):  # NumPy has no bfloat16 of its own: the upper half of a float32
-        kind = "bfloat16"
-        matrix = (matrix.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
-    if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating) or matrix.dtype.itemsize > 8:
-        raise RetrievalError(
-            f"{path} is {kind} of shape {matrix.shape}: expected a matrix of float16, bfloat16, float32 or float64"
-        )
-    return matrix, kind
 
 
 def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:

@@ -17,7 +17,7 @@ from pipeline.features import check_features, read_features, write_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
-from pipeline.provenance import provenance
+from pipeline.provenance import made_here, provenance
 from pipeline.runtime import Runtime
 from tests.test_encoders import build, config_of
 
@@ -128,7 +128,7 @@ def test_features_that_cannot_be_used_are_an_error(tmp_path: Path) -> None:
     write_features(target, np.ones((3, 2), np.float32), {})
     for wrong in (np.ones(3, np.float32), np.ones((3, 2), np.int64)):
         np.save(target / "features.npy", wrong)
-        with pytest.raises(RetrievalError, match="not a floating-point matrix"):
+        with pytest.raises(RetrievalError, match="expected a matrix of float16.*run dvc repro extract@hog-own"):
             read_features(target)
     np.save(target / "features.npy", np.array([[None]]), allow_pickle=True)
     with pytest.raises(RetrievalError, match="no usable features"):
@@ -142,7 +142,8 @@ def test_a_misspelt_runtime_setting_is_said() -> None:
 
 def test_the_provenance_names_the_processor(manifest: Manifest) -> None:
     encoder = build("x", config_of("raw_pixels"))
-    origin = provenance("x", config_of("raw_pixels"), encoder, manifest, PLAIN, seconds=2.0, guards={"off": []})
+    made = made_here(encoder, len(manifest.items), PLAIN, seconds=2.0)
+    origin = provenance("x", config_of("raw_pixels"), manifest, made, guards={"off": []})
     assert origin["device"].startswith("cpu (") and not origin["device"].endswith("()")
     assert origin["images_per_second"] == 4.5
     assert origin["preprocessing"] == "RawPixels(side=16)"

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline import score_features
 from pipeline.errors import RetrievalError
+from pipeline.features import read_matrix
 from pipeline.labels import read_labels
 from pipeline.manifest import Query
-from pipeline.score import read_matrix
 from tests.conftest import TOP
 
 

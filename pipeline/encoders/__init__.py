@@ -15,6 +15,7 @@ SOURCES = {
     "huggingface": "pipeline.encoders.huggingface",
     "timm": "pipeline.encoders.timm_models",
     "python": "pipeline.encoders.python_factory",
+    "precomputed": "pipeline.encoders.precomputed",
 }
 
 

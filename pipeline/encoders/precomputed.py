@@ -1,0 +1,128 @@
+"""``source: precomputed``: features that were made elsewhere, a file for each dataset, put beside those made here."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.checkpoints import Checkpoint
+from pipeline.encoders import OTHER_KEYS
+from pipeline.errors import RetrievalError
+from pipeline.features import read_matrix
+from pipeline.files import sha256_of
+from pipeline.labels import Labelled, read_labels
+from pipeline.manifest import Manifest
+from pipeline.options import call
+from pipeline.raw import located
+
+NAME = "precomputed"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The features of one dataset.
+
+    Attributes:
+        features: a ``.npy``, a row an item (see :func:`pipeline.features.read_matrix`).
+        labels: the list of its items, in the order of the rows (see :func:`pipeline.labels.read_labels`).
+        features_sha256: of the first, as in :class:`pipeline.checkpoints.Checkpoint`. DVC sees a change of the file
+            only by a change of this.
+        labels_sha256: of the second.
+    """
+
+    features: str
+    labels: str
+    features_sha256: str
+    labels_sha256: str
+
+
+def build(datasets: Any) -> NoReturn:
+    """Refuse to be an encoder, as the other sources are.
+
+    Raises:
+        RetrievalError: always.
+    """
+    raise RetrievalError("precomputed features come without their network, so that no other image can be encoded")
+
+
+def read_precomputed(
+    name: str, config: Mapping[str, Any], manifest: Manifest
+) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any]]:
+    """Return the features of a dataset, in the order of its manifest, and how they came, for the provenance.
+
+    Args:
+        name: of the encoder.
+        config: its YAML: ``datasets``, from the names of datasets to the keys of :class:`Files`.
+        manifest: of the dataset.
+
+    Raises:
+        RetrievalError: there are none for this dataset; a file cannot be read or is not the one meant; the list
+            does not name just the images of the manifest, or gives one other labels.
+    """
+    where = f"conf/encoder/{name}.yaml"
+
+    def given(datasets: Mapping[str, Any]) -> Mapping[str, Any]:
+        return datasets
+
+    datasets = call(given, {key: value for key, value in config.items() if key not in OTHER_KEYS}, where=where)
+    if manifest.dataset not in datasets:
+        raise RetrievalError(f"{where}: no features of '{manifest.dataset}' under 'datasets': add them, or drop it")
+    files = call(Files, datasets[manifest.dataset], where=f"{where}, datasets, {manifest.dataset}")
+    features, listed = located(files.features), located(files.labels)
+    found = {
+        path.name: checked(path, digits, where=where)
+        for path, digits in ((features, files.features_sha256), (listed, files.labels_sha256))
+    }
+    matrix, kind = read_matrix(features)
+    known = read_labels(listed)
+    if len(matrix) != len(known.names):
+        raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
+    rows = matrix[order_of(known, manifest, where=str(listed))]
+    made = {
+        "weights": {"kind": NAME, "files": found},
+        "preprocessing": "unknown: made elsewhere",
+        "precision": kind,
+        "dim": matrix.shape[1],
+    }
+    return rows, made
+
+
+def checked(path: Path, digits: str, *, where: str) -> str:
+    """Return the SHA-256 of a file; RetrievalError if it is missing or not as stated."""
+    stated = Checkpoint(digits).digest
+    if not path.is_file():
+        raise RetrievalError(f"{where}: {path} is not there: put the file there or mend the path")
+    found = sha256_of(path)
+    if stated is not None and not found.startswith(digits):
+        raise RetrievalError(f"{where}: {path} has the SHA-256 {found}, not {digits}: state it, or restore the file")
+    return found
+
+
+def order_of(known: Labelled, manifest: Manifest, *, where: str) -> list[int]:
+    """Return the row of each item of a manifest.
+
+    An image that a manifest has twice, whole and cropped, is listed twice, in the manifest's order.
+
+    Raises:
+        RetrievalError: see :func:`read_precomputed`.
+    """
+    rows: dict[str, deque[int]] = {}
+    for row, name in enumerate(known.names):
+        rows.setdefault(name, deque()).append(row)
+    order = []
+    for item in manifest.items:
+        if not rows.get(item.path):
+            raise RetrievalError(f"{where} does not list {item.path} of {manifest.dataset}: make its feature too")
+        row = rows[item.path].popleft()
+        if item.labels and set(known.labels[row]) != set(item.labels):
+            theirs, ours = "|".join(known.labels[row]), "|".join(item.labels)
+            raise RetrievalError(f"{where}: {item.path} has the label {theirs}, in the manifest {ours}: mend the list")
+        order.append(row)
+    left = [name for name, unused in rows.items() if unused]
+    if left:
+        raise RetrievalError(f"{where} lists {left[0]}, which is not in {manifest.dataset} ({len(left)} such)")
+    return order
