@@ -22,8 +22,8 @@ STRETCH = 512
 SPILL = 16
 # Neighbouring columns of which only the best is looked at to find a bar for the top.
 GROUP = 16
-# The bits of a sort key that number the positives of a tile.
-POSITION_BITS = 24
+# The bits of a sort key that number the positives of a query; 32 are its score, and the rest number the query.
+POSITION_BITS = 23
 
 
 def compiled(function: Function) -> Function:
@@ -69,7 +69,9 @@ def sort_keys(scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
             ordered = pattern if negative else np.uint32(0x7FFFFFFF) - pattern
             place = np.uint64(position - starts[query])
             keys[position] = (
-                (np.uint64(query) << np.uint64(56)) | (np.uint64(ordered) << np.uint64(POSITION_BITS)) | place
+                (np.uint64(query) << np.uint64(32 + POSITION_BITS))
+                | (np.uint64(ordered) << np.uint64(POSITION_BITS))
+                | place
             )
     return keys
 
@@ -309,26 +311,30 @@ def settle(
 
 
 @compiled
-def to_ranks(
-    starts: np.ndarray, before: np.ndarray, above: np.ndarray, level: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Return the ranks of the positives, and those with ties broken for and against the query."""
+def to_ranks(starts: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return the ranks of the positives from the counts of negatives between them."""
     ranks = np.empty(starts[-1], np.int64)
-    optimistic = np.empty(starts[-1], np.int64)
-    pessimistic = np.empty(starts[-1], np.int64)
-    tied = False
     for query in range(len(starts) - 1):
-        negatives, fewer, more = 0, 0, 0
+        negatives = 0
         for place in range(starts[query + 1] - starts[query]):
             position = starts[query] + place
             negatives += before[position + query]
-            fewer += above[position + query]
-            more += level[position + query]
             ranks[position] = place + 1 + negatives
-            optimistic[position] = place + 1 + negatives + fewer
-            pessimistic[position] = place + 1 + negatives + more
-            tied = tied or fewer != 0 or more != 0
-    return ranks, optimistic, pessimistic, tied
+    return ranks
+
+
+@compiled
+def drop_one_each(values: np.ndarray, starts: np.ndarray, dropped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lists, as values and starts, without one value each; a value that is not there drops nothing."""
+    kept = np.empty(len(values), np.int64)
+    new_starts = np.zeros(len(starts), np.int64)
+    place = 0
+    for row in range(len(dropped)):
+        for position in range(starts[row], starts[row + 1]):
+            kept[place] = values[position]
+            place += values[position] != dropped[row]
+        new_starts[row + 1] = place
+    return kept[:place], new_starts
 
 
 @compiled
@@ -339,3 +345,12 @@ def highest_from_here(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
         for place in range(starts[row + 1] - 2, starts[row] - 1, -1):
             highest[place] = max(highest[place], highest[place + 1])
     return highest
+
+
+@compiled
+def counts_up_to(values: np.ndarray, starts: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return how many values of each ascending list are at most its limit."""
+    counts = np.empty(len(limits), np.int64)
+    for row in range(len(limits)):
+        counts[row] = np.searchsorted(values[starts[row] : starts[row + 1]], limits[row], side="right")
+    return counts

@@ -161,6 +161,7 @@ def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[d
 def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict[str, Float[np.ndarray, " query"]]:
     """Return every metric of every query by its name."""
     ranks, rule = ranking.ranks, settings.rule(protocol)
+    ties = {"for": ranking.optimistic, "against": ranking.pessimistic}
     both: dict[Rule, Float[np.ndarray, " query"]] = {
         "rectangle": metrics.average_precision(ranks),
         "trapezoid": metrics.average_precision(ranks, rule="trapezoid"),
@@ -169,8 +170,10 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
         "AP": both[rule],
         "AP_rectangle": both["rectangle"],
         "AP_trapezoid": both["trapezoid"],
-        "AP_ties_for": metrics.average_precision(ranking.optimistic, rule=rule),
-        "AP_ties_against": metrics.average_precision(ranking.pessimistic, rule=rule),
+        **{
+            f"AP_ties_{way}": both[rule] if broken is ranks else metrics.average_precision(broken, rule=rule)
+            for way, broken in ties.items()
+        },
         "AP_random": metrics.expected_average_precision(ranks.counts, ranking.candidates, rule=rule),
         "AP_interpolated": metrics.interpolated_average_precision(ranks),
         "MAP@R": metrics.map_at_r(ranks),

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.counting import highest_from_here
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 
@@ -33,11 +32,13 @@ def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.nd
     A single positive at rank 2 has 0.50 by the first and 0.25 by the second. torchmetrics' RetrievalMAP leaves
     positives with a score of zero or less out of sum and divisor both.
     """
-    after = ranks.places / ranks.values
+    heights = ranks.fractions
     if rule == "trapezoid":
-        before = np.divide(ranks.places - 1, ranks.values - 1, out=np.ones(len(ranks.values)), where=ranks.values > 1)
-        after = (before + after) / 2
-    return over_positives(ranks, after)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where the rank is 1
+            before = (ranks.places - 1) / (ranks.values - 1)
+        before[ranks.values == 1] = 1
+        heights = (before + heights) / 2
+    return over(ranks.sums(heights), ranks)
 
 
 def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -49,8 +50,8 @@ def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"
     Raises:
         RetrievalError: k is not positive.
     """
-    refuse_k(k)
-    return over_positives(ranks, np.where(ranks.values <= k, ranks.places / ranks.values, 0.0))
+    found = first(ranks, k)
+    return over(found.sums(found.fractions), ranks)
 
 
 def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
@@ -58,8 +59,8 @@ def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
 
     K. Musgrave et al., "A Metric Learning Reality Check", ECCV 2020.
     """
-    within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
-    return over_positives(ranks, np.where(within, ranks.places / ranks.values, 0.0))
+    found = ranks.up_to(ranks.counts)
+    return over(found.sums(found.fractions), ranks)
 
 
 def interpolated_average_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
@@ -67,13 +68,12 @@ def interpolated_average_precision(ranks: Ragged) -> Float[np.ndarray, " query"]
 
     At every recall j / R the highest precision there or later, as in PASCAL VOC since 2010.
     """
-    return over_positives(ranks, best_from(ranks))
+    return over(ranks.sums(ranks.best_fractions), ranks)
 
 
 def r_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return the share of positives among the first R of each ranking."""
-    within = ranks.values <= np.repeat(ranks.counts, ranks.counts)
-    return over_positives(ranks, within.astype(float))
+    return over(ranks.up_to(ranks.counts).counts.astype(float), ranks)
 
 
 def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -84,9 +84,7 @@ def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     Raises:
         RetrievalError: k is not positive.
     """
-    refuse_k(k)
-    share: Float[np.ndarray, " query"] = ranks.reduce(np.add, (ranks.values <= k).astype(float)) / k
-    return share
+    return np.where(ranks.counts > 0, first(ranks, k).counts / k, np.nan)
 
 
 def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -98,9 +96,7 @@ def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query
     Raises:
         RetrievalError: k is not positive.
     """
-    refuse_k(k)
-    least = np.minimum(ranks.reduce(np.maximum, ranks.values.astype(float)), k)
-    share: Float[np.ndarray, " query"] = ranks.reduce(np.add, (ranks.values <= k).astype(float)) / least
+    share: Float[np.ndarray, " query"] = first(ranks, k).counts / np.minimum(ends(ranks, last=True), k)
     return share
 
 
@@ -113,7 +109,7 @@ def recall_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
         RetrievalError: k is not positive.
     """
     refuse_k(k)
-    return np.where(ranks.counts > 0, (first_ranks(ranks) <= k).astype(float), np.nan)
+    return np.where(ranks.counts > 0, (ends(ranks) <= k).astype(float), np.nan)
 
 
 def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -125,17 +121,15 @@ def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     Raises:
         RetrievalError: k is not positive.
     """
-    refuse_k(k)
-    gains = np.where(ranks.values <= k, 1 / np.log2(1.0 + ranks.values), 0.0)
+    found = first(ranks, k)
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-    best = ideal[np.clip(ranks.counts, 1, k) - 1]
-    gained: Float[np.ndarray, " query"] = ranks.reduce(np.add, gains) / best
-    return gained
+    gained = found.sums(1 / np.log2(1.0 + found.values)) / ideal[np.clip(ranks.counts, 1, k) - 1]
+    return np.where(ranks.counts > 0, gained, np.nan)
 
 
 def reciprocal_rank(ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return one over the rank of the first positive of each query; its mean is MRR."""
-    reciprocal: Float[np.ndarray, " query"] = 1 / first_ranks(ranks)
+    reciprocal: Float[np.ndarray, " query"] = 1 / ends(ranks)
     return reciprocal
 
 
@@ -155,7 +149,7 @@ def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarra
     filled = np.flatnonzero(ranks.counts)
     if len(filled):
         hits = np.maximum(-(-levels * ranks.counts[filled, None] // steps), 1)
-        curves[filled] = best_from(ranks)[ranks.starts[filled, None] + hits - 1]
+        curves[filled] = ranks.best_fractions[ranks.starts[filled, None] + hits - 1]
     return curves
 
 
@@ -184,21 +178,23 @@ def expected_average_precision(
     return expected
 
 
-def best_from(ranks: Ragged) -> Float[np.ndarray, " value"]:
-    """Return the highest precision at each positive's rank or at that of any later one of its query."""
-    highest: Float[np.ndarray, " value"] = highest_from_here(ranks.places / ranks.values, ranks.starts)
-    return highest
+def first(ranks: Ragged, k: int) -> Ragged:
+    """Return the ranks up to k; RetrievalError for a k that is not positive."""
+    refuse_k(k)
+    return ranks.up_to(np.full(len(ranks), k))
 
 
-def first_ranks(ranks: Ragged) -> Float[np.ndarray, " query"]:
-    """Return the rank of the first positive of each query."""
-    return ranks.reduce(np.minimum, ranks.values.astype(float))
+def ends(ranks: Ragged, *, last: bool = False) -> Float[np.ndarray, " query"]:
+    """Return the rank of the first positive of each query, or of the last; NaN without positives."""
+    filled = ranks.counts > 0
+    found = np.full(len(ranks), np.nan)
+    found[filled] = ranks.values[ranks.starts[1:][filled] - 1 if last else ranks.starts[:-1][filled]]
+    return found
 
 
-def over_positives(ranks: Ragged, numbers: Float[np.ndarray, " value"]) -> Float[np.ndarray, " query"]:
-    """Return the sum of one number a positive over R, of each query; NaN without positives."""
-    mean: Float[np.ndarray, " query"] = ranks.reduce(np.add, numbers) / np.maximum(ranks.counts, 1)
-    return mean
+def over(sums: Float[np.ndarray, " query"], ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return a sum a query over R; NaN without positives."""
+    return np.where(ranks.counts > 0, sums / np.maximum(ranks.counts, 1), np.nan)
 
 
 def refuse_k(k: int) -> None:

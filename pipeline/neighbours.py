@@ -195,6 +195,11 @@ class Reciprocal:
         """How many items the gallery has."""
         return self.base.items
 
+    @property
+    def symmetric(self) -> bool:
+        """No: each query divides its distances by its own largest one."""
+        return False
+
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
         self.base.fill(rows, columns, out)

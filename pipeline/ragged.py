@@ -1,10 +1,13 @@
 """Lists of different lengths as two arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from pipeline.counting import counts_up_to, highest_from_here
 
 
 @dataclass(frozen=True)
@@ -31,24 +34,48 @@ class Ragged:
         """Return the number of queries."""
         return len(self.starts) - 1
 
-    @property
+    @cached_property
     def counts(self) -> Int[np.ndarray, " query"]:
         """How many values each query has."""
         counts: Int[np.ndarray, " query"] = np.diff(self.starts)
         return counts
 
-    @property
+    @cached_property
     def owners(self) -> Int[np.ndarray, " value"]:
         """The query of each value."""
         return np.repeat(np.arange(len(self)), self.counts)
 
-    @property
+    @cached_property
     def places(self) -> Int[np.ndarray, " value"]:
         """The position of each value in its query's list, from 1."""
         places: Int[np.ndarray, " value"] = np.arange(1, len(self.values) + 1) - np.repeat(
             self.starts[:-1], self.counts
         )
         return places
+
+    @cached_property
+    def fractions(self) -> Float[np.ndarray, " value"]:
+        """Of each value its position over itself: where the values are ranks, the precision at each."""
+        fractions: Float[np.ndarray, " value"] = self.places / self.values
+        return fractions
+
+    @cached_property
+    def best_fractions(self) -> Float[np.ndarray, " value"]:
+        """The highest fraction of each value and those after it in its list."""
+        highest: Float[np.ndarray, " value"] = highest_from_here(self.fractions, self.starts)
+        return highest
+
+    def part(self, rows: slice) -> "Ragged":
+        """Return some consecutive lists."""
+        starts = self.starts[rows.start : rows.stop + 1]
+        return Ragged(self.values[starts[0] : starts[-1]], starts - starts[0])
+
+    def up_to(self, limits: Int[np.ndarray, " query"]) -> "Ragged":
+        """Return the lists, which must be ascending, with only their values up to a limit a list."""
+        starts = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(counts_up_to(self.values, self.starts, limits), out=starts[1:])
+        kept = np.arange(starts[-1]) + np.repeat(self.starts[:-1] - starts[:-1], np.diff(starts))
+        return Ragged(self.values[kept], starts)
 
     def where(self, kept: Bool[np.ndarray, " value"]) -> "Ragged":
         """Return the lists with only those values that are kept."""
@@ -60,12 +87,10 @@ class Ragged:
         """Return the lists one by one."""
         return np.split(self.values, self.starts[1:-1]) if len(self) else []
 
-    def reduce(
-        self, function: Callable[..., Float[np.ndarray, " _"]], numbers: Float[np.ndarray, " value"]
-    ) -> Float[np.ndarray, " query"]:
-        """Reduce one number a value to one a query, by a NumPy function such as ``np.add``; empty lists give NaN."""
-        reduced: Float[np.ndarray, " query"] = np.full(len(self), np.nan)
+    def sums(self, numbers: Float[np.ndarray, " value"]) -> Float[np.ndarray, " query"]:
+        """Return the sum of one number a value, list by list; 0 of an empty one."""
+        sums: Float[np.ndarray, " query"] = np.zeros(len(self))
         filled = self.counts > 0
         if filled.any():
-            reduced[filled] = function.reduceat(numbers, self.starts[:-1][filled])  # type: ignore[attr-defined]
-        return reduced
+            sums[filled] = np.add.reduceat(numbers, self.starts[:-1][filled])
+        return sums

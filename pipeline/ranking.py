@@ -4,6 +4,7 @@ The ranking of a query is by score, descending; equal scores by the index in the
 computed in float32 and compared as they are: what is exact is the ranking of these scores.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, s
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 from pipeline.relevance import Judge
-from pipeline.similarity import Scorer
+from pipeline.similarity import SQUARE, Scorer
 
-# One matrix product scores so many queries against so many items. Both are fixed: every score comes from a product of
-# the same shape, by one thread, whatever the memory and the number of threads.
-ROWS = 128
+# So many queries are scored against so many items at once. Both are fixed: every score comes from a product of the same
+# shape, by one thread, whatever the memory and the number of threads.
+ROWS = SQUARE
 COLUMNS = 4096
+# So many queries are counted at a time where all scores are there, so that they are still in the cache.
+HOT = 32
 
 Made = TypeVar("Made")
 
@@ -79,22 +82,23 @@ def each_ranking(
         judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
         memory: GiB for scores, beside the features. A product of ``ROWS`` x ``COLUMNS`` is the least that is taken.
-            Where the rows of a thread do not fit, scores are computed twice instead of kept.
+            Where the rows of a thread do not fit, scores are computed twice instead of kept; where all scores of a
+            set against itself fit, each is computed once for its two items.
         threads: how many queries are ranked at once; None for one a core.
     """
     workers = min(threads or cpu_count() or 1, max(1, -(-scorer.queries // ROWS)))
-    columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
-    while columns < min(scorer.items, COLUMNS) and workers > 1:
-        workers -= 1
-        columns = int(memory * 2**30 / (4 * ROWS * workers)) // COLUMNS * COLUMNS
-    columns = min(max(columns, COLUMNS), scorer.items)
+    whole = scorer.symmetric and 4 * scorer.items**2 <= memory * 2**30
+    if not whole:
+        workers, columns = room(scorer.items, memory, workers)
 
     # Taken once: fresh memory has to be given by the system page by page.
     buffers: SimpleQueue[Float32[np.ndarray, "query part"]] = SimpleQueue()
-    for _ in range(workers):
+    for _ in range(0 if whole else workers):
         buffers.put(np.empty((min(ROWS, scorer.queries), columns), np.float32))
 
     def made(first: int) -> Made:
+        if whole:
+            return make(rank_rows(scorer, judge, first, top=top, buffer=scores[first : first + ROWS], filled=True))
         buffer = buffers.get()
         try:
             return make(rank_rows(scorer, judge, first, top=top, buffer=buffer))
@@ -102,6 +106,7 @@ def each_ranking(
             buffers.put(buffer)
 
     with blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        scores = scores_both_ways(scorer, pool) if whole else np.empty((0, 0), np.float32)
         waiting: list[Future[Made]] = []
         for first in range(0, scorer.queries, ROWS):
             waiting.append(pool.submit(made, first))
@@ -111,60 +116,112 @@ def each_ranking(
             yield future.result()
 
 
+def room(items: int, memory: float, workers: int) -> tuple[int, int]:
+    """Return how many threads can work, and how many scores of each of its queries one can hold.
+
+    Fewer threads that compute scores once are no slower than twice as many that compute them twice.
+    """
+    scores = int(memory * 2**30 / (4 * ROWS))  # of each query of a band, for all threads together
+    if scores >= items * (workers / 2):
+        workers = min(workers, scores // items)
+        return workers, items
+    workers = max(1, min(workers, scores // min(items, COLUMNS)))
+    return workers, min(max(scores // workers // COLUMNS, 1) * COLUMNS, items)
+
+
 @lru_cache(maxsize=1)
 def blas() -> ThreadpoolController:
     """Return what limits the threads of NumPy's BLAS; to find the library takes milliseconds, so it is kept."""
     return ThreadpoolController()
 
 
+def scores_both_ways(scorer: Scorer, pool: ThreadPoolExecutor) -> Float32[np.ndarray, "item item"]:
+    """Return all scores of a set against itself, each computed once."""
+    scores = np.empty((scorer.items, scorer.items), np.float32)
+
+    def fill(first: int) -> None:
+        rows = slice(first, min(first + SQUARE, scorer.items))
+        for second in range(first, scorer.items, SQUARE):
+            columns = slice(second, min(second + SQUARE, scorer.items))
+            square = scores[rows, columns]
+            scorer.fill(rows, columns, square)
+            if second > first:
+                scores[columns, rows] = square.T
+
+    deque(pool.map(fill, range(0, scorer.items, SQUARE)), maxlen=0)
+    return scores
+
+
 def rank_rows(
-    scorer: Scorer, judge: Judge, first: int, *, top: int, buffer: Float32[np.ndarray, "query part"]
+    scorer: Scorer,
+    judge: Judge,
+    first: int,
+    *,
+    top: int,
+    buffer: Float32[np.ndarray, "query part"],
+    filled: bool = False,
 ) -> Ranking:
-    """Rank ``ROWS`` queries from ``first`` on, with as many scores in memory at a time as the buffer holds."""
-    columns = buffer.shape[1]
+    """Rank ``ROWS`` queries from ``first`` on, with as many scores in memory at a time as the buffer holds.
+
+    ``filled``: the buffer holds all scores of these queries already. They are lost.
+    """
     last = min(first + ROWS, scorer.queries)
     positives, ignored = judge(first, last)
     if positives.counts.max() >= 1 << POSITION_BITS:
         raise RetrievalError(f"a query has {positives.counts.max()} positives: at most {(1 << POSITION_BITS) - 1}")
     scores = buffer[: last - first]
+    width = max(scores.shape[1], 1)
+    starts = range(0, scorer.items, width)
+    together = len(starts) == 1  # all scores of these queries are in memory at once
+    if together and not filled:
+        fill(scorer, slice(first, last), 0, scores)
 
-    def part(start: int) -> Float32[np.ndarray, "query part"]:
-        stop = min(start + columns, scorer.items)
-        filled = scores[:, : stop - start]
-        for column in range(start, stop, COLUMNS):
-            end = min(column + COLUMNS, stop)
-            scorer.fill(slice(first, last), slice(column, end), filled[:, column - start : end - start])
-        leave_out(filled, start, ignored.starts, ignored.values)
-        return filled
-
-    starts = range(0, scorer.items, max(columns, 1))
-    picked = np.empty(len(positives.values), np.float32)
-    for start in starts:
-        kept = part(start)
-        pick(kept, start, positives.starts, positives.values, picked)
-    order = np.sort(sort_keys(picked, positives.starts))
-    values, items = np.empty_like(picked), np.empty_like(positives.values)
-    in_order(order, positives.starts, picked, positives.values, values, items)
-
-    before, above, level = np.zeros((3, len(picked) + last - first), np.int64)
+    before, above, level = np.zeros((3, len(positives.values) + last - first), np.int64)
     best = np.full((last - first, min(top, scorer.items)), -1, np.int64)
     best_scores = np.full(best.shape, -np.inf, np.float32)
-    start_top(positives.starts, items, values, best, best_scores)
-    for start in starts:
-        filled = kept if len(starts) == 1 else part(start)
-        count(filled, start, positives.starts, items, values, before, above, level, best, best_scores)
-    ranks, optimistic, pessimistic, tied = to_ranks(positives.starts, before, above, level)
-    top_items, top_scores = sorted_top(best, best_scores, top)
-    plain = Ragged(ranks, positives.starts)
-    return Ranking(
-        first,
-        plain,
-        Ragged(optimistic, positives.starts) if tied else plain,
-        Ragged(pessimistic, positives.starts) if tied else plain,
-        scorer.items - ignored.counts,
-        top_items,
-        top_scores,
+    step = HOT if together else ROWS
+    for begin in range(0, last - first, step):
+        rows = slice(begin, min(begin + step, last - first))
+        wanted, unwanted = positives.part(rows), ignored.part(rows)
+
+        def part(start: int, rows: slice = rows, unwanted: Ragged = unwanted) -> Float32[np.ndarray, "query part"]:
+            found = scores[rows, : min(width, scorer.items - start)]
+            if not together:
+                fill(scorer, slice(first, last), start, found)
+            leave_out(found, start, unwanted.starts, unwanted.values)
+            return found
+
+        picked = np.empty(len(wanted.values), np.float32)
+        for start in starts:
+            kept = part(start)
+            pick(kept, start, wanted.starts, wanted.values, picked)
+        values, items = np.empty_like(picked), np.empty_like(wanted.values)
+        in_order(np.sort(sort_keys(picked, wanted.starts)), wanted.starts, picked, wanted.values, values, items)
+        start_top(wanted.starts, items, values, best[rows], best_scores[rows])
+        # One more count a query than it has positives.
+        gaps = slice(positives.starts[rows.start] + rows.start, positives.starts[rows.stop] + rows.stop)
+        counts = (before[gaps], above[gaps], level[gaps])
+        for start in starts:
+            again = kept if together else part(start)
+            count(again, start, wanted.starts, items, values, *counts, best[rows], best_scores[rows])
+
+    ranks = Ragged(to_ranks(positives.starts, before), positives.starts)
+    # Without ties, as nearly always, all three are one.
+    optimistic, pessimistic = (
+        Ragged(to_ranks(positives.starts, before + moved), positives.starts) if moved.any() else ranks
+        for moved in (above, level)
     )
+    top_items, top_scores = sorted_top(best, best_scores, top)
+    candidates = scorer.items - ignored.counts
+    return Ranking(first, ranks, optimistic, pessimistic, candidates, top_items, top_scores)
+
+
+def fill(scorer: Scorer, rows: slice, start: int, out: Float32[np.ndarray, "query part"]) -> None:
+    """Write the scores of some queries against the items from ``start`` on, by products of the fixed shape."""
+    stop = start + out.shape[1]
+    for column in range(start, stop, COLUMNS):
+        end = min(column + COLUMNS, stop)
+        scorer.fill(rows, slice(column, end), out[:, column - start : end - start])
 
 
 def sorted_top(

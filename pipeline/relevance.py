@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int
 
+from pipeline.counting import drop_one_each
 from pipeline.ragged import Ragged
 
 
@@ -70,7 +71,7 @@ class SharedLabel:
         positives = Ragged.of([self._sharing(kind) for kind in self._kind[items].tolist()])
         own = self._place[items]
         if self._group is None:
-            return positives.where(positives.values != np.repeat(own, positives.counts)), one_each(own)
+            return Ragged(*drop_one_each(positives.values, positives.starts, own)), one_each(own)
         ignored = []
         for item, place in zip(items.tolist(), own.tolist(), strict=True):
             together = self._group_members.get(int(self._group[item]), np.empty(0, np.int64))

@@ -11,6 +11,8 @@ from pipeline.errors import RetrievalError
 Kind = Literal["cosine", "dot", "euclidean"]
 # Squares and products of features up to this norm stay finite in float32.
 LARGEST_NORM = 1e18
+# The side of the products from which the scores of a set against itself are put together.
+SQUARE = 512
 
 
 @runtime_checkable
@@ -25,6 +27,10 @@ class Scorer(Protocol):
     def items(self) -> int:
         """How many items the gallery has."""
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether queries and items are the same, and two score the same, to the bit, whichever is the query."""
+
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
 
@@ -32,6 +38,10 @@ class Scorer(Protocol):
 @dataclass(frozen=True)
 class Products:
     """Scores that are dot products, minus half the square of each item's norm where that is given.
+
+    Where queries and items are one array, every score comes from one fixed product of two blocks of it, the one that
+    stands first being the left one: so two items score the same whichever is the query, and half of the work is enough
+    where there is memory for all scores.
 
     Attributes:
         query_rows: a row a query.
@@ -53,11 +63,37 @@ class Products:
         """How many items the gallery has."""
         return len(self.item_rows)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether queries and items are the same, and two score the same, to the bit, whichever is the query."""
+        return self.query_rows is self.item_rows and self.half_squares is None
+
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
+        if self.symmetric:
+            for first in range(rows.start // SQUARE * SQUARE, rows.stop, SQUARE):
+                for second in range(columns.start // SQUARE * SQUARE, columns.stop, SQUARE):
+                    self._fill_square(first, second, rows, columns, out)
+            return
         np.matmul(self.query_rows[rows], self.item_rows[columns].T, out=out)
         if self.half_squares is not None:
             out -= self.half_squares[columns]
+
+    def _fill_square(
+        self, first: int, second: int, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]
+    ) -> None:
+        """Write what ``out`` takes of the square of scores that begins at row ``first`` and column ``second``."""
+        left, right = (self.item_rows[start : start + SQUARE] for start in sorted((first, second)))
+        down = slice(max(first, rows.start), min(first + SQUARE, rows.stop))
+        across = slice(max(second, columns.start), min(second + SQUARE, columns.stop))
+        target = out[down.start - rows.start : down.stop - rows.start]
+        target = target[:, across.start - columns.start : across.stop - columns.start]
+        if first <= second and target.shape == (len(left), len(right)):
+            np.matmul(left, right.T, out=target)
+            return
+        square = left @ right.T
+        square = square if first <= second else square.T
+        target[:] = square[down.start - first : down.stop - first, across.start - second : across.stop - second]
 
 
 def products(kind: Kind, queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "item dim"]) -> Products:

@@ -41,10 +41,15 @@ def bootstrap_means(
 
     def means(batch: tuple[int, np.random.Generator]) -> Float[np.ndarray, "row column"]:
         rows, rng = batch
-        times = np.empty((rows, units))
-        for row, drawn in zip(times, rng.integers(0, units, (rows, units)), strict=True):
-            row[:] = np.bincount(drawn, minlength=units)
-        mean: Float[np.ndarray, "row column"] = (times @ sums) / (times @ amounts)[:, None]
+        draws = rng.integers(0, units, (rows, units))
+        if sums.shape[1] == 1:  # in threads side by side, which bincount does not let
+            totals, drawn_queries = sums.take(draws, axis=0).sum(axis=1), amounts.take(draws).sum(axis=1)
+        else:
+            times = np.empty((rows, units))
+            for row, drawn in zip(times, draws, strict=True):
+                row[:] = np.bincount(drawn, minlength=units)
+            totals, drawn_queries = times @ sums, times @ amounts
+        mean: Float[np.ndarray, "row column"] = totals / drawn_queries[:, None]
         return mean
 
     with ThreadPoolExecutor(cpu_count()) as pool:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import ranking
+from pipeline.counting import POSITION_BITS
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 from pipeline.ranking import Ranking, rank
@@ -252,3 +253,65 @@ def test_search_without_positives(tied: bool, columns: int, monkeypatch: pytest.
         if tied:  # exact products: equal scores are equal
             assert found["top_items"] == order.tolist()
         assert found["ranks"] == [[]] * 300
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_set_against_itself_in_several_squares(tied: bool) -> None:
+    """More items than a square of scores and a band of queries hold, with and without memory for all scores."""
+    items = 2 * ranking.ROWS + 100
+    rng = np.random.default_rng(3)
+    features = (rng.choice([-1.0, 1.0], (items, 4)) if tied else rng.standard_normal((items, 16))).astype(np.float32)
+    kinds = rng.integers(0, 7, items)
+    judge = SharedLabel([(str(kind),) for kind in kinds.tolist()])
+    scorer = products("cosine", features, features)
+    found = together(list(rank(scorer, judge, top=5)))
+    for memory in (0.0, 0.01):
+        again = together(list(rank(scorer, judge, top=5, memory=memory)))
+        assert again["ranks"] == found["ranks"] and again["top_items"] == found["top_items"]
+        assert again["optimistic"] == found["optimistic"] and again["top_scores"] == found["top_scores"]
+    scores = np.empty((items, items), np.float32)
+    scorer.fill(slice(0, items), slice(0, items), scores)
+    np.testing.assert_array_equal(scores, scores.T)
+    np.testing.assert_allclose(scores, unit_rows(features) @ unit_rows(features).T, atol=1e-6)
+    for query in range(0, items, 37):
+        row = scores[query].copy()
+        row[query] = -np.inf
+        order = np.argsort(-row, kind="stable")
+        positive = kinds[order] == kinds[query]
+        positive[-1] = False  # the query itself
+        assert found["ranks"][query] == (np.flatnonzero(positive) + 1).tolist()
+        assert found["top_items"][query] == order[:5].tolist()
+
+
+def test_any_part_of_the_scores_of_a_set_against_itself_has_the_same_bits() -> None:
+    features = np.random.default_rng(4).standard_normal((1300, 24)).astype(np.float32)
+    scorer = products("dot", features, features)
+    whole = np.empty((1300, 1300), np.float32)
+    scorer.fill(slice(0, 1300), slice(0, 1300), whole)
+    for rows, columns in ((slice(0, 1), slice(0, 1300)), (slice(500, 530), slice(400, 1100)), (slice(1025, 1300),) * 2):
+        part = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+        scorer.fill(rows, columns, part)
+        np.testing.assert_array_equal(part, whole[rows, columns])
+
+
+def test_a_sort_key_has_room_for_every_query_of_a_band() -> None:
+    assert ranking.ROWS << (32 + POSITION_BITS) <= 1 << 64
+
+
+@pytest.mark.parametrize(
+    ("items", "memory", "workers", "expected"),
+    [
+        (100_000, 1.0, 2, (2, 100_000)),  # 195 MiB a thread
+        (100_000, 1.0, 8, (5, 100_000)),  # five that compute scores once are as fast as ten that do it twice
+        (100_000, 1.0, 16, (16, 32_768)),
+        (1_000_000, 1.0, 2, (2, 262_144)),
+        (1_000_000, 0.0, 2, (1, 4096)),
+        (50, 0.0, 2, (1, 50)),
+    ],
+)
+def test_memory_is_shared_out(items: int, memory: float, workers: int, expected: tuple[int, int]) -> None:
+    found = ranking.room(items, memory, workers)
+    assert found == expected
+    threads, columns = found
+    least = 4 * ranking.ROWS * min(ranking.COLUMNS, items)
+    assert 4 * ranking.ROWS * threads * columns <= max(memory * 2**30, least)
