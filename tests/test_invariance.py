@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from pipeline.evaluation import Evaluation, Settings, evaluate, scores_of
 from pipeline.protocols import by_labels
+from pipeline.ranking import rank
 from pipeline.similarity import Kind
 from tests.test_own_networks import RUNTIME, built, config, extract, objects, trained  # noqa: F401, a fixture
 
