@@ -37,6 +37,7 @@ class Settings:
         resamples: how often queries are drawn anew for an interval.
         seed: of these draws.
         memory: GiB for scores; changes no result.
+        device: what ranks: ``cpu``, or a GPU by torch, such as ``cuda``; scores are rounded otherwise there.
     """
 
     similarity: Kind = "cosine"
@@ -48,6 +49,7 @@ class Settings:
     resamples: int = 2000
     seed: int = 0
     memory: float = 1.0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Raise :class:`RetrievalError` naming a setting that is out of range."""
@@ -155,6 +157,10 @@ def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[d
             **metrics_of(ranking, protocol, settings),
         }
 
+    if settings.device != "cpu":
+        from pipeline import ranking_by_torch  # torch takes seconds to import
+
+        return ranking_by_torch.each_ranking(results, scorer, protocol.judge, top=settings.top, device=settings.device)
     return each_ranking(results, scorer, protocol.judge, top=settings.top, memory=settings.memory)
 
 
