@@ -99,6 +99,20 @@ def by_this_project(data: Data, top: int) -> float:
     return float(np.concatenate([ap for ap, *_ in made]).mean())
 
 
+def by_this_project_on_torch(data: Data, top: int) -> float:
+    """Return the same by torch: on a GPU where there is one, else on its CPU."""
+    import torch
+
+    from pipeline import ranking_by_torch
+
+    features, labels = data
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    judge = SharedLabel([(str(label),) for label in labels])
+    scorer = products("cosine", features, features)
+    made = list(ranking_by_torch.each_ranking(ap_and_curve, scorer, judge, top=top, device=device))
+    return float(np.concatenate([ap for ap, *_ in made]).mean())
+
+
 def ap_and_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return AP, the 11-point curve and the first items of some queries."""
     return average_precision(ranking.ranks), interpolated_precision(ranking.ranks), ranking.top_items
@@ -204,6 +218,7 @@ WAYS: dict[str, Callable[[Data, int], float]] = {
     "product": bare_product,
     "ours": by_this_project,
     "stage": by_the_stage,
+    "ours by torch": by_this_project_on_torch,
     "report": by_the_report,
     "torchmetrics": by_torchmetrics,
     "scikit-learn": by_scikit_learn,

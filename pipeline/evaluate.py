@@ -23,7 +23,7 @@ from pipeline.features import check_features, read_features
 from pipeline.files import replacing_file, write_json, write_text
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
-from pipeline.postprocessing import Recipe, read_recipe
+from pipeline.postprocessing import read_recipe
 from pipeline.protocols import protocols_of
 from pipeline.runs import run_name
 
@@ -78,18 +78,16 @@ def read_settings(config: DictConfig) -> Settings:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
 
 
-def learnt_for(recipe: Recipe, features: Path) -> Float[np.ndarray, "other dim"] | None:
-    """Return the features that a recipe learns on for a dataset, by the same encoder; None if it learns nothing.
-
-    Args:
-        recipe: what is done to the features.
-        features: the folder of the dataset's own.
+def read_checked(features: Path, manifest: Manifest) -> Float[np.ndarray, "item dim"]:
+    """Return features that were made from this very manifest, every row of them usable.
 
     Raises:
-        RetrievalError: the recipe names no other dataset for this one; its features are not there.
+        RetrievalError: they were not, or one is not; see also :func:`pipeline.features.read_features`.
     """
-    other = recipe.other_dataset(features.name)
-    return None if other is None else read_features(features.parent / other)[0]
+    rows, provenance = read_features(features)
+    refuse_stale(provenance, manifest)
+    check_features(rows, manifest.paths, where=str(features))
+    return rows
 
 
 @app("evaluate")
@@ -97,24 +95,23 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     settings = read_settings(config)
     recipe = read_recipe(plain(config.ranking), where=f"conf/ranking/{config.ranking_name}.yaml")
-    manifest = read_manifest(Path(config.prepared))
-    features, provenance = read_features(Path(config.features))
-    refuse_stale(provenance, manifest)
-    check_features(features, manifest.paths, where=config.features)
+    prepared, features = Path(config.prepared), Path(config.features)
+    manifest = read_manifest(prepared)
+    other = recipe.other_dataset(manifest.dataset)
+    learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
-    learnt = learnt_for(recipe, Path(config.features))
     evaluation, summary = report(
-        scores_of(features, protocols[0], settings, steps=recipe.steps, learnt=learnt),
+        scores_of(read_checked(features, manifest), protocols[0], settings, steps=recipe.steps, learnt=learnt),
         protocols,
         labels=manifest.labels,
-        contents=[item.sha256 for item in manifest.items],
+        contents=manifest.contents,
         names=manifest.paths,
         settings=settings,
     )
     write_per_query(Path(config.per_query), evaluation)
     classes = class_table(per_class(evaluation, manifest.labels))
     write_text(Path(config.per_class), classes.to_csv(index=False, lineterminator="\n"))
-    write_json(Path(config.metrics), {"steps": plain(config.ranking)["steps"], **summary})
+    write_json(Path(config.metrics), {**recipe.described(other), **summary})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from pipeline import metrics
 from pipeline.errors import RetrievalError
 from pipeline.metrics import Rule
-from pipeline.postprocessing import Sets, Step, scores_after
+from pipeline.postprocessing import KReciprocal, Sets, Step, scores_after
 from pipeline.protocols import Difficulty, Protocol
 from pipeline.ranking import Ranking, each_ranking
 from pipeline.relevance import Without
@@ -59,6 +59,8 @@ class Settings:
         for name, least in (("top", 0), ("resamples", 100), ("seed", 0), ("memory", 0)):
             if not getattr(self, name) >= least:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
+        if not np.isfinite(self.memory):
+            raise RetrievalError(f"'memory' is {self.memory}: expected GiB")
 
     def rule(self, protocol: Protocol) -> Rule:
         """Return the rule by which AP is taken."""
@@ -214,7 +216,8 @@ def scores_of(
         learnt: the features of another set, for steps that learn on one.
 
     Raises:
-        RetrievalError: a feature cannot be compared; there are steps, and the similarity is not cosine.
+        RetrievalError: a feature cannot be compared; there are steps, and the similarity is not cosine, or they
+            cannot be had on the device.
     """
     gallery = features[protocol.gallery]
     queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else features[protocol.queries]
@@ -222,9 +225,13 @@ def scores_of(
         return products(settings.similarity, queries, gallery)
     if settings.similarity != "cosine":
         raise RetrievalError(f"similarity is '{settings.similarity}', but the steps of a ranking are for cosine only")
+    if settings.device != "cpu" and any(isinstance(step, KReciprocal) for step in steps):
+        raise RetrievalError(f"device is '{settings.device}', but k_reciprocal computes its scores on the CPU only")
     place = np.full(len(features), -1)
     place[protocol.gallery] = np.arange(len(gallery))
-    sets = Sets(unit_rows(queries), unit_rows(gallery), place[protocol.queries], settings.memory)
+    items = unit_rows(gallery)
+    asked = items if queries is gallery else unit_rows(queries)
+    sets = Sets(asked, items, place[protocol.queries], settings.memory)
     return scores_after(steps, sets, learnt)
 
 
@@ -308,7 +315,8 @@ def report(
     """
     first, *others = protocols
     evaluation = evaluate(scorer, first, names=names, settings=settings)
-    summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first), "similarity": settings.similarity}
+    summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first)}
+    summary |= {"similarity": settings.similarity, "device": settings.device}
     summary |= summarise(evaluation, settings)
     classes = per_class(evaluation, labels)
     if classes:

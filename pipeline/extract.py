@@ -137,11 +137,10 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
 
 def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits) -> dict[str, Finding]:
     """Return what the guards see in finished features, by name."""
-    contents = [f"{item.sha256} {item.box}" for item in manifest.items]
     return {
         "mean_cosine": mean_cosine(features, limits.mean_cosine),
         "constant_dimensions": constant_dimensions(features),
-        "equal_features": equal_features(features, manifest.paths, contents),
+        "equal_features": equal_features(features, manifest.paths, manifest.contents),
     }
 
 

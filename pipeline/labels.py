@@ -70,21 +70,31 @@ def read_csv(file: Iterable[str], path: Path) -> Labelled:
     """Read a table with the columns path, labels and perhaps role and group."""
     reader = csv.DictReader(file)
     columns = list(reader.fieldnames or [])
-    unknown = set(columns) - {"path", "labels", "role", "group"}
-    if unknown or not {"path", "labels"} <= set(columns):
+    if set(columns) - {"path", "labels", "role", "group"} or not {"path", "labels"} <= set(columns):
         raise RetrievalError(f"{path}: its columns are {columns}: expected path, labels and perhaps role, group")
-    rows = list(reader)
-    for number, row in enumerate(rows, start=2):
+    if len(set(columns)) < len(columns):
+        raise RetrievalError(f"{path}: its columns are {columns}: each only once")
+    names, labels, lines = [], [], []
+    roles: list[Role] = []
+    groups: list[str | None] = []
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
         if None in row or None in row.values():
-            raise RetrievalError(f"{path}: row {number} has not {len(columns)} columns")
-    try:
-        roles = [as_role(row["role"] or "both") for row in rows] if "role" in columns else None
-    except ValueError as error:
-        raise RetrievalError(f"{path}: {error}") from None
-    return Labelled(
-        [row["path"] for row in rows],
-        [split_labels(row["labels"]) for row in rows],
-        roles,
-        [row["group"] or None for row in rows] if "group" in columns else None,
-        range(2, len(rows) + 2),
-    )
+            raise RetrievalError(f"{where}: expected {len(columns)} columns")
+        name = row["path"].strip()
+        found = tuple(label.strip() for label in split_labels(row["labels"].strip()))
+        if not name or not all(found):
+            raise RetrievalError(f"{where}: the path or one of the labels '{row['labels']}' is empty")
+        try:
+            role = as_role((row.get("role") or "").strip() or "both")
+        except ValueError as error:
+            raise RetrievalError(f"{where}: {error}") from None
+        if role == "query" and not found:
+            raise RetrievalError(f"{where}: {name} is a query without labels: say what it shows, or drop it")
+        names.append(name)
+        labels.append(found)
+        roles.append(role)
+        groups.append((row.get("group") or "").strip() or None)
+        lines.append(reader.line_num)
+    given = set(columns)
+    return Labelled(names, labels, roles if "role" in given else None, groups if "group" in given else None, lines)

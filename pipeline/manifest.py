@@ -107,6 +107,11 @@ class Manifest:
         return [item.path for item in self.items]
 
     @cached_property
+    def contents(self) -> list[str]:
+        """What the items show, in order: equal for exact copies, but not for an image and a crop of it."""
+        return [f"{item.sha256} {item.box}" for item in self.items]
+
+    @cached_property
     def labels(self) -> list[tuple[str, ...]]:
         """The items' labels, in order."""
         return [item.labels for item in self.items]

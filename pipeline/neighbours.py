@@ -42,6 +42,7 @@ def nearest(
         k: how many.
         memory: GiB for scores; changes no result.
     """
+    k = min(k, len(gallery))
     found = list(rank(Products(queries, gallery), Unjudged(itself), top=k, memory=memory))
     scores = np.concatenate([part.top_scores for part in found])
     return Neighbours(np.concatenate([part.top_items for part in found]), np.nan_to_num(scores, nan=0.0))

@@ -68,6 +68,8 @@ def fits(value: Any, annotation: Any) -> bool:
         return any(type(value) is type(choice) and value == choice for choice in arguments)
     if kind in (int, float):
         return type(value) in (int, kind)
+    if annotation is Any:
+        return True
     if kind in READABLE:
         return isinstance(value, kind)
     if is_a(kind, Mapping):

@@ -6,7 +6,7 @@ neighbour of others: the published definitions let it, and what they gain is the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Int
 
 from pipeline.errors import RetrievalError
 from pipeline.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
-from pipeline.options import call, choose
+from pipeline.options import call, choose, fits
 from pipeline.similarity import Scorer, products, unit_rows
 
 
@@ -103,7 +103,8 @@ class PcaWhitening:
             )
         unit = unit_rows(learnt).astype(np.float64)
         mean = unit.mean(axis=0)
-        _, deviations, components = np.linalg.svd(unit - mean, full_matrices=False)
+        # The triangle of a QR decomposition has the same components, and at most as many rows as dimensions.
+        _, deviations, components = np.linalg.svd(np.linalg.qr(unit - mean, mode="r"), full_matrices=False)
         deviations /= np.sqrt(max(len(unit) - 1, 1))
         known = int((deviations > 1e-6).sum())
         if self.dim > known:
@@ -118,7 +119,9 @@ class PcaWhitening:
             parts = [(rows[start : start + 4096] - mean) @ projection for start in range(0, len(rows), 4096)]
             return unit_rows(np.concatenate(parts).astype(np.float32))
 
-        return replace(sets, queries=whitened(sets.queries), gallery=whitened(sets.gallery))
+        gallery = whitened(sets.gallery)
+        queries = gallery if sets.queries is sets.gallery else whitened(sets.queries)
+        return replace(sets, queries=queries, gallery=gallery)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class DatabaseAugmentation:
         own = np.arange(len(sets.gallery))
         found = nearest(sets.gallery, sets.gallery, own, k=self.neighbours, memory=sets.memory)
         fall = 1 - np.arange(1, self.neighbours + 1) / (self.neighbours + 1)
-        weights = np.broadcast_to(fall, found.items.shape)
+        weights = np.broadcast_to(fall[: found.items.shape[1]], found.items.shape)
         return replace(sets, gallery=summed(sets.gallery, sets.gallery, found, weights))
 
 
@@ -236,11 +239,18 @@ class Recipe:
     Attributes:
         steps: what is done to them, one after the other.
         learn_on: for each dataset that is evaluated, the other one whose features a step learns on.
+        where: what to call the YAML in an error.
     """
 
     steps: Sequence[Step]
     learn_on: Mapping[str, str]
     where: str
+
+    def described(self, other: str | None) -> dict[str, Any]:
+        """Return what goes into the metrics: the steps, and the dataset that they learn on, if any."""
+        names = {kind: name for name, kind in STEPS.items()}
+        steps = [{"name": names[type(step)], **asdict(step)} for step in self.steps]  # type: ignore[call-overload]
+        return {"steps": steps, "learn_on": other}
 
     @property
     def learns(self) -> bool:
@@ -272,7 +282,7 @@ def read_recipe(config: Any, *, where: str) -> Recipe:
         RetrievalError: see :func:`read_steps`; ``learn_on`` is there for nothing.
     """
 
-    def recipe(steps: Sequence[Any], learn_on: Mapping[str, str] | None = None) -> Recipe:
+    def recipe(steps: Sequence[Mapping[str, Any]], learn_on: Mapping[str, str] | None = None) -> Recipe:
         return Recipe(read_steps(steps, where=where), learn_on or {}, where)
 
     made = call(recipe, config, where=where)
@@ -287,10 +297,10 @@ def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:
     Raises:
         RetrievalError: a name or setting is unknown or out of range; k-reciprocal re-ranking is not the last step.
     """
+    if not fits(entries, Sequence[Mapping[str, Any]]):
+        raise RetrievalError(f"{where}: expected a list of steps, each with its 'name' and settings, got '{entries}'")
     steps = []
     for entry in entries:
-        if not isinstance(entry, Mapping):
-            raise RetrievalError(f"{where}: expected 'name' and settings, got '{entry}'")
         options = {str(key): value for key, value in entry.items() if key != "name"}
         kind = choose(STEPS, entry.get("name"), key="name", where=where)
         steps.append(call(kind, options, where=f"{where}, {entry['name']}"))

@@ -76,9 +76,15 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     Easy: the positives are the easy items, hard ones are left out as junk is. Medium: easy and hard ones are
     positives. Hard: hard ones are, easy ones are left out. A query without positives counts for nothing. The gallery
     is every item that is no query's.
+
+    Raises:
+        RetrievalError: there are no queries, or no gallery.
     """
     asked = np.array([query.item for query in queries], np.int64)
     gallery = np.setdiff1d(np.arange(items), asked)
+    for found, what in ((asked, "query"), (gallery, "item in the gallery")):
+        if not len(found):
+            raise RetrievalError(f"there is no {what} among {items} items: there is nothing to rank")
     place = np.full(items, -1)
     place[gallery] = np.arange(len(gallery))
 

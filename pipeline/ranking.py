@@ -122,9 +122,8 @@ def room(items: int, memory: float, workers: int) -> tuple[int, int]:
     Fewer threads that compute scores once are no slower than twice as many that compute them twice.
     """
     scores = int(memory * 2**30 / (4 * ROWS))  # of each query of a band, for all threads together
-    if scores >= items * (workers / 2):
-        workers = min(workers, scores // items)
-        return workers, items
+    if scores >= items * max(workers / 2, 1):
+        return min(workers, scores // items), items
     workers = max(1, min(workers, scores // min(items, COLUMNS)))
     return workers, min(max(scores // workers // COLUMNS, 1) * COLUMNS, items)
 

@@ -27,6 +27,8 @@ SHIFT = 1 << 32
 LAST, FIRST = 0, SHIFT - 1
 WORST = -(1 << 63)
 
+DEVICES = ("cuda", "mps", "xpu", "cpu")
+
 Made = TypeVar("Made")
 
 
@@ -52,6 +54,8 @@ def each_ranking(
         raise RetrievalError(f"device '{device}': {scorer.items} items in the gallery: at most {FIRST - 2}")
     try:
         place = torch.device(device)
+        if place.type not in DEVICES:
+            raise RuntimeError(f"one of {', '.join(DEVICES)}")
         queries = torch.from_numpy(scorer.query_rows).to(place)
         items = queries if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
         halves = None if scorer.half_squares is None else torch.from_numpy(scorer.half_squares).to(place)

@@ -25,7 +25,7 @@ from pipeline.files import write_json
 from pipeline.labels import Labelled, read_labels
 from pipeline.manifest import Query
 from pipeline.options import call, plain
-from pipeline.postprocessing import PcaWhitening, read_steps
+from pipeline.postprocessing import PcaWhitening, Recipe, read_recipe, read_steps
 from pipeline.protocols import DIFFICULTIES, by_labels, by_landmarks
 
 
@@ -90,7 +90,7 @@ def score_features(
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in features]
     scorer = scores_of(features, protocols[0], chosen, steps=made, learnt=learn_on)
     _, summary = report(scorer, protocols, labels=known, contents=contents, names=items, settings=chosen)
-    return {"features_dtype": str(features.dtype), "steps": [dict(step) for step in steps], **summary}
+    return {"features_dtype": str(features.dtype), **Recipe(made, {}, "steps").described(None), **summary}
 
 
 def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:
@@ -128,11 +128,11 @@ def main(config: DictConfig) -> None:
         names=known.names,
         roles=known.roles,
         groups=known.groups,
-        steps=values["ranking"]["steps"],
+        steps=read_recipe(values["ranking"], where=f"ranking '{config.ranking_name}'").described(None)["steps"],
         learn_on=learn_on,
         **{field.name: values[field.name] for field in fields(Settings)},
     )
-    summary["features_dtype"] = kind
+    summary |= {"features_dtype": kind, "learn_on": config.learn_on}
     if config.out is not None:
         write_json(Path(config.out), summary)
     sys.stdout.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")

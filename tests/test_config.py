@@ -85,6 +85,8 @@ def test_names_without_a_yaml() -> None:
         RetrievalError, match="unknown dataset 'digitz': write conf/dataset/digitz.yaml, or choose among"
     ):
         check_names(Experiment(("hog",), ("digitz",), "hog"), TOP / "conf")
+    with pytest.raises(RetrievalError, match="unknown ranking 'k_reciprocl': write conf/ranking/k_reciprocl.yaml"):
+        check_names(Experiment(("hog",), ("digits",), "hog", ("k_reciprocal", "k_reciprocl")), TOP / "conf")
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_table_says_roles_groups_and_distractors(listed: Path, draw: Draw, tmp
     counts = json.loads((tmp_path / "prepared/own/summary.json").read_text())
     assert [counts[name] for name in ("only_query", "only_in_gallery", "distractors", "groups")] == [1, 1, 1, 1]
     (listed / "L.csv").write_text("path,labels,role\nimages/a.png,cat,asker")
-    refused(tmp_path, "L.csv: unknown role 'asker'", **config)
+    refused(tmp_path, "L.csv:2: unknown role 'asker'", **config)
 
 
 def test_distractors_are_appended_from_folders_of_their_own(listed: Path, draw: Draw, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from sklearn.metrics import average_precision_score
 
 from pipeline.compare import compare, long_table, markdown, summarise
 from pipeline.errors import RetrievalError
-from pipeline.evaluate import CONFIG, class_table, refuse_stale, write_per_query
+from pipeline.evaluate import CONFIG, class_table, read_checked, refuse_stale, write_per_query
 from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
 from pipeline.features import read_features, write_features
-from pipeline.manifest import Manifest
+from pipeline.manifest import Item, Manifest
 from pipeline.options import call
 from pipeline.pairs import COLUMNS, read_aps
 from pipeline.pr import draw, read_curve
@@ -274,3 +274,16 @@ def test_the_plot_has_a_line_and_a_legend_entry_an_encoder() -> None:
     table = pr_table(curves)
     assert table.shape == (22, 3)
     assert table["recall"].tolist()[:11] == [level / 10 for level in range(11)]
+
+
+def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tmp_path: Path) -> None:
+    manifest = Manifest("d", tmp_path, (Item("a.png", ("x",), 9, 9, "0"), Item("b.png", ("x",), 9, 9, "1")), sha256="m")
+    rows = np.eye(2, dtype=np.float32)
+    write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "m"})
+    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest), rows)
+    write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "old"})
+    with pytest.raises(RetrievalError, match="made from another manifest of d: run dvc repro extract@hog-d"):
+        read_checked(tmp_path / "hog/d", manifest)
+    write_features(tmp_path / "hog/d", 0 * rows, {"encoder": "hog", "manifest_sha256": "m"})
+    with pytest.raises(RetrievalError, match="has only zeros"):
+        read_checked(tmp_path / "hog/d", manifest)

@@ -41,6 +41,15 @@ def test_rows_are_in_the_order_of_the_manifest(manifest: Manifest) -> None:
         np.testing.assert_array_equal(row, encoder.preprocess(image).numpy())
 
 
+def test_an_image_from_another_folder(manifest: Manifest, draw: Callable[..., Path], tmp_path: Path) -> None:
+    path = draw("far/0.png", seed=99)
+    distractor = Item("0.png", (), 32, 24, hashlib.sha256(path.read_bytes()).hexdigest(), root=tmp_path / "far")
+    encoder = build("x", config_of("raw_pixels"))
+    features = extract(encoder, replace(manifest, items=(*manifest.items, replace(distractor, role="gallery"))), PLAIN)
+    image = decode_rgb(path.read_bytes(), name="far")
+    np.testing.assert_array_equal(features[-1], encoder.preprocess(image).numpy())
+
+
 @pytest.mark.parametrize("name", ["resnet18_random", "dinov2_random"])
 def test_batches_and_workers_change_nothing(manifest: Manifest, name: str) -> None:
     encoder = build("x", config_of(name))

@@ -180,7 +180,7 @@ def test_equal_features_are_no_division_by_zero() -> None:
     ("entry", "message"),
     [
         ({"name": "magic"}, "unknown name 'magic'; one of alpha_query_expansion"),
-        ("magic", "expected 'name' and settings, got 'magic'"),
+        ("magic", "expected a list of steps, each with its 'name' and settings, got .*magic"),
         ({"name": "database_augmentation"}, "missing key 'neighbours'"),
         ({"name": "database_augmentation", "neighbours": 0}, "'neighbours' is 0: expected 1 or more"),
         ({"name": "alpha_query_expansion", "neighbours": 2, "alpha": -1}, "'alpha' is -1: expected 0 or more"),

@@ -10,6 +10,7 @@ import pytest
 from pipeline.encoders import build_encoder
 from pipeline.encoders.precomputed import read_precomputed
 from pipeline.errors import RetrievalError
+from pipeline.features import check_features
 from pipeline.files import sha256_of
 from pipeline.manifest import Item, Manifest
 from tests.conftest import Project
@@ -56,12 +57,35 @@ def test_an_image_that_is_there_whole_and_cropped_is_listed_twice(tmp_path: Path
     [
         (["a.jpg\tx", "b.jpg\tx", "c.jpg\ty"], "F.npy has 4 rows, but .*L.txt lists 3 items"),
         (["a.jpg\tx", "b.jpg\tx", "c.jpg\ty", "e.jpg\ty"], "L.txt does not list d.jpg of own"),
-        (["a.jpg\tx", "b.jpg\ty", "c.jpg\ty", "d.jpg\ty"], "b.jpg has the label y, in the manifest x"),
+        (["a.jpg\tx", "b.jpg\ty", "c.jpg\ty", "d.jpg\ty"], "b.jpg has the labels 'y', in the manifest 'x'"),
     ],
 )
 def test_a_wrong_list(config: dict[str, Any], tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(RetrievalError, match=message):
         read_precomputed("mine", listed(tmp_path, *lines), MANIFEST)
+
+
+def test_distractors_are_listed_with_their_folder(tmp_path: Path) -> None:
+    items = (*ITEMS[:2], *(Item("1.png", (), 9, 9, root, role="gallery", root=Path(root)) for root in ("near", "far")))
+    np.save(tmp_path / "F.npy", ROWS)
+    config = listed(tmp_path)
+    config["datasets"]["own"] |= {"labels": str(tmp_path / "L.csv"), "labels_sha256": "unverified"}
+    (tmp_path / "L.csv").write_text("path,labels\nfar/1.png,\na.jpg,x\nb.jpg,x\nnear/1.png,\n")
+    features, _ = read_precomputed("mine", config, Manifest("own", Path("r"), items))
+    np.testing.assert_array_equal(features, ROWS[[1, 2, 3, 0]])
+    (tmp_path / "L.csv").write_text("path,labels\nfar/1.png,x\na.jpg,x\nb.jpg,x\nnear/1.png,\n")
+    with pytest.raises(RetrievalError, match="far/1.png has the labels 'x', in the manifest ''"):
+        read_precomputed("mine", config, Manifest("own", Path("r"), items))
+
+
+def test_what_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64) + 1
+    rows[1] *= 1e39
+    np.save(tmp_path / "F.npy", rows)
+    features, made = read_precomputed("mine", listed(tmp_path, *(f"{i.path}\t{i.labels[0]}" for i in ITEMS)), MANIFEST)
+    assert (features.dtype, made["precision"]) == (np.float32, "float64")
+    with pytest.raises(RetrievalError, match=r"the feature of item 1 \(b.jpg\) has NaN or infinite values"):
+        check_features(features, MANIFEST.paths, where="mine")
 
 
 def test_an_item_too_many(config: dict[str, Any]) -> None:
@@ -109,9 +133,11 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro()
     found = [json.loads((project.top / f"metrics/runs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
     assert found[0] == found[1]
-    # Other features under the stated hash are refused, and a hash that is stated anew runs the stage anew.
+    # DVC does not see other features under the stated hash, the stage refuses them, and a new hash runs it anew.
     np.save(tmp_path / "F.npy", features[order] ** 2)
     assert project.repro() == set()
+    refused = project.stage("extract", "encoder=mine", "dataset=digits", "out=elsewhere", check=False)
+    assert refused.returncode == 2 and "F.npy has the SHA-256" in refused.stderr
     files["features_sha256"] = sha256_of(tmp_path / "F.npy")
     project.edit("conf/encoder/mine.yaml", datasets={"digits": files})
     assert "extract@mine-digits" in project.repro()

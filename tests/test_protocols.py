@@ -9,7 +9,7 @@ import pytest
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.errors import RetrievalError
 from pipeline.evaluation import Settings, evaluate, ignoring_duplicates, report, scores_of, summarise
-from pipeline.manifest import Query
+from pipeline.manifest import Item, Manifest, Query, Role
 from pipeline.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
 from pipeline.similarity import products
 
@@ -149,3 +149,32 @@ def test_roles_groups_and_distractors() -> None:
         by_labels(labels, roles=["x"] * 4)
     with pytest.raises(RetrievalError, match="there is no query"):
         by_labels(labels, roles=["gallery"] * 4)
+
+
+def test_a_manifest_says_roles_groups_and_distractors() -> None:
+    roles: list[Role] = ["both", "both", "query", "gallery", "gallery"]
+    labels = [("a",), ("a",), ("a",), ("a",), ()]
+    groups = ["burst", "burst", None, None, None]
+    items = tuple(
+        Item(f"{number}.jpg", label, 9, 9, str(number), role=role, group=group)
+        for number, (label, role, group) in enumerate(zip(labels, roles, groups, strict=True))
+    )
+    [protocol] = protocols_of(Manifest("own", Path("r"), items), difficulty="medium")
+    assert protocol.queries.tolist() == [0, 1, 2] and protocol.gallery.tolist() == [0, 1, 3, 4]
+    positives, ignored = protocol.judge(0, 3)
+    assert [row.tolist() for row in positives.rows()] == [[2], [2], [0, 1, 2]]  # places in the gallery
+    assert [row.tolist() for row in ignored.rows()] == [[0, 1], [0, 1], []]
+
+
+def test_a_landmark_protocol_needs_queries_and_a_gallery() -> None:
+    with pytest.raises(RetrievalError, match="there is no query among 3 items"):
+        by_landmarks([], 3, difficulty="easy")
+    with pytest.raises(RetrievalError, match="there is no item in the gallery among 1 items"):
+        by_landmarks([Query(0, (), (), ())], 1, difficulty="easy")
+
+
+def test_a_crop_is_no_copy_of_its_image() -> None:
+    boxes = [None, (0.0, 0.0, 5.0, 5.0), None]
+    items = tuple(Item(f"{number}.jpg", (), 9, 9, "same", box) for number, box in enumerate(boxes))
+    first, crop, copy = Manifest("own", Path("r"), items).contents
+    assert first == copy != crop

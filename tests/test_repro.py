@@ -149,6 +149,8 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
         folder = project.top / f"metrics/runs/{encoder}+{ranking}"
         run = json.loads((folder / f"{dataset}.json").read_text())
         assert run["steps"][0]["name"] == ranking
+        other = DATASETS[1 - DATASETS.index(dataset)]
+        assert run["learn_on"] == (other if ranking == "pca_whitening" else None)
         assert run["mAP"] == pytest.approx(table.loc[(f"{encoder}+{ranking}", dataset), "mAP"])
         assert run["mAP"] != table.loc[(encoder, dataset), "mAP"]
     # The same by hand: queries and gallery of digits whitened by what the photographs are like.

@@ -66,9 +66,12 @@ def test_steps_before_the_ranking(case: Path) -> None:
         case, "features=F.npy", "labels=L.txt", "ranking=pca_whitening", "learn_on=G.npy", "ranking.steps.0.dim=5"
     )
     steps = [{"name": "pca_whitening", "dim": 5}]
-    assert json.loads(done.stdout) == score_features(features, labels, steps=steps, learn_on=other)
+    expected = score_features(features, labels, steps=steps, learn_on=other)
+    assert json.loads(done.stdout) == {**expected, "learn_on": "G.npy"}
     expanded = command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
     assert json.loads(expanded.stdout)["mAP"] != score_features(features, labels)["mAP"]
+    with pytest.raises(RetrievalError, match="expected a list of steps, each with its 'name' and settings, got '3'"):
+        score_features(features, labels, steps=3)  # type: ignore[arg-type]
     with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
         score_features(features, labels, learn_on=other)
     with pytest.raises(RetrievalError, match="features of 8 dimensions, but 7 to learn on"):
@@ -154,6 +157,10 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
         (["features=F.npy", "labels=L.txt", "cutoffs=[0]"], "each at least 1"),
         (["features=F.npy", "labels=L.txt", "ranking=pca_whitening"], "give learn_on"),
         (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "similarity=dot"], "are for cosine only"),
+        (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "device=cuda"], "k_reciprocal computes its scores"),
+        (["features=F.npy", "labels=L.txt", "ranking.steps=3"], "ranking 'similarity': 'steps' is 3: expected a list"),
+        (["features=F.npy", "labels=L.txt", "device=meta"], "device 'meta' cannot be used"),
+        (["features=F.npy", "labels=L.txt", "memory=inf"], "'memory' is inf: expected GiB"),
     ],
 )
 def test_bad_arguments_are_one_line(case: Path, arguments: list[str], message: str) -> None:
@@ -192,10 +199,22 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match="expected path, labels and perhaps role, group"):
         read_labels(path)
     path.write_text("path,labels\nx\n")
-    with pytest.raises(RetrievalError, match="row 2 has not 2 columns"):
+    with pytest.raises(RetrievalError, match="L.csv:2: expected 2 columns"):
         read_labels(path)
     path.write_text("path,labels,role\nx,a,asker\n")
-    with pytest.raises(RetrievalError, match="L.csv: unknown role 'asker': one of both, query, gallery"):
+    with pytest.raises(RetrievalError, match="L.csv:2: unknown role 'asker': one of both, query, gallery"):
+        read_labels(path)
+    path.write_text("path,labels,role\nx,a,both\n\ny,,query\n")
+    with pytest.raises(RetrievalError, match="L.csv:4: y is a query without labels"):
+        read_labels(path)
+    path.write_text("path,labels\nx, cat | dog \n")
+    assert read_labels(path).labels == [("cat", "dog")]
+    for labels in ("cat|", "|", "a||b"):
+        path.write_text(f"path,labels\nx,{labels}\n")
+        with pytest.raises(RetrievalError, match="L.csv:2: the path or one of the labels .* is empty"):
+            read_labels(path)
+    path.write_text("path,labels,labels\nx,a,b\n")
+    with pytest.raises(RetrievalError, match="each only once"):
         read_labels(path)
     path.write_text("path,labels\n")
     with pytest.raises(RetrievalError, match="lists no item"):

@@ -81,7 +81,8 @@ def read_precomputed(
     known = read_labels(listed)
     if len(matrix) != len(known.names):
         raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
-    rows = matrix[order_of(known, manifest, where=str(listed))]
+    with np.errstate(over="ignore"):  # an infinity is refused with the item's name, as other unusable features are
+        rows = matrix[order_of(known, manifest, where=str(listed))].astype(np.float32)
     made = {
         "weights": {"kind": NAME, "files": found},
         "preprocessing": "unknown: made elsewhere",
@@ -105,7 +106,8 @@ def checked(path: Path, digits: str, *, where: str) -> str:
 def order_of(known: Labelled, manifest: Manifest, *, where: str) -> list[int]:
     """Return the row of each item of a manifest.
 
-    An image that a manifest has twice, whole and cropped, is listed twice, in the manifest's order.
+    A distractor from a folder of its own is listed as ``<folder>/<path>``. An image that a manifest has twice, whole
+    and cropped, is listed twice, in the manifest's order.
 
     Raises:
         RetrievalError: see :func:`read_precomputed`.
@@ -115,12 +117,14 @@ def order_of(known: Labelled, manifest: Manifest, *, where: str) -> list[int]:
         rows.setdefault(name, deque()).append(row)
     order = []
     for item in manifest.items:
-        if not rows.get(item.path):
-            raise RetrievalError(f"{where} does not list {item.path} of {manifest.dataset}: make its feature too")
-        row = rows[item.path].popleft()
-        if item.labels and set(known.labels[row]) != set(item.labels):
+        # Distractors of several folders may have the same paths below them.
+        name = item.path if item.root is None else (item.root / item.path).as_posix()
+        if not rows.get(name):
+            raise RetrievalError(f"{where} does not list {name} of {manifest.dataset}: make its feature too")
+        row = rows[name].popleft()
+        if manifest.queries is None and set(known.labels[row]) != set(item.labels):
             theirs, ours = "|".join(known.labels[row]), "|".join(item.labels)
-            raise RetrievalError(f"{where}: {item.path} has the label {theirs}, in the manifest {ours}: mend the list")
+            raise RetrievalError(f"{where}: {name} has the labels '{theirs}', in the manifest '{ours}': mend the list")
         order.append(row)
     left = [name for name, unused in rows.items() if unused]
     if left:
