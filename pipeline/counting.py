@@ -55,24 +55,23 @@ def pick(scores: np.ndarray, first: int, starts: np.ndarray, items: np.ndarray, 
 
 
 @compiled
+def descending(pattern: np.uint32) -> np.uint64:
+    """Return from a float's bits 32 others, which as integers are in the order of the floats, the highest first."""
+    if pattern == np.uint32(0x80000000):
+        pattern = np.uint32(0)  # minus zero ties with zero
+    negative = pattern & np.uint32(0x80000000)
+    return np.uint64(pattern if negative else np.uint32(0x7FFFFFFF) - pattern)
+
+
+@compiled
 def sort_keys(scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return a 64-bit key a positive: query, then score from high to low, then place in the list."""
     keys = np.empty(len(scores), np.uint64)
     bits = scores.view(np.uint32)
     for query in range(len(starts) - 1):
         for position in range(starts[query], starts[query + 1]):
-            pattern = bits[position]
-            if scores[position] == 0:
-                pattern = np.uint32(0)  # minus zero ties with zero
-            # The patterns of floats in the order of their values, the highest first.
-            negative = pattern & np.uint32(0x80000000)
-            ordered = pattern if negative else np.uint32(0x7FFFFFFF) - pattern
-            place = np.uint64(position - starts[query])
-            keys[position] = (
-                (np.uint64(query) << np.uint64(32 + POSITION_BITS))
-                | (np.uint64(ordered) << np.uint64(POSITION_BITS))
-                | place
-            )
+            key = (np.uint64(query) << np.uint64(32)) | descending(bits[position])
+            keys[position] = (key << np.uint64(POSITION_BITS)) | np.uint64(position - starts[query])
     return keys
 
 
@@ -149,6 +148,78 @@ def least_of_top(scores: np.ndarray, kept: int) -> np.float32:
 
 
 @compiled
+def reaches(scores: np.ndarray, bar: np.float32) -> bool:
+    """Return whether a score reaches the bar."""
+    reached = np.int32(0)
+    for column in range(len(scores)):
+        reached |= np.int32(scores[column] >= bar)
+    return bool(reached)
+
+
+@compiled
+def choose(
+    row: np.ndarray, first: int, floor: np.float32, top_items: np.ndarray, top_scores: np.ndarray, keys: np.ndarray
+) -> None:
+    """Find the best of the items so far and of those in a row that reach a floor, as enough of them do.
+
+    Fewer steps than to push them one by one. ``keys`` has room for all of them.
+    """
+    bits, top_bits = row.view(np.uint32), top_scores.view(np.uint32)
+    count = 0
+    for place in range(len(top_items)):
+        if top_items[place] >= 0:
+            keys[count] = ranked_key(top_bits[place], top_items[place])
+            count += 1
+    for group in range(0, len(row), GROUP):
+        if reaches(row[group : group + GROUP], floor):
+            for column in range(group, min(group + GROUP, len(row))):
+                if row[column] >= floor:
+                    keys[count] = ranked_key(bits[column], first + column)
+                    count += 1
+    best = np.sort(keys[:count])
+    kept = len(top_items)
+    for rank in range(kept):  # from the worst to the best is a heap
+        from_key(best[rank], kept - 1 - rank, top_items, top_bits)
+
+
+@compiled
+def ranked_key(bits: np.uint32, item: int) -> np.uint64:
+    """Return a key in whose order items rank: by score, then by index."""
+    return (descending(bits) << np.uint64(32)) | np.uint64(item)
+
+
+@compiled
+def from_key(key: np.uint64, place: int, items: np.ndarray, bits: np.ndarray) -> None:
+    """Write the item and the bits of the score of a key to their place."""
+    ordered = np.uint32(key >> np.uint64(32))
+    negative = ordered & np.uint32(0x80000000)
+    bits[place] = ordered if negative else np.uint32(0x7FFFFFFF) - ordered
+    items[place] = np.int64(key & np.uint64(0xFFFFFFFF))
+
+
+@compiled
+def keys_of_top(top_items: np.ndarray, top_scores: np.ndarray) -> np.ndarray:
+    """Return a key for each of the best items; the last of all keys past the end of a ranking."""
+    keys = np.full((len(top_items), top_items.shape[1]), np.uint64(0xFFFFFFFFFFFFFFFF))
+    for query in range(len(keys)):
+        bits = top_scores[query].view(np.uint32)
+        for place in range(keys.shape[1]):
+            if top_items[query, place] >= 0:
+                keys[query, place] = ranked_key(bits[place], top_items[query, place])
+    return keys
+
+
+@compiled
+def top_of_keys(keys: np.ndarray, top_items: np.ndarray, top_scores: np.ndarray) -> None:
+    """Undo :func:`keys_of_top`, for items and scores that are -1 and NaN past the end."""
+    for query in range(len(keys)):
+        bits = top_scores[query].view(np.uint32)
+        for place in range(keys.shape[1]):
+            if keys[query, place] != np.uint64(0xFFFFFFFFFFFFFFFF):
+                from_key(keys[query, place], place, top_items[query], bits)
+
+
+@compiled
 def intervals(scores: np.ndarray, best: np.float32, scale: np.float32, bar: np.float32, places: np.ndarray) -> bool:
     """Write the interval of each score to ``places``: 0 above the best positive, INTERVALS + 1 below the worst.
 
@@ -198,6 +269,7 @@ def count(
     # Indices without a sign need no test for negative ones.
     places_unsigned = places.view(np.uint32)
     open_columns = np.empty(STRETCH, np.int32)
+    keys = np.empty(scores.shape[1] + top_scores.shape[1], np.uint64)
     kept, columns = top_scores.shape[1], scores.shape[1]
     for query in range(len(starts) - 1):
         start, stop = starts[query], starts[query + 1]
@@ -220,11 +292,18 @@ def count(
         floor = np.float32(-np.inf)
         bar = top_scores[query, 0] if kept else np.float32(np.inf)
         if bar == floor and columns >= 2 * GROUP * kept:
-            floor = bar = least_of_top(row, kept)
+            floor = least_of_top(row, kept)
+        chosen = floor > np.float32(-np.inf)
+        if chosen:
+            choose(row, first, floor, top_items[query], top_scores[query], keys)
+            bar = top_scores[query, 0]
         for begin in range(0, columns, STRETCH):
             stretch = row[begin : begin + STRETCH]
-            if intervals(stretch, best, scale, bar, places) and kept:
-                for column in range(len(stretch)):
+            reached = intervals(stretch, best, scale, bar, places) if hits else reaches(stretch, bar)
+            for group in range(0, len(stretch), GROUP) if reached and kept and not chosen else range(0):
+                if not reaches(stretch[group : group + GROUP], bar):
+                    continue
+                for column in range(group, min(group + GROUP, len(stretch))):
                     score, item = stretch[column], first + begin + column
                     if score >= bar and precedes(score, item, top_scores[query, 0], top_items[query, 0]):
                         push(top_scores[query], top_items[query], score, item)

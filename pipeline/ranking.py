@@ -17,7 +17,18 @@ import numpy as np
 from jaxtyping import Float32, Int
 from threadpoolctl import ThreadpoolController
 
-from pipeline.counting import POSITION_BITS, count, in_order, leave_out, pick, sort_keys, start_top, to_ranks
+from pipeline.counting import (
+    POSITION_BITS,
+    count,
+    in_order,
+    keys_of_top,
+    leave_out,
+    pick,
+    sort_keys,
+    start_top,
+    to_ranks,
+    top_of_keys,
+)
 from pipeline.errors import RetrievalError
 from pipeline.ragged import Ragged
 from pipeline.relevance import Judge
@@ -227,10 +238,7 @@ def sorted_top(
     items: Int[np.ndarray, "query kept"], scores: Float32[np.ndarray, "query kept"], top: int
 ) -> tuple[Int[np.ndarray, "query top"], Float32[np.ndarray, "query top"]]:
     """Return the kept items best first, ties by index, and their scores, filled up to ``top`` with -1 and NaN."""
-    order = np.lexsort((items, -scores), axis=1)
     top_items = np.full((len(items), top), -1, np.int64)
     top_scores = np.full((len(items), top), np.nan, np.float32)
-    top_items[:, : items.shape[1]] = np.take_along_axis(items, order, axis=1)
-    top_scores[:, : items.shape[1]] = np.take_along_axis(scores, order, axis=1)
-    top_scores[top_items < 0] = np.nan
+    top_of_keys(np.sort(keys_of_top(items, scores), axis=1), top_items, top_scores)
     return top_items, top_scores

@@ -70,8 +70,6 @@ def test_steps_before_the_ranking(case: Path) -> None:
     assert json.loads(done.stdout) == {**expected, "learn_on": "G.npy"}
     expanded = command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
     assert json.loads(expanded.stdout)["mAP"] != score_features(features, labels)["mAP"]
-    with pytest.raises(RetrievalError, match="expected a list of steps, each with its 'name' and settings, got '3'"):
-        score_features(features, labels, steps=3)  # type: ignore[arg-type]
     with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
         score_features(features, labels, learn_on=other)
     with pytest.raises(RetrievalError, match="features of 8 dimensions, but 7 to learn on"):
