@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.evaluation import Evaluation, Settings, per_class, report, scores_of
-from pipeline.features import check_features, read_features
+from pipeline.features import read_checked
 from pipeline.files import replacing_file, write_json, write_text
-from pipeline.manifest import Manifest, read_manifest
+from pipeline.manifest import read_manifest
 from pipeline.options import call, plain
 from pipeline.postprocessing import read_recipe
 from pipeline.protocols import protocols_of
@@ -44,6 +43,7 @@ def write_per_query(target: Path, evaluation: Evaluation) -> None:
         "fine": evaluation.fine,
         "top_items": evaluation.top_items,
         "top_scores": evaluation.top_scores,
+        "top_hits": evaluation.top_hits,
         **evaluation.values,
     }
     if evaluation.clusters is not None:
@@ -60,15 +60,6 @@ def class_table(classes: Mapping[str, tuple[int, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "queries", "mAP"])
 
 
-def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
-    """Check that features were made from this very manifest."""
-    if provenance.get("manifest_sha256") != manifest.sha256:
-        raise RetrievalError(
-            f"the features of {provenance.get('encoder')} were made from another manifest of {manifest.dataset}: "
-            f"run dvc repro extract@{provenance.get('encoder')}-{manifest.dataset}"
-        )
-
-
 def read_settings(config: DictConfig) -> Settings:
     """Return the settings in a composed config; :class:`RetrievalError` for one that is wrong."""
     values = plain(config)
@@ -76,18 +67,6 @@ def read_settings(config: DictConfig) -> Settings:
         return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
     except RetrievalError as error:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
-
-
-def read_checked(features: Path, manifest: Manifest) -> Float[np.ndarray, "item dim"]:
-    """Return features that were made from this very manifest, every row of them usable.
-
-    Raises:
-        RetrievalError: they were not, or one is not; see also :func:`pipeline.features.read_features`.
-    """
-    rows, provenance = read_features(features)
-    refuse_stale(provenance, manifest)
-    check_features(rows, manifest.paths, where=str(features))
-    return rows
 
 
 @app("evaluate")
@@ -98,10 +77,10 @@ def main(config: DictConfig) -> None:
     prepared, features = Path(config.prepared), Path(config.features)
     manifest = read_manifest(prepared)
     other = recipe.other_dataset(manifest.dataset)
-    learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))
+    learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))[0]
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
     evaluation, summary = report(
-        scores_of(read_checked(features, manifest), protocols[0], settings, steps=recipe.steps, learnt=learnt),
+        scores_of(read_checked(features, manifest)[0], protocols[0], settings, steps=recipe.steps, learnt=learnt),
         protocols,
         labels=manifest.labels,
         contents=manifest.contents,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from pipeline import metrics
 from pipeline.errors import RetrievalError
@@ -83,6 +83,7 @@ class Evaluation:
         fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
         top_items: the first items of each ranking; -1 past its end.
         top_scores: their scores; NaN past its end.
+        top_hits: whether each is a positive.
     """
 
     queries: Int[np.ndarray, " query"]
@@ -96,6 +97,7 @@ class Evaluation:
     fine: Float[np.ndarray, " 101"]
     top_items: Int[np.ndarray, "query top"]
     top_scores: Float[np.ndarray, "query top"]
+    top_hits: Bool[np.ndarray, "query top"]
 
     @property
     def ap(self) -> Float[np.ndarray, " query"]:
@@ -141,6 +143,7 @@ def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settin
         fine=fine,
         top_items=members[joined.pop("top_items")],
         top_scores=joined.pop("top_scores"),
+        top_hits=joined.pop("top_hits"),
         values=joined,
     )
 
@@ -156,6 +159,7 @@ def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[d
             "fine": metrics.interpolated_precision(ranking.ranks, steps=FINE).astype(np.float32),
             "top_items": ranking.top_items,
             "top_scores": ranking.top_scores,
+            "top_hits": hits_in_top(ranking),
             **metrics_of(ranking, protocol, settings),
         }
 
@@ -164,6 +168,15 @@ def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[d
 
         return ranking_by_torch.each_ranking(results, scorer, protocol.judge, top=settings.top, device=settings.device)
     return each_ranking(results, scorer, protocol.judge, top=settings.top, memory=settings.memory)
+
+
+def hits_in_top(ranking: Ranking) -> Bool[np.ndarray, "query top"]:
+    """Return which of the first items of each ranking are positives."""
+    queries, top = ranking.top_items.shape
+    hits = np.zeros((queries, top), bool)
+    early = ranking.ranks.up_to(np.full(queries, top))
+    hits[early.owners, early.values - 1] = True
+    return hits
 
 
 def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict[str, Float[np.ndarray, " query"]]:

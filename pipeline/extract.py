@@ -3,7 +3,6 @@
 ``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/``.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from pipeline.guards import (
     mean_cosine,
     refuse_unknown,
 )
-from pipeline.images import decode_rgb, read_file
+from pipeline.images import read_prepared
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
 from pipeline.provenance import made_here, provenance
@@ -63,13 +62,8 @@ class DecodedImages(Dataset[Tensor | str]):
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
         path, sha256, box = self.items[index]
-        name = str(path)
         try:
-            data = read_file(path, name=name)
-            if hashlib.sha256(data).hexdigest() != sha256:
-                return f"{name} has changed since it was prepared: run dvc repro -f prepare@{self.dataset}"
-            image = decode_rgb(data, name=name)
-            return self.preprocess(image if box is None else image.crop(box))
+            return self.preprocess(read_prepared(path, sha256, box, dataset=self.dataset))
         except RetrievalError as error:
             return str(error)
 

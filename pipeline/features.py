@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory, write_json
+from pipeline.manifest import Manifest
 
 
 def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str) -> None:
@@ -52,6 +53,27 @@ def read_features(directory: Path) -> tuple[Float[np.ndarray, "item dim"], dict[
         again = f"run dvc repro extract@{directory.parent.name}-{directory.name}"
         raise RetrievalError(f"no usable features in {directory} ({error}): {again}") from None
     return features, provenance
+
+
+def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
+    """Check that features were made from this very manifest."""
+    if provenance.get("manifest_sha256") != manifest.sha256:
+        raise RetrievalError(
+            f"the features of {provenance.get('encoder')} were made from another manifest of {manifest.dataset}: "
+            f"run dvc repro extract@{provenance.get('encoder')}-{manifest.dataset}"
+        )
+
+
+def read_checked(features: Path, manifest: Manifest) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any]]:
+    """Return features that were made from this very manifest, every row of them usable, and their provenance.
+
+    Raises:
+        RetrievalError: they were not, or one is not; see also :func:`read_features`.
+    """
+    rows, provenance = read_features(features)
+    refuse_stale(provenance, manifest)
+    check_features(rows, manifest.paths, where=str(features))
+    return rows, provenance
 
 
 def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:

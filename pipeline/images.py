@@ -1,5 +1,6 @@
 """From the bytes of an image file to an upright 8-bit RGB image, or an error."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -79,3 +80,25 @@ def read_file(path: Path, *, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RetrievalError(f"{name} cannot be read ({error.strerror}): put the file there") from None
+
+
+def read_prepared(
+    path: Path, sha256: str, box: tuple[float, float, float, float] | None, *, dataset: str
+) -> Image.Image:
+    """Return an image of a manifest, or the part of it that counts, after a check that it is the one prepared.
+
+    Args:
+        path: where it is.
+        sha256: of the file that was prepared.
+        box: left, top, right, bottom; None for the whole.
+        dataset: for the error.
+
+    Raises:
+        RetrievalError: it is missing, has changed or cannot be decoded.
+    """
+    name = str(path)
+    data = read_file(path, name=name)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RetrievalError(f"{name} has changed since it was prepared: run dvc repro -f prepare@{dataset}")
+    image = decode_rgb(data, name=name)
+    return image if box is None else image.crop(box)

@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from pipeline.errors import RetrievalError
+from pipeline.results import read_results
 from pipeline.runs import stage_of
 from pipeline.uncertainty import bootstrap_means, distinguishable, holm, interval, randomisation_p
 
@@ -52,14 +53,11 @@ def read_aps(per_query: Path, dataset: str, runs: Sequence[str]) -> dict[str, Fl
     first: Int[np.ndarray, " query"] | None = None
     for run in runs:
         path = per_query / dataset / f"{run}.npz"
-        again = f"run dvc repro {stage_of(run, dataset)}"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                queries, found[run] = arrays["queries"], arrays["AP"]
-        except Exception as error:  # NumPy raises nearly every exception type on damaged files.
-            raise RetrievalError(f"no usable results in {path} ({error}): {again}") from None
+        results = read_results(path, "queries", "AP")
+        queries, found[run] = results["queries"], results["AP"]
         first = queries if first is None else first
         if not np.array_equal(queries, first):
+            again = f"run dvc repro {stage_of(run, dataset)}"
             raise RetrievalError(f"{path} has other queries than {runs[0]}.npz beside it: {again}")
     return found
 

@@ -6,7 +6,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -14,27 +13,20 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from pipeline.app import app
-from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
-from pipeline.files import replacing_file, write_text
+from pipeline.figures import plain_text, save_png
+from pipeline.files import write_text
 from pipeline.metrics import RECALL_LEVELS
-from pipeline.runs import stage_of
-
-matplotlib.use("Agg")
+from pipeline.results import read_results
 
 
 def read_curve(path: Path) -> Float[np.ndarray, " 11"]:
     """Return the mean interpolated precision over the queries of one run.
 
     Raises:
-        RetrievalError: the run is missing or damaged.
+        RetrievalError: see :func:`pipeline.results.read_results`.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            interpolated: Float[np.ndarray, "query 11"] = arrays["interpolated"]
-    except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
-        stage = stage_of(path.stem, path.parent.name)
-        raise RetrievalError(f"no usable results in {path} ({error}): run dvc repro {stage}") from None
+    interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
     curve: Float[np.ndarray, " 11"] = np.ascontiguousarray(interpolated.T).mean(axis=1)
     return curve
 
@@ -76,10 +68,9 @@ def draw(
     }
     for encoder in sorted(curves, key=lambda name: -float(curves[name].mean())):
         color, marker = styles[encoder]
-        # A leading underscore would hide a name from the legend; a dollar would start mathematics.
-        label = "\u200b" + encoder.replace("$", r"\$")
+        label = plain_text(encoder)
         axes.plot(RECALL_LEVELS, curves[encoder], color=color, marker=marker, markersize=4, label=label)
-    axes.set(title=title.replace("$", r"\$"), xlabel="recall", ylabel="interpolated precision")
+    axes.set(title=plain_text(title), xlabel="recall", ylabel="interpolated precision")
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
     axes.set_xticks(RECALL_LEVELS)
     axes.grid(alpha=0.3)
@@ -100,9 +91,7 @@ def main(config: DictConfig) -> None:
         colors=list(style.colors),
         markers=list(style.markers),
     )
-    with replacing_file(Path(config.png)) as partial:
-        # No software version in the file: the same curves give the same bytes.
-        figure.savefig(partial, format="png", dpi=style.dpi, metadata={"Software": None})
+    save_png(figure, Path(config.png), dpi=style.dpi)
     write_text(Path(config.csv), long_table(curves).to_csv(index=False, lineterminator="\n"))
 
 

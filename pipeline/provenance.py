@@ -57,7 +57,7 @@ def made_here(encoder: Encoder, images: int, runtime: Runtime, seconds: float) -
     """Return how features were made by an encoder on this machine."""
     return {
         "weights": encoder.weights,
-        "preprocessing": " ".join(str(encoder.preprocess).split()),
+        "preprocessing": encoder.preprocessing,
         "precision": "float32",
         "dim": encoder.dim,
         "device": device_name(runtime.resolved_device()),

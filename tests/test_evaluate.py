@@ -12,11 +12,11 @@ from sklearn.metrics import average_precision_score
 
 from pipeline.compare import compare, long_table, markdown, summarise
 from pipeline.errors import RetrievalError
-from pipeline.evaluate import CONFIG, class_table, read_checked, refuse_stale, write_per_query
+from pipeline.evaluate import CONFIG, class_table, write_per_query
 from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
-from pipeline.features import read_features, write_features
+from pipeline.features import read_checked, read_features, refuse_stale, write_features
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
 from pipeline.pairs import COLUMNS, read_aps
@@ -280,7 +280,7 @@ def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tm
     manifest = Manifest("d", tmp_path, (Item("a.png", ("x",), 9, 9, "0"), Item("b.png", ("x",), 9, 9, "1")), sha256="m")
     rows = np.eye(2, dtype=np.float32)
     write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "m"})
-    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest), rows)
+    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest)[0], rows)
     write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "old"})
     with pytest.raises(RetrievalError, match="made from another manifest of d: run dvc repro extract@hog-d"):
         read_checked(tmp_path / "hog/d", manifest)

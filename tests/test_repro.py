@@ -21,7 +21,8 @@ PLOTS = {f"pr@{dataset}" for dataset in DATASETS}
 
 
 def chain(encoder: str) -> set[str]:
-    runs = {f"{stage}@{encoder}-{dataset}" for stage in ("extract", "evaluate") for dataset in DATASETS}
+    stages = ("extract", "evaluate", "gallery")
+    runs = {f"{stage}@{encoder}-{dataset}" for stage in stages for dataset in DATASETS}
     return {f"weights@{encoder}"} | runs
 
 
@@ -130,7 +131,7 @@ def read_figure(project: Project) -> dict[str, object]:
 
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
     project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
-    assert names_of(*project.repro()) == {"evaluate", "pr", "compare", "headline"}
+    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "compare", "headline"}
 
 
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
@@ -247,7 +248,7 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
         for dataset in DATASETS:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
-    assert names_of(*project.repro()) == {"pr", "compare", "headline"}
+    assert names_of(*project.repro()) == {"gallery", "pr", "compare", "headline"}
 
 
 def test_a_sweep_refuses_what_params_does_not_name(project: Project) -> None:

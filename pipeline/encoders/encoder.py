@@ -29,6 +29,11 @@ class Encoder:
     dim: int
     weights: dict[str, Any]
 
+    @property
+    def preprocessing(self) -> str:
+        """The preprocessing in words, on one line."""
+        return " ".join(str(self.preprocess).split())
+
     @torch.inference_mode()
     def encode(self, batch: Float[Tensor, "image ..."]) -> Float[Tensor, "image dim"]:
         """Return the features of a batch that :attr:`preprocess` made.

@@ -1,0 +1,48 @@
+"""Per-query results + images -> the best and the worst retrievals of a run, as pictures.
+
+``python -m pipeline.gallery encoder=hog dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and
+``plots/gallery/digits/hog_worst.png``: the queries with the highest and the lowest AP, equal ones by index, each with
+the first of its ranking. Queries without positives are in neither.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.figures import save_png
+from pipeline.manifest import read_manifest
+from pipeline.options import call, plain
+from pipeline.sheet import Retrieval, Style, draw_sheet, read_retrievals, row_of
+
+
+def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
+    """Return the queries with the highest AP, the highest first."""
+    return sorted(retrievals, key=lambda one: (-one.ap, one.query))[:count]
+
+
+def worst(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
+    """Return the queries with the lowest AP, the lowest first."""
+    return sorted(retrievals, key=lambda one: (one.ap, one.query))[:count]
+
+
+@app("gallery")
+def main(config: DictConfig) -> None:
+    """Run the stage."""
+    style = call(Style, plain(config.sheet), where="conf/sheet")
+    if config.queries < 1:
+        raise RetrievalError(f"conf/gallery.yaml: 'queries' is {config.queries}: expected 1 or more")
+    manifest = read_manifest(Path(config.prepared))
+    retrievals = read_retrievals(Path(config.per_query))
+    pixels = round(style.cell * style.dpi)
+    for which, choose in (("best", best), ("worst", worst)):
+        chosen = choose(retrievals, config.queries)
+        rows = [row_of(retrieval, manifest, pixels=pixels) for retrieval in chosen]
+        title = f"{config.encoder_name} on {config.dataset_name}: the {len(rows)} {which} queries by AP"
+        save_png(draw_sheet(rows, title=title, style=style), Path(config[which]), dpi=style.dpi)
+
+
+if __name__ == "__main__":
+    main()

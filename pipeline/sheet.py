@@ -1,0 +1,169 @@
+"""A contact sheet: a row a query, its image framed, then what was retrieved, hits and misses told apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline.errors import RetrievalError
+from pipeline.figures import plain_text
+from pipeline.images import read_prepared
+from pipeline.manifest import Item, Manifest
+from pipeline.raw import located
+from pipeline.results import read_results
+
+Kind = Literal["query", "hit", "miss", "found"]
+# Told apart without colours too.
+SIGNS: Mapping[Kind, str] = {"query": "?", "hit": "✓", "miss": "✗", "found": ""}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a sheet looks; conf/sheet/default.yaml.
+
+    Attributes:
+        cell: the side of an image's place, in inches.
+        dpi: dots an inch.
+        letters: the most of a label that is shown.
+        colors: of the frames, by kind.
+    """
+
+    cell: int | float
+    dpi: int
+    letters: int
+    colors: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (self.cell > 0 and self.dpi > 0 and self.letters > 1):
+            raise RetrievalError("conf/sheet: 'cell', 'dpi' and 'letters' must be positive")
+        if set(self.colors) != set(SIGNS):
+            raise RetrievalError(f"conf/sheet: 'colors' has {', '.join(self.colors)}: expected {', '.join(SIGNS)}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An image on the sheet.
+
+    Attributes:
+        image: of any size.
+        kind: what it is.
+        title: the line above it, after its sign.
+        note: the line below.
+    """
+
+    image: Image.Image
+    kind: Kind
+    title: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """A query and the first of its ranking.
+
+    Attributes:
+        query: the item that is asked for.
+        ap: its average precision.
+        items: what was retrieved, best first.
+        scores: of each.
+        hits: whether each is a positive.
+    """
+
+    query: int
+    ap: float
+    items: Int[np.ndarray, " top"]
+    scores: Float[np.ndarray, " top"]
+    hits: Bool[np.ndarray, " top"]
+
+
+def read_retrievals(path: Path) -> list[Retrieval]:
+    """Return every query of a run that has positives, with the first of its ranking.
+
+    Raises:
+        RetrievalError: see :func:`pipeline.results.read_results`; none of the first was kept (``top`` is 0).
+    """
+    names = ("queries", "AP", "top_items", "top_scores", "top_hits")
+    found = read_results(path, *names)
+    if found["top_items"].shape[1] == 0:
+        raise RetrievalError(f"{path} keeps nothing of the rankings: set 'top' in conf/evaluate.yaml")
+    retrievals = []
+    for query, ap, *ranking in zip(*(found[name] for name in names), strict=True):
+        items, scores, hits = (values[ranking[0] >= 0] for values in ranking)
+        retrievals.append(Retrieval(int(query), float(ap), items, scores, hits))
+    return retrievals
+
+
+def named(item: Item) -> str:
+    """Return what a sheet calls an item: its labels, or its file's name if it has none."""
+    return ", ".join(item.labels) or Path(item.path).stem
+
+
+def row_of(retrieval: Retrieval, manifest: Manifest, *, pixels: int) -> list[Cell]:
+    """Return a query and what was retrieved as the cells of a row.
+
+    Args:
+        retrieval: of a query.
+        manifest: of the dataset.
+        pixels: the longest side of the images.
+
+    Raises:
+        RetrievalError: an image is missing or has changed.
+    """
+    asked = manifest.items[retrieval.query]
+    cells = [Cell(thumbnail(asked, manifest, pixels), "query", named(asked), f"AP {retrieval.ap:.4f}")]
+    columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
+    for rank, (number, score, hit) in enumerate(zip(*columns, strict=True), start=1):
+        item = manifest.items[number]
+        kind: Kind = "hit" if hit else "miss"
+        cells.append(Cell(thumbnail(item, manifest, pixels), kind, named(item), f"{rank}.  {score:.4f}"))
+    return cells
+
+
+def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
+    """Return the image of an item, its longest side at most ``pixels``."""
+    path = located(manifest.folder(item)) / item.path
+    image = read_prepared(path, item.sha256, item.box, dataset=manifest.dataset)
+    image.thumbnail((pixels, pixels))
+    return image
+
+
+def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: Style) -> Figure:
+    """Draw a sheet; the query's frame is thick, a hit's is a full line, a miss's a broken one."""
+    widest = max(len(row) for row in rows)
+    above, below, head = 0.2, 0.22, 0.4  # inches for lines of text
+    width = widest * (style.cell + 0.08) + 0.08
+    height = len(rows) * (style.cell + above + below) + head
+    figure = Figure(figsize=(width, height))
+    figure.text(0.08 / width, 1 - 0.26 / height, plain_text(title, most=120), fontsize=10, fontweight="bold")
+    for row_number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            left = 0.08 + column * (style.cell + 0.08)
+            bottom = height - head - (row_number + 1) * (style.cell + above + below) + below
+            axes = figure.add_axes((left / width, bottom / height, style.cell / width, style.cell / height))
+            draw_cell(axes, cell, style)
+    return figure
+
+
+def draw_cell(axes: Axes, cell: Cell, style: Style) -> None:
+    """Draw one image with its frame and lines of text."""
+    pixels = np.asarray(cell.image)
+    side = max(pixels.shape[:2])
+    axes.imshow(pixels, interpolation="antialiased")
+    # A square place, whatever the image's shape, so that frames line up.
+    axes.set_xlim((pixels.shape[1] - side) / 2 - 0.5, (pixels.shape[1] + side) / 2 - 0.5)
+    axes.set_ylim((pixels.shape[0] + side) / 2 - 0.5, (pixels.shape[0] - side) / 2 - 0.5)
+    axes.set(xticks=[], yticks=[], facecolor="#f2f2f2")
+    color = style.colors[cell.kind]
+    for spine in axes.spines.values():
+        spine.set(color=color, linewidth=3.0 if cell.kind == "query" else 2.0)
+        spine.set_linestyle((0, (3, 2)) if cell.kind == "miss" else "solid")
+    sign = f"{SIGNS[cell.kind]} " if SIGNS[cell.kind] else ""
+    axes.set_title(sign + plain_text(cell.title, most=style.letters), fontsize=7, color=color, pad=3, loc="left")
+    axes.set_xlabel(plain_text(cell.note), fontsize=7, labelpad=4, loc="left")

@@ -1,0 +1,65 @@
+"""One query of a run, as a picture and a table.
+
+``python -m pipeline.show encoder=hog dataset=digits query=17`` shows what the stage ``evaluate`` found for item 17, by
+the first of its ranking; ``query=images/3/0007.png`` names the item by its path. It is no stage.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from tabulate import tabulate
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.figures import save_png
+from pipeline.manifest import Manifest, read_manifest
+from pipeline.options import call, plain
+from pipeline.runs import run_name
+from pipeline.sheet import SIGNS, Retrieval, Style, draw_sheet, named, read_retrievals, row_of
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+def find(retrievals: Sequence[Retrieval], manifest: Manifest, query: int | str) -> Retrieval:
+    """Return the results of the query that is named by its number among the items, or by its path.
+
+    Raises:
+        RetrievalError: there is no such query, or it has no positives; several have this path.
+    """
+    found = [one for one in retrievals if query in (one.query, manifest.items[one.query].path)]
+    if len(found) > 1:
+        numbers = ", ".join(str(one.query) for one in found)
+        raise RetrievalError(f"several queries of {manifest.dataset} have the path {query}: name one of {numbers}")
+    if not found:
+        few = ", ".join(f"{one.query} ({manifest.items[one.query].path})" for one in retrievals[:3])
+        raise RetrievalError(f"'{query}' is no query of {manifest.dataset} with positives: try {few}, ...")
+    return found[0]
+
+
+def table(retrieval: Retrieval, manifest: Manifest) -> str:
+    """Return the ranking as text, a line an item."""
+    columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
+    rows = [
+        (rank, SIGNS["hit" if hit else "miss"], f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
+        for rank, (item, score, hit) in enumerate(zip(*columns, strict=True), start=1)
+    ]
+    return tabulate(rows, headers=("rank", "", "score", "label", "path"), disable_numparse=True)
+
+
+@app("show")
+def main(config: DictConfig) -> None:
+    """Run the command."""
+    style = call(Style, plain(config.sheet), where="conf/sheet")
+    manifest = read_manifest(Path(config.prepared))
+    retrieval = find(read_retrievals(Path(config.per_query)), manifest, config.query)
+    item = manifest.items[retrieval.query]
+    title = f"{config.run} on {manifest.dataset}: {item.path}"
+    row = row_of(retrieval, manifest, pixels=round(style.cell * style.dpi))
+    save_png(draw_sheet([row], title=title, style=style), Path(config.out), dpi=style.dpi)
+    print(f"query {retrieval.query}: {item.path} ({named(item)}), AP {retrieval.ap:.4f}\n")
+    print(f"{table(retrieval, manifest)}\n\n{config.out} has the picture")
+
+
+if __name__ == "__main__":
+    main()
