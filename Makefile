@@ -41,4 +41,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
 
 clean:  ## remove what the experiment made, except DVC's cache
-	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query multirun outputs dvc_plots
+	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query plots/gallery plots/figures plots/show multirun outputs dvc_plots

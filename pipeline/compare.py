@@ -1,8 +1,8 @@
 """The metrics of all runs -> the comparative table.
 
-``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` (encoder x
-dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset) and ``metrics/summary.json``, for the
-encoders and datasets named in params.yaml.
+``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` and ``table.tex``
+(encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset) and ``metrics/summary.json``, for
+the encoders and datasets named in params.yaml.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
+from tabulate import tabulate
 
 from pipeline.app import app
 from pipeline.experiment import Experiment, read_experiment
@@ -47,24 +48,54 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
 
 
-def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """Return the comparison as a Markdown table, each mAP with its 95 % interval, and what cannot be told apart.
+def cells(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, *, bold: str) -> pd.DataFrame:
+    """Return the comparison as text, each mAP with its 95 % interval.
 
-    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's
-    best.
+    The best of each column is put into ``bold``, such as ``**{}**``, ties all of them. A tilde marks an mAP that
+    cannot be told from the column's best.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
     shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
     best = comparison.eq(comparison.max())
-    shown = shown.mask(best, "**" + shown + "**")
-    leaders = {str(dataset): str(comparison[dataset].idxmax()) for dataset in table["dataset"].unique()}
-    alike = indistinguishable_from_best(pairs, leaders)
+    shown = shown.mask(best, shown.map(bold.format))
+    alike = indistinguishable_from_best(pairs, leaders_of(comparison, table))
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
         mark = " ~" if (encoder, dataset) in alike else ""
         shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{mark}"
-    lines = [shown.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True), ""]
-    lines.append("mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders))
+    return shown.reset_index(names="encoder")
+
+
+def leaders_of(comparison: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
+    """Return the best encoder of each dataset."""
+    return {str(dataset): str(comparison[dataset].idxmax()) for dataset in table["dataset"].unique()}
+
+
+def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Return the comparison as a Markdown table (see :func:`cells`), and what cannot be told apart."""
+    shown = cells(comparison, table, pairs, bold="**{}**")
+    lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(comparison, table, pairs)]
     return "\n".join(lines) + "\n"
+
+
+def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Return the comparison as a LaTeX table (see :func:`cells`), its caption as a comment."""
+    shown = cells(comparison, table, pairs, bold="BEST{}BEST")
+    shown = shown.map(tex).replace(r"BEST(.*?)BEST", r"\\textbf{\1}", regex=True)
+    headers = [tex(str(name)) for name in shown.columns]
+    rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
+    return f"% {caption(comparison, table, pairs)}\n{rows}\n"
+
+
+def tex(text: str) -> str:
+    """Return text as LaTeX shows it: what means something there is escaped."""
+    marks = {"\\": r"\textbackslash{}", "~": r"$\sim$", "^": r"\textasciicircum{}"}
+    marks |= {mark: f"\\{mark}" for mark in "&%$#_{}"}
+    return "".join(marks.get(letter, letter) for letter in text)
+
+
+def caption(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Return in words what the table shows, and which encoders cannot be told apart."""
+    return "mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders_of(comparison, table))
 
 
 def told_apart(pairs: pd.DataFrame, leaders: Mapping[str, str]) -> str:
@@ -116,6 +147,7 @@ def main(config: DictConfig) -> None:
     write_text(Path(config.pairs), pairs.to_csv(index=False, lineterminator="\n"))
     beside = against(table, published)
     write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
+    write_text(Path(config.latex), latex(comparison, table, pairs))
     write_json(Path(config.summary), summarise(comparison))
 
 

@@ -28,7 +28,7 @@ from pipeline.runs import run_name
 
 CONFIG = "conf/evaluate.yaml"
 
-# conf/evaluate.yaml names the results after the run.
+# What conf/ names the results by.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 

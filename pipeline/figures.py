@@ -1,30 +1,184 @@
-"""What every figure here needs: names as plain text, and files that are the same bytes for the same content."""
+"""The metrics of all runs -> figures: mAP with intervals, AP of the queries, classes, and what accuracy costs.
 
-import warnings
+``python -m pipeline.figures`` writes PNGs and SVGs to ``plots/figures/`` for the runs and datasets of params.yaml.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
 from matplotlib.figure import Figure
+from omegaconf import DictConfig
 
-from pipeline.files import replacing_file
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.experiment import Experiment, read_experiment
+from pipeline.files import replacing_directory
+from pipeline.options import call, plain
+from pipeline.results import read_results
+from pipeline.runs import read_run, stage_of
+from pipeline.style import Style, plain_text, save_png, save_svg
 
-matplotlib.use("Agg")
-
-
-def plain_text(text: str, *, most: int = 80) -> str:
-    """Return a name from outside as text that a figure shows as it is, on one line, and no longer than ``most``."""
-    shown = " ".join("".join(letter if letter.isprintable() else "\ufffd" for letter in text).split())
-    if len(shown) > most:
-        shown = shown[: most - 1] + "…"
-    # A leading underscore would hide a name from a legend; a dollar would start mathematics.
-    return "\u200b" + shown.replace("$", r"\$")
+MOST_CLASSES = 60  # that a heat map can name
 
 
-def save_png(figure: Figure, target: Path, *, dpi: float) -> None:
-    """Write a figure as a PNG without the version of the software, whole or not at all.
+def run_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
+    """Return a row a run and dataset: run, dataset, mAP and the ends of its interval."""
+    rows = []
+    for dataset in experiment.datasets:
+        for run in experiment.runs:
+            metrics = read_run(runs, run, dataset)
+            rows.append((run, dataset, *(metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))))
+    return pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"])
 
-    A letter that the font lacks is shown as a box.
+
+def draw_map(table: pd.DataFrame, style: Style) -> Figure:
+    """Draw mAP with its 95 % interval as bars, a group a dataset; a line across a group is what chance gives."""
+    runs, datasets = table["run"].unique().tolist(), table["dataset"].unique().tolist()
+    figure = Figure(figsize=(style.width, style.height), layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.8 / len(runs)
+    for index, run in enumerate(runs):
+        rows = table[table["run"] == run].set_index("dataset").loc[datasets]
+        places = np.arange(len(datasets)) + (index - (len(runs) - 1) / 2) * width
+        spread = np.array([rows["mAP"] - rows["low"], rows["high"] - rows["mAP"]])
+        color, _ = style.look(index)
+        axes.bar(places, rows["mAP"], width * 0.9, color=color, label=plain_text(run))
+        axes.errorbar(places, rows["mAP"], yerr=spread, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
+    for place, dataset in enumerate(datasets):
+        chance = float(table.loc[table["dataset"] == dataset, "random"].mean())
+        axes.plot([place - 0.45, place + 0.45], [chance, chance], color="#333333", linestyle=":", linewidth=1)
+    axes.set_xticks(range(len(datasets)), [plain_text(dataset, most=25) for dataset in datasets])
+    axes.set(ylabel="mAP", ylim=(0, 1), title="mAP, 95 % interval over queries; dotted: a random ranking")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: str, style: Style) -> Figure:
+    """Draw for each run the share of queries whose AP is at most a value: further right is better."""
+    figure = Figure(figsize=(style.width, style.height), layout="constrained")
+    axes = figure.add_subplot()
+    for index, (run, values) in enumerate(aps.items()):
+        color, marker = style.look(index)
+        steps = np.arange(1, len(values) + 1) / len(values)
+        axes.step(np.sort(values), steps, where="post", color=color, label=plain_text(run))
+        middle = float(np.median(values))
+        axes.plot([middle], [0.5], color=color, marker=marker)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="AP", ylabel="share of queries with at most this AP")
+    axes.set_title(plain_text(title))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def draw_classes(classes: pd.DataFrame, *, title: str, style: Style) -> Figure:
+    """Draw mAP of each class and run as a heat map, the hardest class first; of many classes the hardest.
+
+    Args:
+        classes: a row a class, a column a run.
+        title: of the figure.
+        style: how figures look.
     """
-    with replacing_file(target) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(partial, format="png", dpi=dpi, metadata={"Software": None})
+    ordered = classes.loc[classes.mean(axis=1).sort_values(kind="stable").index]
+    shown = ordered.iloc[:MOST_CLASSES]
+    left = f", the {len(shown)} hardest of {len(ordered)} classes" if len(shown) < len(ordered) else ""
+    figure = Figure(figsize=(style.width, max(style.height, 0.18 * len(shown) + 1.4)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shown.to_numpy(float), aspect="auto", cmap="cividis", vmin=0, vmax=1)
+    axes.set_xticks(range(shown.shape[1]), [plain_text(str(run), most=30) for run in shown], rotation=35, ha="right")
+    axes.set_yticks(range(len(shown)), [plain_text(str(label), most=25) for label in shown.index], fontsize=7)
+    axes.set_title(plain_text(f"{title}{left}"))
+    figure.colorbar(image, ax=axes, label="mAP")
+    return figure
+
+
+def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
+    """Draw mean mAP against images a second, features' bytes as area: what an encoder's accuracy costs."""
+    figure = Figure(figsize=(style.width, style.height), layout="constrained")
+    axes = figure.add_subplot()
+    columns = (table[name].tolist() for name in ("encoder", "mAP", "speed", "bytes"))
+    for index, (encoder, mean, speed, size) in enumerate(zip(*columns, strict=True)):
+        color, marker = style.look(index)
+        label = plain_text(f"{encoder}, {size} B")
+        axes.scatter([speed], [mean], s=20 + size / 16, color=color, marker=marker, alpha=0.7, label=label)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=0.7)
+    axes.set_xscale("log")
+    axes.margins(x=0.1, y=0.15)
+    axes.set(xlabel="images/s of the extraction (one machine)", ylabel="mean mAP")
+    axes.set_title("what accuracy costs: speed, and bytes of a feature as area")
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> pd.DataFrame:
+    """Return a row a class, a column a run: mAP; empty for a dataset without labels.
+
+    Raises:
+        RetrievalError: a file is missing or of another form.
+    """
+    columns = {}
+    for run in runs:
+        path = directory / dataset / f"{run}.csv"
+        try:
+            table = pd.read_csv(path, dtype={"label": str}, keep_default_na=False)
+            columns[run] = table.set_index("label")["mAP"].astype(float)
+        except (OSError, ValueError, KeyError) as error:
+            problem = " ".join(str(error).split())
+            raise RetrievalError(f"no usable {path} ({problem}): run dvc repro {stage_of(run, dataset)}") from None
+    return pd.DataFrame(columns)
+
+
+def cost_table(table: pd.DataFrame, features: Path, experiment: Experiment) -> pd.DataFrame:
+    """Return a row an encoder whose features were made here: mean mAP, images a second, bytes of a feature.
+
+    The speed is that on all datasets together: the images over the seconds.
+    """
+    rows = []
+    for encoder in experiment.encoders:
+        origins = [read_origin(features / encoder / dataset) for dataset in experiment.datasets]
+        if all("seconds" in origin for origin in origins):
+            images, seconds = (sum(origin[name] for origin in origins) for name in ("images", "seconds"))
+            mean = float(table.loc[table["run"] == encoder, "mAP"].mean())
+            rows.append((encoder, mean, images / max(seconds, 1e-3), 4 * origins[0]["dim"]))
+    return pd.DataFrame(rows, columns=["encoder", "mAP", "speed", "bytes"])
+
+
+def read_origin(features: Path) -> dict[str, Any]:
+    """Return the provenance of features; RetrievalError if it is missing or damaged."""
+    try:
+        origin: dict[str, Any] = json.loads((features / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        again = f"run dvc repro extract@{features.parent.name}-{features.name}"
+        raise RetrievalError(f"no usable provenance in {features} ({error}): {again}") from None
+    return origin
+
+
+@app("figures")
+def main(config: DictConfig) -> None:
+    """Run the stage."""
+    style = call(Style, plain(config.style), where="conf/style")
+    experiment = read_experiment()
+    table = run_table(Path(config.runs), experiment)
+    figures = {"map": draw_map(table, style)}
+    for dataset in experiment.datasets:
+        directory = Path(config.per_query) / dataset
+        aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
+        figures[f"ap_{dataset}"] = draw_distribution(aps, title=f"{dataset}: AP of the queries", style=style)
+        classes = read_classes(Path(config.per_class), dataset, experiment.runs)
+        if len(classes):
+            figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{dataset}: mAP of each class", style=style)
+    costs = cost_table(table, Path(config.features), experiment)
+    if len(costs):
+        figures["cost"] = draw_cost(costs, style=style)
+    with replacing_directory(Path(config.out)) as partial:
+        for name, figure in figures.items():
+            save_png(figure, partial / f"{name}.png", dpi=style.dpi)
+            save_svg(figure, partial / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

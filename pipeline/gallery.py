@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 
 from pipeline.app import app
 from pipeline.errors import RetrievalError
-from pipeline.figures import save_png
 from pipeline.manifest import read_manifest
 from pipeline.options import call, plain
 from pipeline.sheet import Retrieval, Style, draw_sheet, read_retrievals, row_of
+from pipeline.style import save_png
 
 
 def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:

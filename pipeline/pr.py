@@ -1,9 +1,10 @@
 """Per-query results of all encoders on a dataset -> their 11-point precision-recall curves.
 
-``python -m pipeline.pr dataset=digits`` writes ``plots/pr/digits.csv`` and ``plots/pr/digits.png``.
+``python -m pipeline.pr dataset=digits`` writes ``plots/pr/digits.csv``, ``.png`` and ``.svg``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,62 +15,68 @@ from omegaconf import DictConfig
 
 from pipeline.app import app
 from pipeline.experiment import read_experiment
-from pipeline.figures import plain_text, save_png
 from pipeline.files import write_text
 from pipeline.metrics import RECALL_LEVELS
+from pipeline.options import call, plain
 from pipeline.results import read_results
+from pipeline.style import Style, plain_text, save_png, save_svg
+from pipeline.uncertainty import bootstrap_means, interval
 
 
-def read_curve(path: Path) -> Float[np.ndarray, " 11"]:
-    """Return the mean interpolated precision over the queries of one run.
+@dataclass(frozen=True)
+class Curve:
+    """The interpolated precision of a run at recall 0, 0.1, ..., 1.
+
+    Attributes:
+        mean: over queries.
+        low: the lower end of the 95 % bootstrap interval of the mean, over queries.
+        high: the upper end.
+    """
+
+    mean: Float[np.ndarray, " 11"]
+    low: Float[np.ndarray, " 11"]
+    high: Float[np.ndarray, " 11"]
+
+
+def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
+    """Return the curve of one run.
 
     Raises:
         RetrievalError: see :func:`pipeline.results.read_results`.
     """
     interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
-    curve: Float[np.ndarray, " 11"] = np.ascontiguousarray(interpolated.T).mean(axis=1)
-    return curve
+    low, high = interval(bootstrap_means(interpolated, resamples=resamples, seed=seed))
+    return Curve(np.ascontiguousarray(interpolated.T).mean(axis=1), low, high)
 
 
-def long_table(curves: Mapping[str, Float[np.ndarray, " 11"]]) -> pd.DataFrame:
-    """Return a row a point: encoder, recall, precision."""
+def long_table(curves: Mapping[str, Curve]) -> pd.DataFrame:
+    """Return a row a point: encoder, recall, precision and the ends of its interval."""
     return pd.DataFrame(
         [
-            {"encoder": encoder, "recall": recall, "precision": float(precision)}
+            {"encoder": encoder, "recall": recall, "precision": precision, "low": low, "high": high}
             for encoder, curve in curves.items()
-            for recall, precision in zip(RECALL_LEVELS, curve, strict=True)
+            for recall, precision, low, high in zip(
+                RECALL_LEVELS, curve.mean.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
+            )
         ]
     )
 
 
-def draw(
-    curves: Mapping[str, Float[np.ndarray, " 11"]],
-    *,
-    title: str,
-    width: float,
-    height: float,
-    colors: Sequence[str],
-    markers: Sequence[str],
-) -> Figure:
-    """Draw the curves, told apart by colour and by marker, best mean precision first in the legend.
+def draw(curves: Mapping[str, Curve], *, title: str, style: Style) -> Figure:
+    """Draw the curves with their intervals, told apart by colour and by marker, best mean precision first.
 
     Args:
-        curves: precision at recall 0, 0.1, ..., 1, by encoder.
+        curves: by the name of the run; its position decides colour and marker.
         title: of the figure.
-        width: inches.
-        height: inches.
-        colors: by position in ``curves``; used again from the start if there are more curves.
-        markers: the same.
+        style: how figures look.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(style.width, style.height), layout="constrained")
     axes = figure.add_subplot()
-    styles = {
-        encoder: (colors[index % len(colors)], markers[index % len(markers)]) for index, encoder in enumerate(curves)
-    }
-    for encoder in sorted(curves, key=lambda name: -float(curves[name].mean())):
-        color, marker = styles[encoder]
-        label = plain_text(encoder)
-        axes.plot(RECALL_LEVELS, curves[encoder], color=color, marker=marker, markersize=4, label=label)
+    looks = {encoder: style.look(index) for index, encoder in enumerate(curves)}
+    for encoder in sorted(curves, key=lambda name: -float(curves[name].mean.mean())):
+        (color, marker), curve = looks[encoder], curves[encoder]
+        axes.fill_between(RECALL_LEVELS, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(RECALL_LEVELS, curve.mean, color=color, marker=marker, markersize=4, label=plain_text(encoder))
     axes.set(title=plain_text(title), xlabel="recall", ylabel="interpolated precision")
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
     axes.set_xticks(RECALL_LEVELS)
@@ -81,17 +88,15 @@ def draw(
 @app("pr")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    curves = {run: read_curve(Path(config.per_query) / f"{run}.npz") for run in read_experiment().runs}
-    style = config.figure
-    figure = draw(
-        curves,
-        title=f"{config.dataset_name}: interpolated precision, mean over queries",
-        width=float(style.width),
-        height=float(style.height),
-        colors=list(style.colors),
-        markers=list(style.markers),
-    )
+    style = call(Style, plain(config.style), where="conf/style")
+    curves = {
+        run: read_curve(Path(config.per_query) / f"{run}.npz", resamples=config.resamples, seed=config.seed)
+        for run in read_experiment().runs
+    }
+    title = f"{config.dataset_name}: interpolated precision, mean over queries, 95 % interval"
+    figure = draw(curves, title=title, style=style)
     save_png(figure, Path(config.png), dpi=style.dpi)
+    save_svg(figure, Path(config.svg))
     write_text(Path(config.csv), long_table(curves).to_csv(index=False, lineterminator="\n"))
 
 

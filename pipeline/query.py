@@ -20,7 +20,6 @@ from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
 from pipeline.features import check_features, read_checked
-from pipeline.figures import save_png
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
@@ -29,6 +28,7 @@ from pipeline.relevance import Unjudged
 from pipeline.runtime import Runtime, exact_float32, read_runtime
 from pipeline.sheet import Cell, Style, draw_sheet, named, thumbnail
 from pipeline.similarity import Kind, products
+from pipeline.style import save_png
 
 Found = list[tuple[int, float]]
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.errors import RetrievalError
-from pipeline.figures import plain_text
 from pipeline.images import read_prepared
 from pipeline.manifest import Item, Manifest
 from pipeline.raw import located
 from pipeline.results import read_results
+from pipeline.style import plain_text
 
 Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.

@@ -12,12 +12,13 @@ from tabulate import tabulate
 
 from pipeline.app import app
 from pipeline.errors import RetrievalError
-from pipeline.figures import save_png
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
 from pipeline.runs import run_name
 from pipeline.sheet import SIGNS, Retrieval, Style, draw_sheet, named, read_retrievals, row_of
+from pipeline.style import save_png
 
+# What conf/ names the results by.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from pipeline.compare import compare, long_table, markdown, summarise
+from pipeline.compare import compare, latex, long_table, markdown, summarise, tex
 from pipeline.errors import RetrievalError
 from pipeline.evaluate import CONFIG, class_table, write_per_query
 from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
@@ -20,10 +20,11 @@ from pipeline.features import read_checked, read_features, refuse_stale, write_f
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
 from pipeline.pairs import COLUMNS, read_aps
-from pipeline.pr import draw, read_curve
+from pipeline.pr import Curve, draw, read_curve
 from pipeline.pr import long_table as pr_table
 from pipeline.protocols import by_labels
 from pipeline.runs import read_run
+from pipeline.style import Style, save_png, save_svg
 
 
 def settings(**changes: object) -> Settings:
@@ -135,8 +136,9 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
     with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["AP"], evaluation.ap)
         assert arrays["top_items"].shape == (60, 10)
-    curve = read_curve(tmp_path / "one.npz")
-    np.testing.assert_allclose(curve, evaluation.interpolated.mean(axis=0), atol=1e-15)
+    curve = read_curve(tmp_path / "one.npz", resamples=200, seed=0)
+    assert (curve.low < curve.mean).all() and (curve.mean < curve.high).all()
+    np.testing.assert_allclose(curve.mean, evaluation.interpolated.mean(axis=0), atol=1e-15)
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
@@ -145,7 +147,7 @@ def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
     write_per_query(path, random_run()[0])
     path.write_bytes(damaged(path.read_bytes(), damage))
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
-        read_curve(path)
+        read_curve(path, resamples=200, seed=0)
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
@@ -227,6 +229,33 @@ def test_the_markdown_marks_the_best_and_who_is_as_good(published: pd.DataFrame)
     assert "on voc_val: clip and dinov2 (~: not distinguishable from the best)" in lines[7]
 
 
+def test_the_latex_says_the_same(published: pd.DataFrame) -> None:
+    pairs = pairs_of(("simple1k", "clip", "dinov2", True), ("voc_val", "clip", "dinov2", False))
+    lines = latex(compare(published), published, pairs).splitlines()
+    assert lines[0].startswith("% mAP with its 95 % bootstrap interval")
+    [best] = [line for line in lines if line.strip().startswith("dinov2")]
+    assert [cell.strip() for cell in best.rstrip("\\ ").split("&")] == [
+        "dinov2", r"\textbf{0.9310} [0.921, 0.941]", r"\textbf{0.4695} [0.460, 0.480]",
+        r"\textbf{0.3990} [0.389, 0.409]", r"\textbf{0.5998}", r"\textbf{100.00\%}",
+    ]  # fmt: skip
+    [other] = [line for line in lines if line.strip().startswith("clip")]
+    assert r"0.4447 [0.435, 0.455] $\sim$" in other and r"voc\_val" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a_b", r"a\_b"),
+        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+        (r"\input{x}", r"\textbackslash{}input\{x\}"),
+        ("50% & $x$ #1 ~^", r"50\% \& \$x\$ \#1 $\sim$\textasciicircum{}"),
+        ("a/../../b 😀", "a/../../b 😀"),
+    ],
+)
+def test_names_are_text_to_latex(name: str, shown: str) -> None:
+    assert tex(name) == shown
+
+
 def test_the_markdown_says_that_all_are_told_apart(published: pd.DataFrame) -> None:
     text = markdown(compare(published), published, pairs_of(("paris", "clip", "dinov2", True)))
     assert "All pairs of encoders are distinguishable" in text and "~" not in text
@@ -259,21 +288,34 @@ def test_a_missing_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match="no usable metrics in .*: run dvc repro evaluate@hog-digits"):
         read_run(tmp_path, "hog", "digits")
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
-        read_curve(tmp_path / "digits" / "hog.npz")
+        read_curve(tmp_path / "digits" / "hog.npz", resamples=200, seed=0)
 
 
-def test_the_plot_has_a_line_and_a_legend_entry_an_encoder() -> None:
-    curves = {"_low": np.linspace(0.5, 0, 11), "a$b$": np.linspace(1, 0.5, 11)}
-    figure = draw(curves, title="t", width=4.0, height=3.0, colors=["#000000"], markers=["o", "s"])
+def test_the_plot_has_a_line_a_band_and_a_legend_entry_an_encoder() -> None:
+    means = {"_low": np.linspace(0.5, 0.1, 11), "a$b$": np.linspace(1, 0.5, 11)}
+    curves = {name: Curve(mean, mean - 0.1, mean + 0.05) for name, mean in means.items()}
+    figure = draw(curves, title="t", style=Style(4.0, 3.0, 80, ["#000000"], ["o", "s"]))
     [axes] = figure.axes
     legend = axes.get_legend()
     assert legend is not None
     names = [text.get_text().strip("\u200b") for text in legend.get_texts()]
     assert names == [r"a\$b\$", "_low"]
-    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), curves["a$b$"])
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), means["a$b$"])
+    edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert edges.min() == pytest.approx(0.4) and edges.max() == pytest.approx(1.05)
     table = pr_table(curves)
-    assert table.shape == (22, 3)
-    assert table["recall"].tolist()[:11] == [level / 10 for level in range(11)]
+    assert list(table.columns) == ["encoder", "recall", "precision", "low", "high"] and len(table) == 22
+    assert (table["low"] < table["precision"]).all() and (table["precision"] < table["high"]).all()
+
+
+def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    curves = {"a": Curve(*np.linspace((0.5, 0.4, 0.6), (0.1, 0.05, 0.2), 11).T)}
+    for turn in ("one", "two"):
+        figure = draw(curves, title="t", style=Style(4.0, 3.0, 80, ["#000000"], ["o"]))
+        save_png(figure, tmp_path / f"{turn}.png", dpi=80)
+        save_svg(figure, tmp_path / f"{turn}.svg")
+    for kind in ("png", "svg"):
+        assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
 
 
 def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from PIL import Image
 from pipeline.encoders import build_encoder
 from pipeline.errors import RetrievalError
 from pipeline.features import read_features
-from pipeline.figures import plain_text
 from pipeline.gallery import best, worst
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest, read_manifest
@@ -21,6 +20,7 @@ from pipeline.query import encode, search
 from pipeline.runtime import Runtime
 from pipeline.sheet import Cell, Retrieval, Style, draw_sheet, read_retrievals, row_of
 from pipeline.show import find
+from pipeline.style import plain_text
 from tests.conftest import Project
 
 STYLE = Style(1.0, 60, 15, {"query": "#000000", "hit": "#0072B2", "miss": "#D55E00", "found": "#555555"})

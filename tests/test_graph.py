@@ -107,7 +107,16 @@ def test_what_is_not_tracked_is_only_how_hydra_behaves() -> None:
     for path in (TOP / "conf").glob("*.yaml"):
         defaults = yaml.safe_load(path.read_text()).get("defaults", [])
         plain = {entry if isinstance(entry, str) else next(iter(entry)) for entry in defaults}
-        assert plain <= {"base", "_self_", *LEAVES, "experiment", "runtime", "sheet", "override hydra/job_logging"}
+        assert plain <= {
+            "base",
+            "_self_",
+            *LEAVES,
+            "experiment",
+            "runtime",
+            "sheet",
+            "style",
+            "override hydra/job_logging",
+        }
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "conf").glob("*/*.yaml")), ids=lambda path: path.stem)

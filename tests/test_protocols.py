@@ -10,7 +10,7 @@ from pipeline.datasets.revisited import read_ground_truth
 from pipeline.errors import RetrievalError
 from pipeline.evaluation import Settings, evaluate, ignoring_duplicates, report, scores_of, summarise
 from pipeline.manifest import Item, Manifest, Query, Role
-from pipeline.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
+from pipeline.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks, protocols_of
 from pipeline.similarity import products
 
 

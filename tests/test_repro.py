@@ -18,6 +18,7 @@ DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
 COARSE = ["constant_dimensions", "equal_features", "mean_cosine"]
 PLOTS = {f"pr@{dataset}" for dataset in DATASETS}
+TABLES = {"compare", "figures"}
 
 
 def chain(encoder: str) -> set[str]:
@@ -78,19 +79,19 @@ def test_a_new_encoder_runs_only_its_stages_and_the_aggregates(project: Project)
     tiny = {"source": "handcrafted", "name": "raw_pixels", "settings": {"side": 4}}
     project.edit("conf/encoder/tiny.yaml", **tiny, without_guards=["constant_dimensions"])
     project.edit("params.yaml", encoders=[*ENCODERS, "tiny"])
-    assert project.repro() == {"check", "compare"} | chain("tiny") | PLOTS
+    assert project.repro() == {"check"} | TABLES | chain("tiny") | PLOTS
 
 
 def test_a_removed_encoder_runs_only_the_aggregates_and_leaves_the_table(project: Project) -> None:
     project.edit("params.yaml", encoders=["raw_pixels"])
-    assert project.repro() == {"check", "compare"} | PLOTS
+    assert project.repro() == {"check"} | TABLES | PLOTS
     assert set(pd.read_csv(project.top / "metrics/table.csv")["encoder"]) == {"raw_pixels"}
     assert set(pd.read_csv(project.top / "plots/pr/digits.csv")["encoder"]) == {"raw_pixels"}
 
 
 def test_an_edited_encoder_runs_only_its_chain(project: Project) -> None:
     project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 4}, without_guards=COARSE)
-    assert project.repro() == {"compare"} | chain("color_histogram") | PLOTS
+    assert project.repro() == TABLES | chain("color_histogram") | PLOTS
 
 
 def test_a_comment_runs_nothing(project: Project) -> None:
@@ -115,23 +116,16 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
 
 
 def test_an_edit_of_the_plots_runs_only_plots(project: Project) -> None:
-    project.edit("conf/pr.yaml", figure={**read_figure(project), "dpi": 110})
-    assert project.repro() == PLOTS
+    project.edit("conf/style/default.yaml", dpi=110)
+    assert project.repro() == {"figures"} | PLOTS
     with (project.top / "pipeline/pr.py").open("a") as file:
         file.write("# a remark\n")
     assert project.repro() == PLOTS
 
 
-def read_figure(project: Project) -> dict[str, object]:
-    import yaml
-
-    figure: dict[str, object] = yaml.safe_load((project.top / "conf/pr.yaml").read_text())["figure"]
-    return figure
-
-
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
     project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
-    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "compare", "headline"}
+    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "headline"} | TABLES
 
 
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
@@ -141,7 +135,7 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     project.edit("params.yaml", rankings=rankings)
     runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
     reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
-    assert project.repro() == {"check", "compare"} | reranked | PLOTS
+    assert project.repro() == {"check"} | TABLES | reranked | PLOTS
     table = pd.read_csv(project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
     assert list(table.index.unique(0)) == [
         f"{encoder}{ranking}" for encoder in ENCODERS for ranking in ("", *(f"+{name}" for name in rankings))
@@ -161,7 +155,7 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     assert alone["mAP"] == pytest.approx(table.loc[("raw_pixels+pca_whitening", "digits"), "mAP"])
     project.edit("conf/ranking/pca_whitening.yaml", steps=[{"name": "pca_whitening", "dim": 7}])
     whitened = {"rerank@{}-{}-{}".format(*run) for run in runs if run[2] == "pca_whitening"}
-    assert project.repro() == {"compare"} | whitened | PLOTS
+    assert project.repro() == TABLES | whitened | PLOTS
 
 
 def test_an_earlier_state_comes_back_from_the_cache(project: Project) -> None:
@@ -223,7 +217,7 @@ def test_two_encoders_side_by_side_by_experiments(project: Project) -> None:
 def test_a_setting_of_an_encoder_by_experiments(project: Project) -> None:
     setting = "conf/encoder/raw_pixels.yaml:settings.side"
     done = project.dvc("exp", "run", "-n", "small", "-S", f"{setting}=4")
-    assert ran(done.stdout) == {"compare", "headline"} | chain("raw_pixels") | PLOTS
+    assert ran(done.stdout) == {"headline"} | TABLES | chain("raw_pixels") | PLOTS
     diff = project.dvc("metrics", "diff", "HEAD", "small", "--md").stdout
     assert "digits.mAP" in diff
 
@@ -248,7 +242,7 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
         for dataset in DATASETS:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
-    assert names_of(*project.repro()) == {"gallery", "pr", "compare", "headline"}
+    assert names_of(*project.repro()) == {"gallery", "pr", "headline"} | TABLES
 
 
 def test_a_sweep_refuses_what_params_does_not_name(project: Project) -> None:

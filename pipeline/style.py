@@ -1,0 +1,73 @@
+"""What every figure here needs: one style, names as plain text, files that are the same bytes for the same content."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from pipeline.errors import RetrievalError
+from pipeline.files import replacing_file
+
+matplotlib.use("Agg")
+matplotlib.rcParams["svg.hashsalt"] = "retrieval-bench"  # otherwise its names differ from run to run
+
+
+@dataclass(frozen=True)
+class Style:
+    """How figures look; conf/style/default.yaml.
+
+    Attributes:
+        width: inches.
+        height: inches.
+        dpi: dots an inch.
+        colors: of runs, by their position; used again from the start if there are more runs.
+        markers: the same.
+    """
+
+    width: int | float
+    height: int | float
+    dpi: int
+    colors: Sequence[str]
+    markers: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (self.width > 0 and self.height > 0 and self.dpi > 0 and self.colors and self.markers):
+            raise RetrievalError("conf/style: sizes must be positive, and there must be a color and a marker")
+
+    def look(self, index: int) -> tuple[str, str]:
+        """Return the colour and the marker of the run at a position."""
+        return self.colors[index % len(self.colors)], self.markers[index % len(self.markers)]
+
+
+def plain_text(text: str, *, most: int = 80) -> str:
+    """Return a name from outside as text that a figure shows as it is, on one line, and no longer than ``most``."""
+    shown = " ".join("".join(letter if letter.isprintable() else "\ufffd" for letter in text).split())
+    if len(shown) > most:
+        shown = shown[: most - 1] + "…"
+    # A leading underscore would hide a name from a legend; a dollar would start mathematics.
+    return "\u200b" + shown.replace("$", r"\$")
+
+
+def save_png(figure: Figure, target: Path, *, dpi: int) -> None:
+    """Write a figure as a PNG without the version of the software, whole or not at all."""
+    with replacing_file(target) as partial, boxes_for_missing_letters():
+        figure.savefig(partial, format="png", dpi=dpi, metadata={"Software": None})
+
+
+def save_svg(figure: Figure, target: Path) -> None:
+    """Write a figure as an SVG without date and version, whole or not at all."""
+    with replacing_file(target) as partial, boxes_for_missing_letters():
+        figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})
+
+
+@contextmanager
+def boxes_for_missing_letters() -> Iterator[None]:
+    """Let a letter that the font lacks be shown as a box, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield

@@ -1,0 +1,93 @@
+"""Figures of all runs: what is drawn, from what, and what is an error."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.errors import RetrievalError
+from pipeline.experiment import Experiment
+from pipeline.figures import cost_table, draw_classes, draw_cost, draw_distribution, draw_map, read_classes, run_table
+from pipeline.style import Style
+from tests.conftest import Project
+
+STYLE = Style(6.0, 4.0, 60, ["#000000", "#111111"], ["o", "s"])
+
+
+def test_bars_are_the_maps_and_their_intervals() -> None:
+    rows = [
+        ("a", "d", 0.5, 0.4, 0.7, 0.1),
+        ("b", "d", 0.2, 0.15, 0.25, 0.1),
+        ("a", "e", 0.3, 0.3, 0.3, 0.2),
+        ("b", "e", 0.9, 0.8, 1.0, 0.2),
+    ]
+    figure = draw_map(pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"]), STYLE)
+    [axes] = figure.axes
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.3, 0.2, 0.9]
+    segments = axes.collections[0].get_segments()  # of the first run
+    assert [(s[0][1], s[1][1]) for s in segments] == [pytest.approx((0.4, 0.7)), pytest.approx((0.3, 0.3))]
+    chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
+    assert chance == pytest.approx([0.1, 0.2])
+
+
+def test_the_distribution_counts_queries() -> None:
+    figure = draw_distribution({"a": np.array([0.2, 0.8, 0.2, 0.6])}, title="t", style=STYLE)
+    line = figure.axes[0].get_lines()[0]
+    assert line.get_xdata().tolist() == [0.2, 0.2, 0.6, 0.8] and line.get_ydata().tolist() == [0.25, 0.5, 0.75, 1]
+
+
+def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
+    classes = pd.DataFrame({"a": [0.9, 0.1, 0.5], "b": [0.8, 0.2, 0.4]}, index=["easy", "$hard_", "<b>"])
+    figure = draw_classes(classes, title="t", style=STYLE)
+    axes = figure.axes[0]
+    assert [text.get_text().strip("\u200b") for text in axes.get_yticklabels()] == [r"\$hard_", "<b>", "easy"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), [[0.1, 0.2], [0.5, 0.4], [0.9, 0.8]])
+    many = pd.DataFrame({"a": np.linspace(0, 1, 100)}, index=[str(n) for n in range(100)])
+    assert "the 60 hardest of 100 classes" in draw_classes(many, title="t", style=STYLE).axes[0].get_title()
+
+
+def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
+    made = {"a": {"images": 10, "seconds": 2.0, "dim": 8}, "b": {"images": 10, "dim": 8}}
+    for encoder, origin in made.items():
+        (tmp_path / encoder / "d").mkdir(parents=True)
+        (tmp_path / encoder / "d" / "provenance.json").write_text(json.dumps(origin))
+    table = pd.DataFrame([("a", "d", 0.5), ("b", "d", 0.7)], columns=["run", "dataset", "mAP"])
+    costs = cost_table(table, tmp_path, Experiment(("a", "b"), ("d",), "a"))
+    assert costs.to_numpy().tolist() == [["a", 0.5, 5.0, 32]]
+    assert draw_cost(costs, style=STYLE).axes[0].collections[0].get_offsets().tolist() == [[5.0, 0.5]]
+    with pytest.raises(RetrievalError, match="no usable provenance in .*: run dvc repro extract@c-d"):
+        cost_table(table, tmp_path, Experiment(("c",), ("d",), "c"))
+
+
+def test_a_class_table_that_is_missing_or_damaged(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a.csv").write_text("label,queries,mAP\n007,3,0.5\nNA,2,0.25\n")
+    assert read_classes(tmp_path, "d", ["a"])["a"].to_dict() == {"007": 0.5, "NA": 0.25}
+    with pytest.raises(RetrievalError, match=r"b\+r\.csv .*: run dvc repro rerank@b-d-r"):
+        read_classes(tmp_path, "d", ["b+r"])
+    (tmp_path / "d/a.csv").write_text("label,queries,mAP\nx,3,much\n")
+    with pytest.raises(RetrievalError, match="run dvc repro evaluate@a-d"):
+        read_classes(tmp_path, "d", ["a"])
+
+
+def test_the_stage_draws_all_of_them(small_project: Project) -> None:
+    names = [
+        "map",
+        "cost",
+        *(f"{kind}_{dataset}" for kind in ("ap", "classes") for dataset in ("digits", "photo_views")),
+    ]
+    folder = small_project.top / "plots/figures"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        f"{name}.{kind}" for name in names for kind in ("png", "svg")
+    )
+    for name in names:
+        with Image.open(folder / f"{name}.png") as picture:
+            assert picture.width > 800
+        assert "<svg" in (folder / f"{name}.svg").read_text()
+    experiment = Experiment(("raw_pixels", "color_histogram"), ("digits", "photo_views"), "raw_pixels")
+    table = run_table(small_project.top / "metrics/runs", experiment)
+    written = pd.read_csv(small_project.top / "metrics/table.csv")
+    assert sorted(table["mAP"]) == pytest.approx(sorted(written["mAP"]))
