@@ -5,7 +5,7 @@
 the encoders and datasets named in params.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +48,27 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
 
 
-def cells(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, *, bold: str) -> pd.DataFrame:
+def cells(
+    comparison: pd.DataFrame,
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    *,
+    bold: Callable[[str], str],
+    escape: Callable[[str], str] = str,
+) -> pd.DataFrame:
     """Return the comparison as text, each mAP with its 95 % interval.
 
-    The best of each column is put into ``bold``, such as ``**{}**``, ties all of them. A tilde marks an mAP that
-    cannot be told from the column's best.
+    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's best.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
-    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
+    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: escape(f"{value:.2%}"))
     best = comparison.eq(comparison.max())
-    shown = shown.mask(best, shown.map(bold.format))
+    shown = shown.mask(best, shown.map(bold))
     alike = indistinguishable_from_best(pairs, leaders_of(comparison, table))
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
-        mark = " ~" if (encoder, dataset) in alike else ""
+        mark = escape(" ~") if (encoder, dataset) in alike else ""
         shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{mark}"
-    return shown.reset_index(names="encoder")
+    return shown.rename(index=escape, columns=escape).reset_index(names="encoder")
 
 
 def leaders_of(comparison: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
@@ -72,16 +78,15 @@ def leaders_of(comparison: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
 
 def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return the comparison as a Markdown table (see :func:`cells`), and what cannot be told apart."""
-    shown = cells(comparison, table, pairs, bold="**{}**")
+    shown = cells(comparison, table, pairs, bold=lambda text: f"**{text}**")
     lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(comparison, table, pairs)]
     return "\n".join(lines) + "\n"
 
 
 def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return the comparison as a LaTeX table (see :func:`cells`), its caption as a comment."""
-    shown = cells(comparison, table, pairs, bold="BEST{}BEST")
-    shown = shown.map(tex).replace(r"BEST(.*?)BEST", r"\\textbf{\1}", regex=True)
-    headers = [tex(str(name)) for name in shown.columns]
+    shown = cells(comparison, table, pairs, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
+    headers = [str(name) for name in shown.columns]
     rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
     return f"% {caption(comparison, table, pairs)}\n{rows}\n"
 
@@ -89,6 +94,7 @@ def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) ->
 def tex(text: str) -> str:
     """Return text as LaTeX shows it: what means something there is escaped."""
     marks = {"\\": r"\textbackslash{}", "~": r"$\sim$", "^": r"\textasciicircum{}"}
+    marks |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
     marks |= {mark: f"\\{mark}" for mark in "&%$#_{}"}
     return "".join(marks.get(letter, letter) for letter in text)
 

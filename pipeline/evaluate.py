@@ -32,9 +32,13 @@ CONFIG = "conf/evaluate.yaml"
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
-def write_per_query(target: Path, evaluation: Evaluation) -> None:
-    """Write the results of every query as an ``.npz``: the arrays of :class:`Evaluation`, and each of its values."""
+def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: str) -> None:
+    """Write the results of every query as an ``.npz``: the arrays of :class:`Evaluation`, and each of its values.
+
+    Its items are those of the manifest with this SHA-256.
+    """
     arrays: dict[str, Any] = {
+        "manifest_sha256": np.array(manifest_sha256),
         "queries": evaluation.queries,
         "skipped": evaluation.skipped,
         "positives": evaluation.positives,
@@ -69,6 +73,13 @@ def read_settings(config: DictConfig) -> Settings:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
 
 
+def cost_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what features cost: bytes of each in float32, and, where they were made here, how fast and on what."""
+    made = ("device", "images", "seconds", "images_per_second")
+    bytes_each = {"feature_bytes": 4 * provenance["dim"]} if "dim" in provenance else {}
+    return {**bytes_each, **{name: provenance[name] for name in made if name in provenance}}
+
+
 @app("evaluate")
 def main(config: DictConfig) -> None:
     """Run the stage."""
@@ -79,18 +90,19 @@ def main(config: DictConfig) -> None:
     other = recipe.other_dataset(manifest.dataset)
     learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))[0]
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
+    rows, provenance = read_checked(features, manifest)
     evaluation, summary = report(
-        scores_of(read_checked(features, manifest)[0], protocols[0], settings, steps=recipe.steps, learnt=learnt),
+        scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt),
         protocols,
         labels=manifest.labels,
         contents=manifest.contents,
         names=manifest.paths,
         settings=settings,
     )
-    write_per_query(Path(config.per_query), evaluation)
+    write_per_query(Path(config.per_query), evaluation, manifest_sha256=manifest.sha256)
     classes = class_table(per_class(evaluation, manifest.labels))
     write_text(Path(config.per_class), classes.to_csv(index=False, lineterminator="\n"))
-    write_json(Path(config.metrics), {**recipe.described(other), **summary})
+    write_json(Path(config.metrics), {**recipe.described(other), **summary, "cost": cost_of(provenance)})
 
 
 if __name__ == "__main__":

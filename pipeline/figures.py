@@ -1,12 +1,11 @@
 """The metrics of all runs -> figures: mAP with intervals, AP of the queries, classes, and what accuracy costs.
 
-``python -m pipeline.figures`` writes PNGs and SVGs to ``plots/figures/`` for the runs and datasets of params.yaml.
+``python -m pipeline.figures`` writes ``plots/figures/png/`` and ``plots/figures/svg/`` for the runs and datasets of
+params.yaml.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,11 @@ def run_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
     for dataset in experiment.datasets:
         for run in experiment.runs:
             metrics = read_run(runs, run, dataset)
-            rows.append((run, dataset, *(metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))))
+            try:
+                rows.append((run, dataset, *(metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))))
+            except KeyError as error:
+                again = f"run dvc repro {stage_of(run, dataset)}"
+                raise RetrievalError(f"the metrics of {run} on {dataset} lack {error}: {again}") from None
     return pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"])
 
 
@@ -97,18 +100,18 @@ def draw_classes(classes: pd.DataFrame, *, title: str, style: Style) -> Figure:
 
 
 def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
-    """Draw mean mAP against images a second, features' bytes as area: what an encoder's accuracy costs."""
+    """Draw mean mAP against images a second, a feature's bytes as area: what an encoder's accuracy costs."""
     figure = Figure(figsize=(style.width, style.height), layout="constrained")
     axes = figure.add_subplot()
-    columns = (table[name].tolist() for name in ("encoder", "mAP", "speed", "bytes"))
-    for index, (encoder, mean, speed, size) in enumerate(zip(*columns, strict=True)):
-        color, marker = style.look(index)
-        label = plain_text(f"{encoder}, {size} B")
-        axes.scatter([speed], [mean], s=20 + size / 16, color=color, marker=marker, alpha=0.7, label=label)
+    columns = (table[name].tolist() for name in ("place", "encoder", "mAP", "speed", "bytes", "device"))
+    for place, encoder, mean, speed, size, device in zip(*columns, strict=True):
+        color, marker = style.look(place)
+        label = plain_text(f"{encoder}, {size} B, {device}")
+        axes.scatter([speed], [mean], s=size / 16, color=color, marker=marker, alpha=0.7, label=label)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=0.7)
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.15)
-    axes.set(xlabel="images/s of the extraction (one machine)", ylabel="mean mAP")
+    axes.set(xlabel="images/s of the extraction", ylabel="mean mAP")
     axes.set_title("what accuracy costs: speed, and bytes of a feature as area")
     axes.grid(alpha=0.3, which="both")
     return figure
@@ -132,29 +135,21 @@ def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def cost_table(table: pd.DataFrame, features: Path, experiment: Experiment) -> pd.DataFrame:
-    """Return a row an encoder whose features were made here: mean mAP, images a second, bytes of a feature.
+def cost_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
+    """Return a row an encoder whose features were made here: its position, mean mAP, images/s, bytes, kind of device.
 
     The speed is that on all datasets together: the images over the seconds.
     """
     rows = []
     for encoder in experiment.encoders:
-        origins = [read_origin(features / encoder / dataset) for dataset in experiment.datasets]
-        if all("seconds" in origin for origin in origins):
-            images, seconds = (sum(origin[name] for origin in origins) for name in ("images", "seconds"))
-            mean = float(table.loc[table["run"] == encoder, "mAP"].mean())
-            rows.append((encoder, mean, images / max(seconds, 1e-3), 4 * origins[0]["dim"]))
-    return pd.DataFrame(rows, columns=["encoder", "mAP", "speed", "bytes"])
-
-
-def read_origin(features: Path) -> dict[str, Any]:
-    """Return the provenance of features; RetrievalError if it is missing or damaged."""
-    try:
-        origin: dict[str, Any] = json.loads((features / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        again = f"run dvc repro extract@{features.parent.name}-{features.name}"
-        raise RetrievalError(f"no usable provenance in {features} ({error}): {again}") from None
-    return origin
+        metrics = [read_run(runs, encoder, dataset) for dataset in experiment.datasets]
+        costs = [run.get("cost", {}) for run in metrics]
+        if all("seconds" in cost for cost in costs):
+            images, seconds = (sum(cost[name] for cost in costs) for name in ("images", "seconds"))
+            mean = float(np.mean([run["mAP"] for run in metrics]))
+            place, device = experiment.runs.index(encoder), str(costs[0]["device"]).split(" ")[0]
+            rows.append((place, encoder, mean, images / max(seconds, 1e-3), costs[0]["feature_bytes"], device))
+    return pd.DataFrame(rows, columns=["place", "encoder", "mAP", "speed", "bytes", "device"])
 
 
 @app("figures")
@@ -171,12 +166,14 @@ def main(config: DictConfig) -> None:
         classes = read_classes(Path(config.per_class), dataset, experiment.runs)
         if len(classes):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{dataset}: mAP of each class", style=style)
-    costs = cost_table(table, Path(config.features), experiment)
+    costs = cost_table(Path(config.runs), experiment)
     if len(costs):
         figures["cost"] = draw_cost(costs, style=style)
-    with replacing_directory(Path(config.out)) as partial:
+    with replacing_directory(Path(config.png)) as partial:
         for name, figure in figures.items():
             save_png(figure, partial / f"{name}.png", dpi=style.dpi)
+    with replacing_directory(Path(config.svg)) as partial:
+        for name, figure in figures.items():
             save_svg(figure, partial / f"{name}.svg")
 
 

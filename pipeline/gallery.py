@@ -6,6 +6,7 @@ the first of its ranking. Queries without positives are in neither.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,7 +15,7 @@ from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.manifest import read_manifest
 from pipeline.options import call, plain
-from pipeline.sheet import Retrieval, Style, draw_sheet, read_retrievals, row_of
+from pipeline.sheet import Retrieval, SheetStyle, draw_sheet, read_retrievals, row_of
 from pipeline.style import save_png
 
 
@@ -28,18 +29,31 @@ def worst(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
     return sorted(retrievals, key=lambda one: (one.ap, one.query))[:count]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What is shown; conf/gallery.yaml.
+
+    Attributes:
+        queries: how many of the best, and of the worst.
+    """
+
+    queries: int
+
+    def __post_init__(self) -> None:
+        """Check the setting."""
+        if self.queries < 1:
+            raise RetrievalError(f"conf/gallery.yaml: 'queries' is {self.queries}: expected 1 or more")
+
+
 @app("gallery")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    style = call(Style, plain(config.sheet), where="conf/sheet")
-    if config.queries < 1:
-        raise RetrievalError(f"conf/gallery.yaml: 'queries' is {config.queries}: expected 1 or more")
+    style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
+    count = call(Choice, {"queries": config.queries}, where="conf/gallery.yaml").queries
     manifest = read_manifest(Path(config.prepared))
-    retrievals = read_retrievals(Path(config.per_query))
-    pixels = round(style.cell * style.dpi)
+    retrievals = read_retrievals(Path(config.per_query), manifest)
     for which, choose in (("best", best), ("worst", worst)):
-        chosen = choose(retrievals, config.queries)
-        rows = [row_of(retrieval, manifest, pixels=pixels) for retrieval in chosen]
+        rows = [row_of(retrieval, manifest, pixels=style.pixels) for retrieval in choose(retrievals, count)]
         title = f"{config.encoder_name} on {config.dataset_name}: the {len(rows)} {which} queries by AP"
         save_png(draw_sheet(rows, title=title, style=style), Path(config[which]), dpi=style.dpi)
 

@@ -5,6 +5,7 @@ were, ranks those by the similarity of their features, prints a table and writes
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,38 @@ from pipeline.options import call, plain
 from pipeline.ranking import rank
 from pipeline.relevance import Unjudged
 from pipeline.runtime import Runtime, exact_float32, read_runtime
-from pipeline.sheet import Cell, Style, draw_sheet, named, thumbnail
+from pipeline.sheet import Cell, SheetStyle, draw_sheet, named, thumbnail
 from pipeline.similarity import Kind, products
 from pipeline.style import save_png
 
 Found = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is asked for; conf/query.yaml.
+
+    Attributes:
+        image: a file, or several.
+        k: how many of the most alike to show.
+        similarity: ``cosine``, ``dot`` or ``euclidean``.
+    """
+
+    image: str | Sequence[str]
+    k: int
+    similarity: Kind
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.k < 1:
+            raise RetrievalError(f"'k' is {self.k}: expected 1 or more")
+        if not self.images:
+            raise RetrievalError("'image' names none: give image=photo.jpg, or image=[a.jpg,b.jpg]")
+
+    @property
+    def images(self) -> list[str]:
+        """The files."""
+        return [self.image] if isinstance(self.image, str) else list(self.image)
 
 
 def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encoder: Encoder) -> None:
@@ -60,51 +88,54 @@ def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) ->
 def search(
     queries: Float[np.ndarray, "image dim"], features: Float[np.ndarray, "item dim"], *, k: int, similarity: Kind
 ) -> list[Found]:
-    """Return for each query the ``k`` items most alike and their scores, best first, ties by index."""
+    """Return for each query the ``k`` items most alike, best first, ties by index.
+
+    With each comes its cosine, its dot product or its Euclidean distance.
+    """
+    scorer = products(similarity, queries, features)
+    squares = np.einsum("id,id->i", queries, queries, dtype=np.float64)
     found: list[Found] = []
-    for part in rank(products(similarity, queries, features), Unjudged(np.full(len(queries), -1)), top=k):
-        for items, scores in zip(part.top_items, part.top_scores, strict=True):
+    for part in rank(scorer, Unjudged(np.full(len(queries), -1)), top=k):
+        for items, scores in zip(part.top_items, part.top_scores.astype(np.float64), strict=True):
+            if similarity == "euclidean":  # the score is q.g - |g|^2 / 2
+                scores = np.sqrt(np.maximum(squares[len(found)] - 2 * scores, 0))
             there = items >= 0
             found.append(list(zip(items[there].tolist(), scores[there].tolist(), strict=True)))
     return found
 
 
-def table(found: Found, manifest: Manifest) -> str:
+def table(found: Found, manifest: Manifest, similarity: Kind) -> str:
     """Return what was found for one image as text, a line an item."""
     rows = [
         (place, f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
         for place, (item, score) in enumerate(found, start=1)
     ]
-    return tabulate(rows, headers=("rank", "score", "label", "path"), disable_numparse=True)
+    return tabulate(rows, headers=("rank", similarity, "label", "path"), disable_numparse=True)
 
 
 @app("query")
 def main(config: DictConfig) -> None:
     """Run the command."""
     values = plain(config)
-    if config.k < 1:
-        raise RetrievalError(f"'k' is {config.k}: expected 1 or more")
-    names = values["image"] if isinstance(values["image"], list) else [values["image"]]
-    images = [decode_rgb(read_file(Path(name), name=str(name)), name=str(name)) for name in names]
-    style = call(Style, values["sheet"], where="conf/sheet")
+    asked = call(Search, {name: values[name] for name in ("image", "k", "similarity")}, where="conf/query.yaml")
+    images = [decode_rgb(read_file(Path(name), name=name), name=name) for name in asked.images]
+    style = call(SheetStyle, values["sheet"], where="conf/sheet")
     exact_float32()
     manifest = read_manifest(Path(config.prepared))
     encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
     features, provenance = read_checked(Path(config.features), manifest)
     refuse_other(provenance, values["encoder"], encoder)
     rows = encode(encoder, images, read_runtime(values["runtime"]))
-    check_features(rows, names, where=f"{config.encoder_name} on your images")
-    pixels = round(style.cell * style.dpi)
+    check_features(rows, asked.images, where=f"{config.encoder_name} on your images")
     sheet = []
-    for name, image, found in zip(
-        names, images, search(rows, features, k=config.k, similarity=values["similarity"]), strict=True
-    ):
-        print(f"{name}\n\n{table(found, manifest)}\n")
-        image.thumbnail((pixels, pixels))
+    answers = search(rows, features, k=asked.k, similarity=asked.similarity)
+    for name, image, found in zip(asked.images, images, answers, strict=True):
+        print(f"{name}\n\n{table(found, manifest, asked.similarity)}\n")
+        image.thumbnail((style.pixels, style.pixels))
         cells = [Cell(image, "query", Path(name).name, "")]
         for place, (number, score) in enumerate(found, start=1):
             item = manifest.items[number]
-            cells.append(Cell(thumbnail(item, manifest, pixels), "found", named(item), f"{place}.  {score:.4f}"))
+            cells.append(Cell(thumbnail(item, manifest, style.pixels), "found", named(item), f"{place}.  {score:.4f}"))
         sheet.append(cells)
     title = f"{config.encoder_name} on {manifest.dataset}"
     save_png(draw_sheet(sheet, title=title, style=style), Path(config.out), dpi=style.dpi)

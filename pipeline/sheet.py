@@ -16,7 +16,8 @@ from pipeline.images import read_prepared
 from pipeline.manifest import Item, Manifest
 from pipeline.raw import located
 from pipeline.results import read_results
-from pipeline.style import plain_text
+from pipeline.runs import stage_of
+from pipeline.style import plain_text, refuse_colors
 
 Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.
@@ -24,7 +25,7 @@ SIGNS: Mapping[Kind, str] = {"query": "?", "hit": "✓", "miss": "✗", "found":
 
 
 @dataclass(frozen=True)
-class Style:
+class SheetStyle:
     """How a sheet looks; conf/sheet/default.yaml.
 
     Attributes:
@@ -43,8 +44,16 @@ class Style:
         """Check the settings."""
         if not (self.cell > 0 and self.dpi > 0 and self.letters > 1):
             raise RetrievalError("conf/sheet: 'cell', 'dpi' and 'letters' must be positive")
+        if self.pixels < 1:
+            raise RetrievalError(f"conf/sheet: a cell of {self.cell} inches at {self.dpi} dpi has no pixel")
         if set(self.colors) != set(SIGNS):
             raise RetrievalError(f"conf/sheet: 'colors' has {', '.join(self.colors)}: expected {', '.join(SIGNS)}")
+        refuse_colors(self.colors.values(), where="conf/sheet")
+
+    @property
+    def pixels(self) -> int:
+        """The longest side of an image on the sheet."""
+        return round(self.cell * self.dpi)
 
 
 @dataclass(frozen=True)
@@ -83,16 +92,21 @@ class Retrieval:
     hits: Bool[np.ndarray, " top"]
 
 
-def read_retrievals(path: Path) -> list[Retrieval]:
+def read_retrievals(path: Path, manifest: Manifest) -> list[Retrieval]:
     """Return every query of a run that has positives, with the first of its ranking.
 
+    Args:
+        path: of its results.
+        manifest: of the dataset.
+
     Raises:
-        RetrievalError: see :func:`pipeline.results.read_results`; none of the first was kept (``top`` is 0).
+        RetrievalError: see :func:`pipeline.results.read_results`; the results are those of another manifest.
     """
     names = ("queries", "AP", "top_items", "top_scores", "top_hits")
-    found = read_results(path, *names)
-    if found["top_items"].shape[1] == 0:
-        raise RetrievalError(f"{path} keeps nothing of the rankings: set 'top' in conf/evaluate.yaml")
+    found = read_results(path, "manifest_sha256", *names)
+    if str(found["manifest_sha256"]) != manifest.sha256:
+        again = f"run dvc repro {stage_of(path.stem, manifest.dataset)}"
+        raise RetrievalError(f"{path} is of another manifest of {manifest.dataset}: {again}")
     retrievals = []
     for query, ap, *ranking in zip(*(found[name] for name in names), strict=True):
         items, scores, hits = (values[ranking[0] >= 0] for values in ranking)
@@ -134,7 +148,7 @@ def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
     return image
 
 
-def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: Style) -> Figure:
+def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: SheetStyle) -> Figure:
     """Draw a sheet; the query's frame is thick, a hit's is a full line, a miss's a broken one."""
     widest = max(len(row) for row in rows)
     above, below, head = 0.2, 0.22, 0.4  # inches for lines of text
@@ -151,7 +165,7 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: Style) -> F
     return figure
 
 
-def draw_cell(axes: Axes, cell: Cell, style: Style) -> None:
+def draw_cell(axes: Axes, cell: Cell, style: SheetStyle) -> None:
     """Draw one image with its frame and lines of text."""
     pixels = np.asarray(cell.image)
     side = max(pixels.shape[:2])

@@ -13,9 +13,9 @@ from tabulate import tabulate
 from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, plain
+from pipeline.options import call, fits, plain
 from pipeline.runs import run_name
-from pipeline.sheet import SIGNS, Retrieval, Style, draw_sheet, named, read_retrievals, row_of
+from pipeline.sheet import SIGNS, Retrieval, SheetStyle, draw_sheet, named, read_retrievals, row_of
 from pipeline.style import save_png
 
 # What conf/ names the results by.
@@ -51,12 +51,19 @@ def table(retrieval: Retrieval, manifest: Manifest) -> str:
 @app("show")
 def main(config: DictConfig) -> None:
     """Run the command."""
-    style = call(Style, plain(config.sheet), where="conf/sheet")
+    style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
+    if not fits(config.query, int | str):
+        raise RetrievalError(f"query is {config.query}: give the number of an item, or its path")
     manifest = read_manifest(Path(config.prepared))
-    retrieval = find(read_retrievals(Path(config.per_query)), manifest, config.query)
+    if config.run != config.encoder_name and not Path(config.per_query).is_file():
+        raise RetrievalError(
+            f"there are no results of {config.run} on {manifest.dataset}: name {config.ranking_name} under rankings in "
+            "params.yaml and run dvc repro"
+        )
+    retrieval = find(read_retrievals(Path(config.per_query), manifest), manifest, config.query)
     item = manifest.items[retrieval.query]
     title = f"{config.run} on {manifest.dataset}: {item.path}"
-    row = row_of(retrieval, manifest, pixels=round(style.cell * style.dpi))
+    row = row_of(retrieval, manifest, pixels=style.pixels)
     save_png(draw_sheet([row], title=title, style=style), Path(config.out), dpi=style.dpi)
     print(f"query {retrieval.query}: {item.path} ({named(item)}), AP {retrieval.ap:.4f}\n")
     print(f"{table(retrieval, manifest)}\n\n{config.out} has the picture")

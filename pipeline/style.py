@@ -1,13 +1,15 @@
 """What every figure here needs: one style, names as plain text, files that are the same bytes for the same content."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_file
@@ -38,10 +40,21 @@ class Style:
         """Check the settings."""
         if not (self.width > 0 and self.height > 0 and self.dpi > 0 and self.colors and self.markers):
             raise RetrievalError("conf/style: sizes must be positive, and there must be a color and a marker")
+        refuse_colors(self.colors, where="conf/style")
+        for marker in self.markers:
+            if marker not in MarkerStyle.markers:
+                raise RetrievalError(f"conf/style: '{marker}' is no marker of matplotlib")
 
     def look(self, index: int) -> tuple[str, str]:
         """Return the colour and the marker of the run at a position."""
         return self.colors[index % len(self.colors)], self.markers[index % len(self.markers)]
+
+
+def refuse_colors(colors: Iterable[str], *, where: str) -> None:
+    """Raise :class:`RetrievalError` for a text that is no colour."""
+    for color in colors:
+        if not is_color_like(color):
+            raise RetrievalError(f"{where}: '{color}' is no color: write it as #RRGGBB")
 
 
 def plain_text(text: str, *, most: int = 80) -> str:

@@ -130,7 +130,7 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
     evaluation, _, _ = random_run()
     digests = set()
     for name in ("one", "two"):
-        write_per_query(tmp_path / f"{name}.npz", evaluation)
+        write_per_query(tmp_path / f"{name}.npz", evaluation, manifest_sha256="m")
         digests.add(hashlib.sha256((tmp_path / f"{name}.npz").read_bytes()).hexdigest())
     assert len(digests) == 1
     with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
@@ -144,7 +144,7 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
 def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "digits" / "hog.npz"
-    write_per_query(path, random_run()[0])
+    write_per_query(path, random_run()[0], manifest_sha256="m")
     path.write_bytes(damaged(path.read_bytes(), damage))
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
         read_curve(path, resamples=200, seed=0)
@@ -246,7 +246,7 @@ def test_the_latex_says_the_same(published: pd.DataFrame) -> None:
     ("name", "shown"),
     [
         ("a_b", r"a\_b"),
-        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+        ("<script>alert(1)|", r"\textless{}script\textgreater{}alert(1)\textbar{}"),
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
         ("50% & $x$ #1 ~^", r"50\% \& \$x\$ \#1 $\sim$\textasciicircum{}"),
         ("a/../../b 😀", "a/../../b 😀"),
@@ -274,8 +274,8 @@ def test_classes_count_each_of_their_queries() -> None:
 def test_encoders_are_compared_on_the_same_queries_only(tmp_path: Path) -> None:
     evaluation, features, labels = random_run()
     (tmp_path / "d").mkdir()
-    write_per_query(tmp_path / "d" / "one.npz", evaluation)
-    write_per_query(tmp_path / "d" / "two.npz", run(features[:50], labels[:50]))
+    write_per_query(tmp_path / "d" / "one.npz", evaluation, manifest_sha256="m")
+    write_per_query(tmp_path / "d" / "two.npz", run(features[:50], labels[:50]), manifest_sha256="m")
     np.testing.assert_array_equal(read_aps(tmp_path, "d", ["one"])["one"], evaluation.ap)
     with pytest.raises(RetrievalError, match="two.npz has other queries than one.npz"):
         read_aps(tmp_path, "d", ["one", "two"])
@@ -329,3 +329,12 @@ def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tm
     write_features(tmp_path / "hog/d", 0 * rows, {"encoder": "hog", "manifest_sha256": "m"})
     with pytest.raises(RetrievalError, match="has only zeros"):
         read_checked(tmp_path / "hog/d", manifest)
+
+
+def test_no_name_is_taken_for_a_mark(tmp_path: Path) -> None:
+    for encoder, value in (("BEST_a_BEST", 0.2), ("b", 0.9)):
+        write_run(tmp_path, encoder, "d", value)
+    table = long_table(tmp_path, Experiment(("BEST_a_BEST", "b"), ("d",), "b"))
+    lines = latex(compare(table), table, pairs_of(("d", "BEST_a_BEST", "b", True))).splitlines()
+    [row] = [line for line in lines if line.strip().startswith(r"BEST\_a\_BEST")]
+    assert "textbf" not in row and "0.2000" in row

@@ -50,16 +50,28 @@ def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
 
 
 def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
-    made = {"a": {"images": 10, "seconds": 2.0, "dim": 8}, "b": {"images": 10, "dim": 8}}
-    for encoder, origin in made.items():
-        (tmp_path / encoder / "d").mkdir(parents=True)
-        (tmp_path / encoder / "d" / "provenance.json").write_text(json.dumps(origin))
-    table = pd.DataFrame([("a", "d", 0.5), ("b", "d", 0.7)], columns=["run", "dataset", "mAP"])
-    costs = cost_table(table, tmp_path, Experiment(("a", "b"), ("d",), "a"))
-    assert costs.to_numpy().tolist() == [["a", 0.5, 5.0, 32]]
-    assert draw_cost(costs, style=STYLE).axes[0].collections[0].get_offsets().tolist() == [[5.0, 0.5]]
-    with pytest.raises(RetrievalError, match="no usable provenance in .*: run dvc repro extract@c-d"):
-        cost_table(table, tmp_path, Experiment(("c",), ("d",), "c"))
+    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, "device": "cpu (some chip)"}
+    for encoder, cost in {"a": {"feature_bytes": 64}, "b": made}.items():
+        (tmp_path / encoder).mkdir()
+        (tmp_path / encoder / "d.json").write_text(json.dumps({"mAP": 0.5, "cost": cost}))
+    costs = cost_table(tmp_path, Experiment(("a", "b"), ("d",), "a", ("r",)))
+    assert costs.to_numpy().tolist() == [[2, "b", 0.5, 5.0, 32, "cpu"]]  # after a and a+r
+    axes = draw_cost(costs, style=STYLE).axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]
+    assert axes.get_legend().get_texts()[0].get_text().strip("\u200b") == "b, 32 B, cpu"
+
+
+def test_a_run_of_another_form(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "d.json").write_text("{}")
+    with pytest.raises(RetrievalError, match="the metrics of a on d lack 'mAP': run dvc repro evaluate@a-d"):
+        run_table(tmp_path, Experiment(("a",), ("d",), "a"))
+
+
+@pytest.mark.parametrize(("colors", "markers"), [(["nocolor"], ["o"]), (["#000000"], ["??"]), ([], ["o"])])
+def test_wrong_looks(colors: list[str], markers: list[str]) -> None:
+    with pytest.raises(RetrievalError, match="conf/style: "):
+        Style(6.0, 4.0, 60, colors, markers)
 
 
 def test_a_class_table_that_is_missing_or_damaged(tmp_path: Path) -> None:
@@ -79,14 +91,13 @@ def test_the_stage_draws_all_of_them(small_project: Project) -> None:
         "cost",
         *(f"{kind}_{dataset}" for kind in ("ap", "classes") for dataset in ("digits", "photo_views")),
     ]
-    folder = small_project.top / "plots/figures"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        f"{name}.{kind}" for name in names for kind in ("png", "svg")
-    )
+    for kind in ("png", "svg"):
+        folder = small_project.top / "plots/figures" / kind
+        assert sorted(path.stem for path in folder.glob(f"*.{kind}")) == sorted(names)
     for name in names:
-        with Image.open(folder / f"{name}.png") as picture:
+        with Image.open(small_project.top / f"plots/figures/png/{name}.png") as picture:
             assert picture.width > 800
-        assert "<svg" in (folder / f"{name}.svg").read_text()
+        assert "<svg" in (small_project.top / f"plots/figures/svg/{name}.svg").read_text()
     experiment = Experiment(("raw_pixels", "color_histogram"), ("digits", "photo_views"), "raw_pixels")
     table = run_table(small_project.top / "metrics/runs", experiment)
     written = pd.read_csv(small_project.top / "metrics/table.csv")

@@ -4,10 +4,13 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline.encoders import build_encoder
@@ -18,12 +21,12 @@ from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest, read_manifest
 from pipeline.query import encode, search
 from pipeline.runtime import Runtime
-from pipeline.sheet import Cell, Retrieval, Style, draw_sheet, read_retrievals, row_of
+from pipeline.sheet import Cell, Retrieval, SheetStyle, draw_sheet, read_retrievals, row_of
 from pipeline.show import find
-from pipeline.style import plain_text
+from pipeline.style import plain_text, save_png
 from tests.conftest import Project
 
-STYLE = Style(1.0, 60, 15, {"query": "#000000", "hit": "#0072B2", "miss": "#D55E00", "found": "#555555"})
+STYLE = SheetStyle(1.0, 60, 15, {"query": "#000000", "hit": "#0072B2", "miss": "#D55E00", "found": "#555555"})
 NASTY = ["<script>alert(1)</script>", "a/../../b", "😀 emoji", "x" * 300, "$\\frac{1", "line\nbreak\x07", "_hidden"]
 
 
@@ -57,7 +60,7 @@ def test_names_from_outside_are_shown_as_text(name: str) -> None:
         assert len(title) <= 20
         body = title.replace("\u200b", "").split(" ", 1)[1].replace(r"\$", "$")
         clean = " ".join(name.replace("\n", "\ufffd").replace("\x07", "\ufffd").split())
-        assert clean.startswith(body.removesuffix("…"))
+        assert body == (clean if len(clean) <= STYLE.letters else clean[: STYLE.letters - 1] + "…")
 
 
 def test_plain_text_is_one_line_and_no_mathematics() -> None:
@@ -91,26 +94,63 @@ def test_a_row_has_the_images_in_their_order(draw: Callable[..., Path], tmp_path
         ("miss", "label 0", "2.  0.5000"),
     ]
     assert all(max(cell.image.size) == 60 for cell in row)
+    for cell, number in zip(row, (1, 2, 0), strict=True):
+        with Image.open(tmp_path / f"{number}.png") as original:
+            expected = original.convert("RGB")
+        expected.thumbnail((60, 60))
+        np.testing.assert_array_equal(np.asarray(cell.image), np.asarray(expected))
     draw("0.png", seed=9, size=(300, 200))
     with pytest.raises(RetrievalError, match=r"0\.png has changed since it was prepared: run dvc repro -f prepare@own"):
         row_of(asked, manifest, pixels=60)
 
 
-def test_the_stage_draws_what_the_results_say(project: Project) -> None:
-    for which in ("best", "worst"):
-        with Image.open(project.top / f"plots/gallery/digits/raw_pixels_{which}.png") as picture:
-            assert picture.width > 1000 and picture.height > 500
+def test_the_stage_draws_what_the_results_say(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project.top / "metrics/per_query/digits/raw_pixels.npz"
     manifest = read_manifest(project.top / "data/prepared/digits")
-    found = read_retrievals(path)
+    found = read_retrievals(path, manifest)
     with np.load(path) as arrays:
         ap, queries = arrays["AP"], arrays["queries"]
-    chosen = best(found, 5)
-    assert [one.ap for one in chosen] == sorted(ap.tolist(), reverse=True)[:5]
+    assert [one.ap for one in best(found, 5)] == sorted(ap.tolist(), reverse=True)[:5]
+    assert [one.ap for one in worst(found, 5)] == sorted(ap.tolist())[:5]
     for one in found:
         assert one.ap == ap[queries.tolist().index(one.query)]
         labels = [manifest.items[item].labels for item in one.items.tolist()]
         assert one.hits.tolist() == [label == manifest.items[one.query].labels for label in labels]
+    monkeypatch.chdir(project.top)  # where the manifest's root starts
+    config = yaml.safe_load((project.top / "conf/sheet/default.yaml").read_text())
+    style = SheetStyle(**config)
+    for which, chosen in (("best", best(found, 5)), ("worst", worst(found, 5))):
+        title = f"raw_pixels on digits: the 5 {which} queries by AP"
+        rows = [row_of(one, manifest, pixels=style.pixels) for one in chosen]
+        save_png(draw_sheet(rows, title=title, style=style), project.top / "expected.png", dpi=style.dpi)
+        drawn = (project.top / f"plots/gallery/digits/raw_pixels_{which}.png").read_bytes()
+        assert drawn == (project.top / "expected.png").read_bytes()
+
+
+def test_results_of_another_manifest_are_refused(project: Project) -> None:
+    path = project.top / "metrics/per_query/digits/raw_pixels.npz"
+    manifest = read_manifest(project.top / "data/prepared/digits")
+    with pytest.raises(RetrievalError, match="is of another manifest of digits: run dvc repro evaluate@raw_pixels-dig"):
+        read_retrievals(path, replace(manifest, sha256="other"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell": 0}, "must be positive"),
+        ({"cell": 0.001}, "has no pixel"),
+        ({"colors": {**STYLE.colors, "hit": "nocolor"}}, "'nocolor' is no color"),
+        ({"colors": {"hit": "#000000"}}, "expected query, hit, miss, found"),
+    ],
+)
+def test_wrong_sheets(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RetrievalError, match=f"conf/sheet: .*{message}"):
+        replace(STYLE, **change)
+
+
+def test_a_sheet_without_a_ranking_has_the_queries(draw: Callable[..., Path]) -> None:
+    figure = draw_sheet([[Cell(Image.new("RGB", (1, 400)), "query", "a", "b")]] * 2, title="t", style=STYLE)
+    assert len(figure.axes) == 2
 
 
 def test_an_edit_of_the_sheets_runs_only_galleries(project: Project) -> None:
@@ -133,6 +173,12 @@ def test_show_one_query(project: Project) -> None:
     assert (project.top / "one.png").is_file()
     again = project.stage("show", "encoder=raw_pixels", "dataset=digits", f"query='{manifest.paths[3]}'", "out=o.png")
     assert again.stdout.splitlines()[0] == lines[0]
+    other = project.stage(
+        "show", "encoder=raw_pixels", "dataset=digits", "query=3", "ranking=k_reciprocal", check=False
+    )
+    assert other.returncode == 2 and "name k_reciprocal under rankings in params.yaml" in other.stderr
+    wrong = project.stage("show", "encoder=raw_pixels", "dataset=digits", "query=true", check=False)
+    assert wrong.returncode == 2 and "query is True: give the number of an item, or its path" in wrong.stderr
     missing = project.stage("show", "encoder=raw_pixels", "dataset=digits", "query=nothing.png", check=False)
     assert missing.returncode == 2 and "'nothing.png' is no query of digits with positives: try 0 (" in missing.stderr
 
@@ -166,6 +212,9 @@ def test_an_image_of_the_dataset_finds_itself(project: Project, encoder: str) ->
     rows = encode(network, images, Runtime("cpu", 8, 0))
     for [(item, score), *_] in search(rows, features, k=3, similarity="cosine"):
         assert item == 7 and abs(score - 1) < 1e-5
+    [[(item, distance), (_, further), *_], *_] = search(rows, features, k=3, similarity="euclidean")
+    assert item == 7 and distance == pytest.approx(0, abs=0.05)
+    assert further == pytest.approx(np.sort(np.linalg.norm(features - rows[0], axis=1))[1], rel=1e-3)
 
 
 def test_a_search_refuses_other_features_and_bad_images(project: Project) -> None:
@@ -174,6 +223,17 @@ def test_a_search_refuses_other_features_and_bad_images(project: Project) -> Non
     (project.top / "bad.jpg").write_bytes(b"no image")
     for value, message in (("bad.jpg", "bad.jpg is not an image"), ("none.jpg", "none.jpg cannot be read")):
         done = project.stage("query", *arguments, f"image={value}", check=False)
+        assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+    for change, message in (
+        ("image=[]", "'image' names none"),
+        ("image=17", "'image' is 17: expected a string or a list"),
+        ("k=1.5", "'k' is 1.5: expected an integer"),
+        ("k=0", "'k' is 0: expected 1 or more"),
+        ("similarity=foo", "'similarity' is 'foo': expected cosine or dot or euclidean"),
+    ):
+        done = project.stage(
+            "query", *arguments, *([] if "image" in change else [f"image='{image}'"]), change, check=False
+        )
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
     project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
     done = project.stage("query", *arguments, f"image='{image}'", check=False)
