@@ -40,7 +40,8 @@ def test_a_run_makes_every_result(small_project: Project) -> None:
     assert table["mAP"].between(0, 1).all()
     for dataset in DATASETS:
         curve = pd.read_csv(small_project.top / f"plots/pr/{dataset}.csv")
-        assert list(curve.columns) == ["encoder", "recall", "precision"]
+        assert list(curve.columns) == ["encoder", "recall", "precision", "low", "high"]
+        assert (curve["low"] <= curve["precision"]).all() and (curve["precision"] <= curve["high"]).all()
         assert len(curve) == 11 * len(ENCODERS)
         with Image.open(small_project.top / f"plots/pr/{dataset}.png") as picture:
             assert picture.width > 800
