@@ -27,7 +27,7 @@ from pipeline.options import call, plain
 from pipeline.ranking import rank
 from pipeline.relevance import Unjudged
 from pipeline.runtime import Runtime, exact_float32, read_runtime
-from pipeline.sheet import Cell, SheetStyle, draw_sheet, named, thumbnail
+from pipeline.sheet import Cell, SheetStyle, draw_sheet, named, retrieved
 from pipeline.similarity import Kind, products
 from pipeline.style import save_png
 
@@ -134,8 +134,7 @@ def main(config: DictConfig) -> None:
         image.thumbnail((style.pixels, style.pixels))
         cells = [Cell(image, "query", Path(name).name, "")]
         for place, (number, score) in enumerate(found, start=1):
-            item = manifest.items[number]
-            cells.append(Cell(thumbnail(item, manifest, style.pixels), "found", named(item), f"{place}.  {score:.4f}"))
+            cells.append(retrieved(number, place, score, manifest, kind="found", pixels=style.pixels))
         sheet.append(cells)
     title = f"{config.encoder_name} on {manifest.dataset}"
     save_png(draw_sheet(sheet, title=title, style=style), Path(config.out), dpi=style.dpi)

@@ -134,10 +134,14 @@ def row_of(retrieval: Retrieval, manifest: Manifest, *, pixels: int) -> list[Cel
     cells = [Cell(thumbnail(asked, manifest, pixels), "query", named(asked), f"AP {retrieval.ap:.4f}")]
     columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
     for rank, (number, score, hit) in enumerate(zip(*columns, strict=True), start=1):
-        item = manifest.items[number]
-        kind: Kind = "hit" if hit else "miss"
-        cells.append(Cell(thumbnail(item, manifest, pixels), kind, named(item), f"{rank}.  {score:.4f}"))
+        cells.append(retrieved(number, rank, score, manifest, kind="hit" if hit else "miss", pixels=pixels))
     return cells
+
+
+def retrieved(number: int, rank: int, score: float, manifest: Manifest, *, kind: Kind, pixels: int) -> Cell:
+    """Return the cell of an item that was retrieved."""
+    item = manifest.items[number]
+    return Cell(thumbnail(item, manifest, pixels), kind, named(item), f"{rank}.  {score:.4f}")
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
