@@ -1,4 +1,4 @@
-"""The metrics of all runs -> figures: mAP with intervals, AP of the queries, classes, and what accuracy costs.
+"""The metrics of all runs -> figures: mAP with intervals, AP of the queries, classes, similarities, cost.
 
 ``python -m pipeline.figures`` writes ``plots/figures/png/`` and ``plots/figures/svg/`` for the runs and datasets of
 params.yaml.
@@ -99,6 +99,39 @@ def draw_classes(classes: pd.DataFrame, *, title: str, style: Style) -> Figure:
     return figure
 
 
+def draw_similarities(histograms: Mapping[str, pd.DataFrame], *, title: str, style: Style) -> Figure:
+    """Draw for each encoder how alike queries are to positives, filled, and to negatives, a dashed line.
+
+    Each is a share of its own pairs. Every panel has an axis of its own, since encoders use different parts of it.
+
+    Args:
+        histograms: by encoder, see :func:`pipeline.similarities.histogram`.
+        title: of the figure.
+        style: how figures look.
+    """
+    columns = min(3, len(histograms))
+    rows = -(-len(histograms) // columns)
+    figure = Figure(figsize=(style.width, max(style.height, 1.6 * rows + 0.8)), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (encoder, table) in zip(panels, histograms.items(), strict=False):
+        edges = np.append(table["low"].to_numpy(), table["high"].iloc[-1])
+        shares = {name: table[name].to_numpy() / max(1, table[name].sum()) for name in ("positives", "negatives")}
+        axes.stairs(shares["positives"], edges, fill=True, color=style.look(0)[0], alpha=0.5, label="positives")
+        axes.stairs(
+            shares["negatives"], edges, color=style.look(1)[0], linestyle="--", linewidth=1.2, label="negatives"
+        )
+        axes.set_title(plain_text(encoder, most=30), fontsize=9)
+        axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=4)
+        axes.tick_params(labelsize=7)
+    for axes in panels[len(histograms) :]:
+        axes.set_axis_off()
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside upper right", ncols=2, fontsize=8)
+    figure.suptitle(plain_text(title), x=0.01, ha="left", fontsize=11)
+    figure.supxlabel("cosine", fontsize=9)
+    return figure
+
+
 def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
     """Draw mean mAP against images a second, a feature's bytes as area: what an encoder's accuracy costs."""
     figure = Figure(figsize=(style.width, style.height), layout="constrained")
@@ -135,6 +168,24 @@ def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
+def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return how alike pairs of a dataset are, by encoder.
+
+    Raises:
+        RetrievalError: a file is missing or of another form.
+    """
+    tables = {}
+    for encoder in encoders:
+        path = directory / dataset / f"{encoder}.csv"
+        try:
+            tables[encoder] = pd.read_csv(path)[["low", "high", "positives", "negatives"]].astype(float)
+        except (OSError, ValueError, KeyError) as error:
+            problem = " ".join(str(error).split())
+            again = f"run dvc repro similarities@{encoder}-{dataset}"
+            raise RetrievalError(f"no usable {path} ({problem}): {again}") from None
+    return tables
+
+
 def cost_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
     """Return a row an encoder whose features were made here: its position, mean mAP, images/s, bytes, kind of device.
 
@@ -166,6 +217,11 @@ def main(config: DictConfig) -> None:
         classes = read_classes(Path(config.per_class), dataset, experiment.runs)
         if len(classes):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{dataset}: mAP of each class", style=style)
+        figures[f"similarities_{dataset}"] = draw_similarities(
+            read_similarities(Path(config.similarities), dataset, experiment.encoders),
+            title=f"{dataset}: similarity of positives and negatives",
+            style=style,
+        )
     costs = cost_table(Path(config.runs), experiment)
     if len(costs):
         figures["cost"] = draw_cost(costs, style=style)

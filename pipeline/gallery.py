@@ -15,7 +15,8 @@ from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.manifest import read_manifest
 from pipeline.options import call, plain
-from pipeline.sheet import Retrieval, SheetStyle, draw_sheet, read_retrievals, row_of
+from pipeline.retrievals import Retrieval, read_retrievals
+from pipeline.sheet import SheetStyle, draw_sheet, row_of
 from pipeline.style import save_png
 
 

@@ -27,7 +27,8 @@ from pipeline.options import call, plain
 from pipeline.ranking import rank
 from pipeline.relevance import Unjudged
 from pipeline.runtime import Runtime, exact_float32, read_runtime
-from pipeline.sheet import Cell, SheetStyle, draw_sheet, named, retrieved
+from pipeline.sheet import Cell, SheetStyle, draw_sheet, retrieved
+from pipeline.shown import named
 from pipeline.similarity import Kind, products
 from pipeline.style import save_png
 

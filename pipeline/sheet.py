@@ -2,21 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.errors import RetrievalError
-from pipeline.images import read_prepared
-from pipeline.manifest import Item, Manifest
-from pipeline.raw import located
-from pipeline.results import read_results
-from pipeline.runs import stage_of
+from pipeline.manifest import Manifest
+from pipeline.retrievals import Retrieval
+from pipeline.shown import named, thumbnail
 from pipeline.style import plain_text, refuse_colors
 
 Kind = Literal["query", "hit", "miss", "found"]
@@ -73,52 +69,6 @@ class Cell:
     note: str
 
 
-@dataclass(frozen=True)
-class Retrieval:
-    """A query and the first of its ranking.
-
-    Attributes:
-        query: the item that is asked for.
-        ap: its average precision.
-        items: what was retrieved, best first.
-        scores: of each.
-        hits: whether each is a positive.
-    """
-
-    query: int
-    ap: float
-    items: Int[np.ndarray, " top"]
-    scores: Float[np.ndarray, " top"]
-    hits: Bool[np.ndarray, " top"]
-
-
-def read_retrievals(path: Path, manifest: Manifest) -> list[Retrieval]:
-    """Return every query of a run that has positives, with the first of its ranking.
-
-    Args:
-        path: of its results.
-        manifest: of the dataset.
-
-    Raises:
-        RetrievalError: see :func:`pipeline.results.read_results`; the results are those of another manifest.
-    """
-    names = ("queries", "AP", "top_items", "top_scores", "top_hits")
-    found = read_results(path, "manifest_sha256", *names)
-    if str(found["manifest_sha256"]) != manifest.sha256:
-        again = f"run dvc repro {stage_of(path.stem, manifest.dataset)}"
-        raise RetrievalError(f"{path} is of another manifest of {manifest.dataset}: {again}")
-    retrievals = []
-    for query, ap, *ranking in zip(*(found[name] for name in names), strict=True):
-        items, scores, hits = (values[ranking[0] >= 0] for values in ranking)
-        retrievals.append(Retrieval(int(query), float(ap), items, scores, hits))
-    return retrievals
-
-
-def named(item: Item) -> str:
-    """Return what a sheet calls an item: its labels, or its file's name if it has none."""
-    return ", ".join(item.labels) or Path(item.path).stem
-
-
 def row_of(retrieval: Retrieval, manifest: Manifest, *, pixels: int) -> list[Cell]:
     """Return a query and what was retrieved as the cells of a row.
 
@@ -142,14 +92,6 @@ def retrieved(number: int, rank: int, score: float, manifest: Manifest, *, kind:
     """Return the cell of an item that was retrieved."""
     item = manifest.items[number]
     return Cell(thumbnail(item, manifest, pixels), kind, named(item), f"{rank}.  {score:.4f}")
-
-
-def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
-    """Return the image of an item, its longest side at most ``pixels``."""
-    path = located(manifest.folder(item)) / item.path
-    image = read_prepared(path, item.sha256, item.box, dataset=manifest.dataset)
-    image.thumbnail((pixels, pixels))
-    return image
 
 
 def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: SheetStyle) -> Figure:

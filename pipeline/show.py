@@ -14,8 +14,10 @@ from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, fits, plain
+from pipeline.retrievals import Retrieval, read_retrievals
 from pipeline.runs import run_name
-from pipeline.sheet import SIGNS, Retrieval, SheetStyle, draw_sheet, named, read_retrievals, row_of
+from pipeline.sheet import SIGNS, SheetStyle, draw_sheet, row_of
+from pipeline.shown import named
 from pipeline.style import save_png
 
 # What conf/ names the results by.

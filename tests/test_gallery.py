@@ -20,8 +20,9 @@ from pipeline.gallery import best, worst
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest, read_manifest
 from pipeline.query import encode, search
+from pipeline.retrievals import Retrieval, read_retrievals
 from pipeline.runtime import Runtime
-from pipeline.sheet import Cell, Retrieval, SheetStyle, draw_sheet, read_retrievals, row_of
+from pipeline.sheet import Cell, SheetStyle, draw_sheet, row_of
 from pipeline.show import find
 from pipeline.style import plain_text, save_png
 from tests.conftest import Project

@@ -1,0 +1,22 @@
+"""How an item of a dataset is shown: under which name, and as which small image."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.images import read_prepared
+from pipeline.manifest import Item, Manifest
+from pipeline.raw import located
+
+
+def named(item: Item) -> str:
+    """Return what an item is called: its labels, or its file's name if it has none."""
+    return ", ".join(item.labels) or Path(item.path).stem
+
+
+def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
+    """Return the image of an item, its longest side at most ``pixels``."""
+    path = located(manifest.folder(item)) / item.path
+    image = read_prepared(path, item.sha256, item.box, dataset=manifest.dataset)
+    image.thumbnail((pixels, pixels))
+    return image
