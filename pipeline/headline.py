@@ -1,24 +1,56 @@
 """The runs of one encoder -> files whose path and keys do not name it, so that two encoders line up.
 
 ``dvc metrics diff`` and ``dvc plots diff`` pair equal paths and keys across revisions. This stage writes
-``metrics/headline.json`` and ``plots/headline_pr.csv`` for the encoder that params.yaml names.
+``metrics/headline.json`` and ``plots/headline_pr.csv`` for the encoder that params.yaml names: few metrics, because each
+is a column of ``dvc exp show``.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.app import app
+from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
 from pipeline.files import write_json, write_text
 from pipeline.metrics import RECALL_LEVELS
+from pipeline.options import call, plain
 from pipeline.runs import read_run, scalars
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What is in it; ``headline`` in conf/headline.yaml.
+
+    Attributes:
+        metrics: names of single numbers among the metrics of a run.
+    """
+
+    metrics: Sequence[str]
+
+    def of(self, run: Mapping[str, Any], *, where: str) -> dict[str, float | int]:
+        """Return these metrics of a run.
+
+        Raises:
+            RetrievalError: it has no such number.
+        """
+        known = scalars(dict(run))
+        for name in self.metrics:
+            if name not in known:
+                raise RetrievalError(
+                    f"conf/headline.yaml: {where} has no metric '{name}': one of {', '.join(sorted(known))}"
+                )
+        return {name: known[name] for name in self.metrics}
 
 
 @app("headline")
 def main(config: DictConfig) -> None:
     """Run the stage."""
+    headline = call(Headline, plain(config.headline), where="conf/headline.yaml")
     experiment = read_experiment()
     runs = {dataset: read_run(Path(config.runs), experiment.encoder, dataset) for dataset in experiment.datasets}
     curves = pd.DataFrame(
@@ -28,7 +60,8 @@ def main(config: DictConfig) -> None:
             for recall, precision in zip(RECALL_LEVELS, run["interpolated_precision"], strict=True)
         ]
     )
-    write_json(Path(config.metrics), {dataset: scalars(run) for dataset, run in runs.items()})
+    found = {dataset: headline.of(run, where=f"{experiment.encoder} on {dataset}") for dataset, run in runs.items()}
+    write_json(Path(config.metrics), found)
     write_text(Path(config.csv), curves.to_csv(index=False, lineterminator="\n"))
 
 
