@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro report as-published test check format lock clean
+.PHONY: setup repro report as-published report-page demo test check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv
 
@@ -25,6 +25,13 @@ report: setup  ## the report's encoders and datasets, done right; fetches weight
 as-published: setup  ## the report's encoders and datasets as they were published
 	python -m pipeline.preset experiment=as_published
 
+report-page: setup  ## plots/report/index.html: all results to explore, without a network
+	dvc repro page
+	@echo "open $(abspath plots/report/index.html)"
+
+demo: setup  ## search by your own image in a browser, on this machine only
+	python -m pipeline.demo
+
 test: setup  ## run the tests
 	pytest
 
@@ -41,4 +48,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
 
 clean:  ## remove what the experiment made, except DVC's cache
-	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query plots/gallery plots/figures plots/show multirun outputs dvc_plots
+	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query metrics/similarities plots/gallery plots/export plots/figures plots/report plots/show multirun outputs dvc_plots

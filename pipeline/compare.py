@@ -78,7 +78,7 @@ def leaders_of(comparison: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
 
 def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return the comparison as a Markdown table (see :func:`cells`), and what cannot be told apart."""
-    shown = cells(comparison, table, pairs, bold=lambda text: f"**{text}**")
+    shown = cells(comparison, table, pairs, bold=lambda text: f"**{text}**", escape=md)
     lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(comparison, table, pairs)]
     return "\n".join(lines) + "\n"
 
@@ -89,6 +89,11 @@ def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) ->
     headers = [str(name) for name in shown.columns]
     rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
     return f"% {caption(comparison, table, pairs)}\n{rows}\n"
+
+
+def md(text: str) -> str:
+    """Return text as Markdown shows it: what means something there is escaped."""
+    return "".join(f"\\{letter}" if letter in "\\`*[]<>|~" else letter for letter in text)
 
 
 def tex(text: str) -> str:

@@ -1,8 +1,8 @@
 """The runs of one encoder -> files whose path and keys do not name it, so that two encoders line up.
 
 ``dvc metrics diff`` and ``dvc plots diff`` pair equal paths and keys across revisions. This stage writes
-``metrics/headline.json`` and ``plots/headline_pr.csv`` for the encoder that params.yaml names: few metrics, because each
-is a column of ``dvc exp show``.
+``metrics/headline.json`` and ``plots/headline_pr.csv`` for the encoder that params.yaml names. Few metrics, because
+each is a column of ``dvc exp show``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,12 +2,12 @@
 
 ``python -m pipeline.page`` writes ``plots/report/index.html`` for the runs and datasets of params.yaml: the comparative
 table, precision-recall curves, the provenance of each run, and every query with what was found. Beside it lie
-``vega.js``, which draws, and ``results/``, from which the page loads what is looked at. The images are those of
-``pipeline.thumbnails``. Labels and paths are untrusted: they reach the page as data, and are shown as text only.
+``vega.js``, which draws, ``results/``, from which the page loads what is looked at (``pipeline.explore``), and
+``thumbnails/`` (``pipeline.thumbnails``).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,17 @@ from typing import Any
 import pandas as pd
 import vl_convert
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from omegaconf import DictConfig
 
 from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
-from pipeline.files import replacing_directory, write_text
-from pipeline.manifest import Manifest, read_manifest
+from pipeline.files import write_text
 from pipeline.options import call, plain
 from pipeline.pairs import indistinguishable_from_best
-from pipeline.retrievals import Retrieval, read_retrievals
-from pipeline.runs import JOINED, read_run, stage_of
+from pipeline.runs import JOINED, read_run
+from pipeline.templates import render
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
 # Vega's names of marks, and a letter that looks like each.
 MARKS = {
     "circle": "●",
@@ -49,20 +45,18 @@ class PageStyle:
 
     Attributes:
         title: its heading.
-        chunk: queries in a file of results.
         grid: queries shown at a time.
         looks: of runs, by their position: ``light``, ``dark`` and ``mark``; from the start again if there are more.
     """
 
     title: str
-    chunk: int
     grid: int
     looks: Sequence[Mapping[str, str]]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.chunk < 1 or self.grid < 1 or not self.looks:
-            raise RetrievalError("conf/page.yaml: 'chunk' and 'grid' must be positive, and 'looks' have an entry")
+        if self.grid < 1 or not self.looks:
+            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and 'looks' have an entry")
         for look in self.looks:
             if set(look) != {"light", "dark", "mark"} or look["mark"] not in MARKS:
                 raise RetrievalError(
@@ -73,27 +67,6 @@ class PageStyle:
         """Return for each run its name, colours, mark and the letter that looks like it."""
         looks = [self.looks[index % len(self.looks)] for index in range(len(runs))]
         return [{"run": run, **look, "sign": MARKS[look["mark"]]} for run, look in zip(runs, looks, strict=True)]
-
-
-def read_curves(directory: Path, experiment: Experiment) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Return ``{dataset: {run: {precision, low, high}}}``, lists over recall 0, 0.1, ..., 1.
-
-    Raises:
-        RetrievalError: the curves of a dataset are missing, or a run's among them.
-    """
-    curves: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for dataset in experiment.datasets:
-        path = directory / f"{dataset}.csv"
-        try:
-            runs = dict(iter(pd.read_csv(path, dtype={"encoder": str}).groupby("encoder")))
-            curves[dataset] = {
-                run: {name: runs[run][name].round(5).tolist() for name in ("precision", "low", "high")}
-                for run in experiment.runs
-            }
-        except (OSError, ValueError, KeyError) as error:
-            problem = " ".join(str(error).split())
-            raise RetrievalError(f"no usable curves in {path} ({problem}): run dvc repro pr@{dataset}") from None
-    return curves
 
 
 def table_rows(
@@ -159,60 +132,6 @@ def as_yaml(value: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=100))
 
 
-def items_of(manifest: Manifest, queries: Sequence[int]) -> dict[str, Any]:
-    """Return what the page knows of a dataset: paths, labels, the labels of each item by number, the queries."""
-    numbers: dict[str, int] = {}
-    labels = [[numbers.setdefault(label, len(numbers)) for label in names] for names in manifest.labels]
-    return {"paths": manifest.paths, "names": list(numbers), "labels": labels, "queries": list(queries)}
-
-
-def ranking_of(retrieval: Retrieval) -> list[list[Any]]:
-    """Return the first of a ranking: items, scores, and 1 for each hit."""
-    scores = [round(score, 5) for score in retrieval.scores.tolist()]
-    return [retrieval.items.tolist(), scores, [int(hit) for hit in retrieval.hits.tolist()]]
-
-
-def results_of(
-    dataset: str, manifest: Manifest, runs: Mapping[str, Sequence[Retrieval]], *, chunk: int
-) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the content of each file of results of a dataset.
-
-    Raises:
-        RetrievalError: two runs were evaluated on different queries.
-    """
-    first, *_ = runs
-    queries = [one.query for one in runs[first]]
-    yield f"{dataset}/items", items_of(manifest, queries)
-    for run, retrievals in runs.items():
-        if [one.query for one in retrievals] != queries:
-            again = f"run dvc repro {stage_of(run, dataset)}"
-            raise RetrievalError(f"{run} was evaluated on other queries of {dataset} than {first}: {again}")
-        yield f"{dataset}/{run}/ap", [round(one.ap, 6) for one in retrievals]
-        for number, start in enumerate(range(0, len(queries), chunk)):
-            yield f"{dataset}/{run}/{number}", [ranking_of(one) for one in retrievals[start : start + chunk]]
-
-
-def write_results(folder: Path, name: str, content: Any) -> None:
-    """Write a file that hands its content to the page: a page opened from a disk may load scripts, not data."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    write_text(folder / f"{name}.js", f"received({json.dumps(name)},{text})\n")
-
-
-def render(template: str, **values: Any) -> str:
-    """Return a page from ``pipeline/templates``; every value is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    # What the page is made with is ours, and goes in as it is.
-    environment.filters["inlined"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
-    return environment.get_template(template).render(**values)
-
-
 @app("page")
 def main(config: DictConfig) -> None:
     """Run the stage."""
@@ -221,7 +140,6 @@ def main(config: DictConfig) -> None:
     table = pd.read_csv(config.table, dtype={"encoder": str, "dataset": str})
     pairs = pd.read_csv(config.pairs, dtype={"dataset": str, "a": str, "b": str})
     summary = json.loads(Path(config.summary).read_text(encoding="utf-8"))
-    curves = read_curves(Path(config.curves), experiment)
     looks = style.looks_of(experiment.runs)
     page = render(
         "report.html",
@@ -231,21 +149,8 @@ def main(config: DictConfig) -> None:
         pairs=pairs.to_dict("records"),
         looks=looks,
         provenances=provenances(experiment, Path(config.features), runs),
-        data={
-            "datasets": experiment.datasets,
-            "looks": looks,
-            "curves": curves,
-            "chunk": style.chunk,
-            "grid": style.grid,
-        },
+        data={"datasets": experiment.datasets, "looks": looks, "grid": style.grid},
     )
-    with replacing_directory(Path(config.results)) as folder:
-        for dataset in experiment.datasets:
-            manifest = read_manifest(Path(config.prepared) / dataset)
-            paths = {run: Path(config.per_query) / dataset / f"{run}.npz" for run in experiment.runs}
-            found = {run: read_retrievals(path, manifest) for run, path in paths.items()}
-            for name, content in results_of(dataset, manifest, found, chunk=style.chunk):
-                write_results(folder, name, content)
     write_text(Path(config.vega), vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     write_text(Path(config.html), page)
 

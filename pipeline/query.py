@@ -78,6 +78,27 @@ def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encod
             )
 
 
+def matching(
+    name: str, config: Mapping[str, Any], weights: Path, features: Path, manifest: Manifest
+) -> tuple[Encoder, Float[np.ndarray, "item dim"]]:
+    """Return an encoder, and the features of a dataset after a check that this very encoder made them.
+
+    Args:
+        name: of the encoder.
+        config: its YAML.
+        weights: what ``pipeline.weights`` wrote for it.
+        features: what ``pipeline.extract`` wrote for it and the dataset.
+        manifest: of the dataset.
+
+    Raises:
+        RetrievalError: it did not; the encoder cannot be built, or the features not used.
+    """
+    encoder = build_encoder(name, config, weights)
+    rows, provenance = read_checked(features, manifest)
+    refuse_other(provenance, config, encoder)
+    return encoder, rows
+
+
 def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
     """Return the features of images, float32, one image a pass: as many as one asks for at a time."""
     device = runtime.resolved_device()
@@ -123,9 +144,9 @@ def main(config: DictConfig) -> None:
     style = call(SheetStyle, values["sheet"], where="conf/sheet")
     exact_float32()
     manifest = read_manifest(Path(config.prepared))
-    encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
-    features, provenance = read_checked(Path(config.features), manifest)
-    refuse_other(provenance, values["encoder"], encoder)
+    encoder, features = matching(
+        config.encoder_name, values["encoder"], Path(config.weights), Path(config.features), manifest
+    )
     rows = encode(encoder, images, read_runtime(values["runtime"]))
     check_features(rows, asked.images, where=f"{config.encoder_name} on your images")
     sheet = []

@@ -66,8 +66,14 @@ def module_of(stage: str) -> str:
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_deps_name_exactly_the_modules_imported(stage: str) -> None:
     imported = {path.relative_to(TOP).as_posix() for path in imported_modules(TOP / f"pipeline/{module_of(stage)}.py")}
-    declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}
+    declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/") and dep.endswith(".py")}
     assert declared == imported
+
+
+def test_the_page_depends_on_all_that_it_is_made_with() -> None:
+    declared = {Path(dep).name for dep in STAGES["page"]["deps"] if dep.startswith("pipeline/templates/")}
+    page = (TOP / "pipeline/templates/report.html").read_text()
+    assert declared == {"__init__.py", "report.html", *re.findall(r'"([\w.]+)"\|inlined', page)}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -17,12 +17,13 @@ ENCODERS = ("raw_pixels", "color_histogram")
 DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
 COARSE = ["constant_dimensions", "equal_features", "mean_cosine"]
-PLOTS = {f"pr@{dataset}" for dataset in DATASETS}
-TABLES = {"compare", "figures"}
+CURVES = {f"pr@{dataset}" for dataset in DATASETS}
+PLOTS = CURVES | {f"explore@{dataset}" for dataset in DATASETS}
+TABLES = {"compare", "figures", "page"}
 
 
 def chain(encoder: str) -> set[str]:
-    stages = ("extract", "evaluate", "gallery")
+    stages = ("extract", "evaluate", "gallery", "similarities")
     runs = {f"{stage}@{encoder}-{dataset}" for stage in stages for dataset in DATASETS}
     return {f"weights@{encoder}"} | runs
 
@@ -118,15 +119,15 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
 
 def test_an_edit_of_the_plots_runs_only_plots(project: Project) -> None:
     project.edit("conf/style/default.yaml", dpi=110)
-    assert project.repro() == {"figures"} | PLOTS
+    assert project.repro() == {"figures"} | CURVES  # the page has a style of its own
     with (project.top / "pipeline/pr.py").open("a") as file:
         file.write("# a remark\n")
-    assert project.repro() == PLOTS
+    assert project.repro() == CURVES
 
 
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
     project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
-    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "headline"} | TABLES
+    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "explore", "headline"} | TABLES
 
 
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
@@ -243,7 +244,8 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
         for dataset in DATASETS:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
-    assert names_of(*project.repro()) == {"gallery", "pr", "headline"} | TABLES
+    after = {"gallery", "similarities", "pr", "explore", "thumbnails", "headline"} | TABLES
+    assert names_of(*project.repro()) == after
 
 
 def test_a_sweep_refuses_what_params_does_not_name(project: Project) -> None:

@@ -110,9 +110,9 @@
     return DATA.looks.filter((look) => !state.hidden.has(look.run));
   }
 
-  function chart(looks) {
+  function chart(looks, curves) {
     const values = looks.flatMap((look) => {
-      const curve = DATA.curves[state.dataset][look.run];
+      const curve = curves[look.run];
       return RECALL.map((recall, step) => ({
         run: look.run,
         recall,
@@ -176,7 +176,14 @@
   }
 
   let drawn = null;
-  async function drawCurves() {
+  let drawing = Promise.resolve();
+  function drawCurves() {
+    drawing = drawing.then(drawNow, drawNow); // one after the other: the last one asked for stays
+    return drawing;
+  }
+
+  async function drawNow() {
+    const curves = await load(`${state.dataset}/curves`);
     const looks = shownLooks();
     const head = make("tr", {}, make("th", { scope: "col" }, "run"), ...RECALL.map((recall) => make("th", { scope: "col" }, recall.toFixed(1))));
     const rows = looks.map((look) =>
@@ -184,7 +191,7 @@
         "tr",
         {},
         make("th", { scope: "row" }, look.run),
-        ...DATA.curves[state.dataset][look.run].precision.map((value) => make("td", {}, value.toFixed(4))),
+        ...curves[look.run].precision.map((value) => make("td", {}, value.toFixed(4))),
       ),
     );
     byId("numbers").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
@@ -193,7 +200,7 @@
       return;
     }
     drawn?.finalize();
-    drawn = await window.vegaEmbed("#chart", chart(looks), { actions: false, renderer: "svg" });
+    drawn = await window.vegaEmbed("#chart", chart(looks, curves), { actions: false, renderer: "svg" });
   }
 
   // ---- queries
@@ -289,7 +296,7 @@
     const { items, aps } = shown;
     const { dataset, query } = state;
     const runs = runsAsked();
-    const chunk = Math.floor(query / DATA.chunk);
+    const chunk = Math.floor(query / items.chunk);
     const chunks = await Promise.all(runs.map((run) => load(`${dataset}/${run}/${chunk}`)));
     if (mine !== turn) return;
     const item = items.queries[query];
@@ -298,7 +305,7 @@
     byId("asked-tile").replaceChildren(tile(items, undefined, item, "query", "query"));
     byId("rankings").replaceChildren(
       ...runs.map((run, side) => {
-        const [found, scores, hits] = chunks[side][query % DATA.chunk];
+        const [found, scores, hits] = chunks[side][query % items.chunk];
         const list = make("ol", { class: "found", "aria-label": `found by ${run}` });
         found.forEach((one, rank) => {
           const [kind, words] = hits[rank] ? ["hit", { mark: "✓", meaning: "hit" }] : ["miss", { mark: "✗", meaning: "miss" }];

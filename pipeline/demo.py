@@ -1,0 +1,66 @@
+"""A page on this machine to search the datasets by an image of one's own, several encoders side by side.
+
+``python -m pipeline.demo`` serves it at 127.0.0.1 only. It needs the extra ``demo`` (Flask and Waitress).
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from omegaconf import DictConfig
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.options import call, plain
+from pipeline.runtime import exact_float32, read_runtime
+
+ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the page serves; conf/demo.yaml.
+
+    Attributes:
+        port: of this machine; 0 takes a free one.
+        megabytes: the largest upload, in units of 2^20 bytes.
+        k: how many of the most alike are shown.
+    """
+
+    port: int
+    megabytes: int
+    k: int
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not 0 <= self.port < 1 << 16 or self.megabytes < 1 or self.k < 1:
+            raise RetrievalError("conf/demo.yaml: 'port' must be 0 to 65535, 'megabytes' and 'k' 1 or more")
+
+
+@app("demo")
+def main(config: DictConfig) -> None:
+    """Run the command."""
+    missing = [name for name in ("flask", "waitress") if find_spec(name) is None]
+    if missing:
+        raise RetrievalError(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    from waitress import create_server
+
+    from pipeline.demo_server import Collection, create_app
+
+    values = plain(config)
+    limits = call(Limits, {name: values[name] for name in ("port", "megabytes", "k")}, where="conf/demo.yaml")
+    exact_float32()
+    collection = Collection.read(values["folders"], read_runtime(values["runtime"]))
+    pages = create_app(collection, megabytes=limits.megabytes, k=limits.k)
+    try:
+        server = create_server(pages, host=ADDRESS, port=limits.port, threads=4)
+    except OSError as error:
+        raise RetrievalError(f"port {limits.port} cannot be used ({error.strerror}): give port=...") from None
+    print(
+        f"http://{ADDRESS}:{server.effective_port} searches {', '.join(collection.manifests)}; Ctrl-C ends it",
+        flush=True,
+    )
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

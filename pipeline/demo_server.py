@@ -1,0 +1,219 @@
+"""The pages of ``pipeline.demo``: an upload, the datasets' thumbnails, and what was found.
+
+Nothing that a client sends is ever a path: datasets and encoders are looked up among those of params.yaml, items by
+their numbers, and an upload is bytes that are decoded in memory; its name is only shown.
+"""
+
+import base64
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Flask, Response, abort, request
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from pipeline.app import CONF
+from pipeline.encoders.encoder import Encoder
+from pipeline.errors import RetrievalError
+from pipeline.experiment import read_experiment
+from pipeline.features import check_features
+from pipeline.images import decode_rgb
+from pipeline.manifest import Manifest, read_manifest
+from pipeline.options import plain
+from pipeline.query import encode, matching, search
+from pipeline.runtime import Runtime
+from pipeline.shown import named, thumbnail
+from pipeline.templates import TEMPLATES, render
+from pipeline.tracked import refuse_untracked
+
+SIDE = 160  # pixels of a thumbnail's longest side
+TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass
+class Collection:
+    """The encoders and the datasets of params.yaml.
+
+    Attributes:
+        encoders: their configs, by name.
+        manifests: of the datasets, by name.
+        folders: where ``weights`` and ``features`` lie.
+        runtime: how to encode.
+    """
+
+    encoders: Mapping[str, Mapping[str, Any]]
+    manifests: Mapping[str, Manifest]
+    folders: Mapping[str, str]
+    runtime: Runtime
+    _ready: dict[tuple[str, str], tuple[Encoder, Float[np.ndarray, "item dim"]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def read(cls, folders: Mapping[str, str], runtime: Runtime) -> "Collection":
+        """Read the names in params.yaml, the encoders' YAMLs and the manifests.
+
+        Raises:
+            RetrievalError: one is missing or wrong.
+        """
+        experiment = read_experiment()
+        encoders = {}
+        for name in experiment.encoders:
+            path = CONF / "encoder" / f"{name}.yaml"
+            if not path.is_file():
+                raise RetrievalError(f"params.yaml: there is no conf/encoder/{name}.yaml")
+            refuse_untracked(path)
+            config = OmegaConf.load(path)  # as Hydra does, so that numbers equal those in the provenance
+            assert isinstance(config, DictConfig)
+            encoders[name] = plain(config)
+        manifests = {name: read_manifest(Path(folders["prepared"]) / name) for name in experiment.datasets}
+        return cls(encoders, manifests, folders, runtime)
+
+    def search(self, encoder: str, dataset: str, image: Image.Image, *, k: int) -> list[tuple[int, float]]:
+        """Return the items of a dataset that are most alike to an image, and their cosines.
+
+        The encoder is built when it is first asked for; requests take turns.
+
+        Raises:
+            RetrievalError: see :func:`pipeline.query.matching`; the feature cannot be used.
+        """
+        with self._lock:
+            if (encoder, dataset) not in self._ready:
+                weights = Path(self.folders["weights"]) / encoder
+                features = Path(self.folders["features"]) / encoder / dataset
+                config = self.encoders[encoder]
+                self._ready[encoder, dataset] = matching(encoder, config, weights, features, self.manifests[dataset])
+            network, features_of = self._ready[encoder, dataset]
+            rows = encode(network, [image], self.runtime)
+        check_features(rows, ["your image"], where=f"{encoder} on your image")
+        [found] = search(rows, features_of, k=k, similarity="cosine")
+        return found
+
+
+def as_data(image: Image.Image) -> str:
+    """Return an image, made small, as the address of itself."""
+    small = image.copy()
+    small.thumbnail((SIDE, SIDE))
+    return f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(small)).decode()}"
+
+
+def as_jpeg(image: Image.Image) -> bytes:
+    """Return an image as a JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def answers(
+    collection: Collection, encoders: Sequence[str], dataset: str, image: Image.Image, *, k: int
+) -> list[dict[str, Any]]:
+    """Return for each encoder what it found, or why it could not."""
+    manifest = collection.manifests[dataset]
+    columns: list[dict[str, Any]] = []
+    for encoder in encoders:
+        try:
+            found = collection.search(encoder, dataset, image, k=k)
+        except RetrievalError as error:
+            columns.append({"encoder": encoder, "problem": str(error), "found": []})
+            continue
+        rows = [
+            {"item": item, "name": named(manifest.items[item]), "path": manifest.paths[item], "score": score}
+            for item, score in found
+        ]
+        columns.append({"encoder": encoder, "problem": None, "found": rows})
+    return columns
+
+
+def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
+    """Return the application.
+
+    Args:
+        collection: what can be searched.
+        megabytes: the largest upload.
+        k: how many of the most alike are shown.
+    """
+    pages = Flask(__name__, static_folder=None)
+    pages.config.update(MAX_CONTENT_LENGTH=megabytes << 20, TRUSTED_HOSTS=TRUSTED)
+
+    def page(status: int = 200, *, problem: str | None = None, **shown: Any) -> Response:
+        chosen: dict[str, Any] = {
+            "dataset": next(iter(collection.manifests)),
+            "encoders": list(collection.encoders)[:2],
+        }
+        values: dict[str, Any] = {"name": None, "picture": None, "columns": [], **chosen, **shown}
+        text = render(
+            "demo.html",
+            all_datasets=list(collection.manifests),
+            all_encoders=list(collection.encoders),
+            megabytes=megabytes,
+            k=k,
+            problem=problem,
+            **values,
+        )
+        return Response(text, status, mimetype="text/html")
+
+    @pages.after_request
+    def protect(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        return response
+
+    @pages.errorhandler(RequestEntityTooLarge)
+    def too_large(error: RequestEntityTooLarge) -> Response:
+        return page(413, problem=f"The image is larger than {megabytes} MiB: choose a smaller one.")
+
+    @pages.get("/")
+    def start() -> Response:
+        return page()
+
+    @pages.post("/")
+    def searched() -> Response:
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            abort(403)  # a form on another site
+        upload = request.files.get("image")
+        dataset = request.form.get("dataset", "")
+        encoders = [name for name in collection.encoders if name in request.form.getlist("encoder")]
+        if dataset not in collection.manifests or not encoders:
+            return page(400, problem="Choose a dataset and at least one encoder.")
+        chosen: dict[str, Any] = {"dataset": dataset, "encoders": encoders}
+        if upload is None or not upload.filename:
+            return page(400, problem="Choose an image.", **chosen)
+        name = upload.filename
+        try:
+            image = decode_rgb(upload.read(), name=name)
+        except RetrievalError as error:
+            return page(400, problem=str(error).split(": replace the file")[0] + ".", **chosen)
+        columns = answers(collection, encoders, dataset, image, k=k)
+        return page(name=name, picture=as_data(image), columns=columns, **chosen)
+
+    @pages.get("/thumbnails/<dataset>/<int:number>.jpg")
+    def small(dataset: str, number: int) -> Response:
+        manifest = collection.manifests.get(dataset)
+        if manifest is None or number >= len(manifest.items):
+            abort(404)
+        response = Response(as_jpeg(thumbnail(manifest.items[number], manifest, SIDE)), mimetype="image/jpeg")
+        response.headers["Cache-Control"] = "private, max-age=3600"
+        return response
+
+    @pages.get("/look.css")
+    def look() -> Response:
+        return Response((TEMPLATES / "look.css").read_text(encoding="utf-8"), mimetype="text/css")
+
+    @pages.get("/demo.js")
+    def script() -> Response:
+        return Response((TEMPLATES / "demo.js").read_text(encoding="utf-8"), mimetype="text/javascript")
+
+    return pages

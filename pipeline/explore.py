@@ -1,0 +1,109 @@
+"""Per-query results and curves of a dataset -> what the page loads to show them.
+
+``python -m pipeline.explore dataset=digits`` writes ``plots/report/results/digits/``: the items, the curves, and for
+each run the AP of every query and, some queries a file, the first of their rankings. Labels and paths are untrusted:
+they reach the page as data, and are shown as text only.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.experiment import read_experiment
+from pipeline.files import replacing_directory, write_text
+from pipeline.manifest import Manifest, read_manifest
+from pipeline.options import call, plain
+from pipeline.retrievals import Retrieval, read_retrievals
+from pipeline.runs import stage_of
+
+
+@dataclass(frozen=True)
+class Files:
+    """How results are divided; ``files`` in conf/explore.yaml.
+
+    Attributes:
+        chunk: queries in a file.
+    """
+
+    chunk: int
+
+    def __post_init__(self) -> None:
+        """Check the setting."""
+        if self.chunk < 1:
+            raise RetrievalError(f"conf/explore.yaml: 'chunk' is {self.chunk}: expected 1 or more")
+
+
+def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """Return ``{run: {precision, low, high}}``, lists over recall 0, 0.1, ..., 1.
+
+    Raises:
+        RetrievalError: the file is missing, or a run in it.
+    """
+    try:
+        found = dict(iter(pd.read_csv(path, dtype={"encoder": str}).groupby("encoder")))
+        return {
+            run: {name: found[run][name].round(5).tolist() for name in ("precision", "low", "high")} for run in runs
+        }
+    except (OSError, ValueError, KeyError) as error:
+        problem = " ".join(str(error).split())
+        raise RetrievalError(f"no usable curves in {path} ({problem}): run dvc repro pr@{path.stem}") from None
+
+
+def items_of(manifest: Manifest, queries: Sequence[int], *, chunk: int) -> dict[str, Any]:
+    """Return what the page knows of a dataset: paths, labels, the labels of each item by number, the queries."""
+    numbers: dict[str, int] = {}
+    labels = [[numbers.setdefault(label, len(numbers)) for label in names] for names in manifest.labels]
+    return {"paths": manifest.paths, "names": list(numbers), "labels": labels, "queries": list(queries), "chunk": chunk}
+
+
+def ranking_of(retrieval: Retrieval) -> list[list[Any]]:
+    """Return the first of a ranking: items, scores, and 1 for each hit."""
+    scores = [round(score, 5) for score in retrieval.scores.tolist()]
+    return [retrieval.items.tolist(), scores, [int(hit) for hit in retrieval.hits.tolist()]]
+
+
+def results_of(manifest: Manifest, runs: Mapping[str, Sequence[Retrieval]], *, chunk: int) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the content of each file of results of a dataset.
+
+    Raises:
+        RetrievalError: two runs were evaluated on different queries.
+    """
+    first, *_ = runs
+    queries = [one.query for one in runs[first]]
+    yield "items", items_of(manifest, queries, chunk=chunk)
+    for run, retrievals in runs.items():
+        if [one.query for one in retrievals] != queries:
+            again = f"run dvc repro {stage_of(run, manifest.dataset)}"
+            raise RetrievalError(f"{run} was evaluated on other queries of {manifest.dataset} than {first}: {again}")
+        yield f"{run}/ap", [round(one.ap, 6) for one in retrievals]
+        for number, start in enumerate(range(0, len(queries), chunk)):
+            yield f"{run}/{number}", [ranking_of(one) for one in retrievals[start : start + chunk]]
+
+
+def write_results(folder: Path, name: str, content: Any, *, dataset: str) -> None:
+    """Write a file that hands its content to the page: a page opened from a disk may load scripts, not data."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    write_text(folder / f"{name}.js", f"received({json.dumps(f'{dataset}/{name}')},{text})\n")
+
+
+@app("explore")
+def main(config: DictConfig) -> None:
+    """Run the stage."""
+    files = call(Files, plain(config.files), where="conf/explore.yaml")
+    runs, manifest = read_experiment().runs, read_manifest(Path(config.prepared))
+    retrievals = {run: read_retrievals(Path(config.per_query) / f"{run}.npz", manifest) for run in runs}
+    with replacing_directory(Path(config.out)) as folder:
+        write_results(folder, "curves", read_curves(Path(config.curves), runs), dataset=manifest.dataset)
+        for name, content in results_of(manifest, retrievals, chunk=files.chunk):
+            write_results(folder, name, content, dataset=manifest.dataset)
+
+
+if __name__ == "__main__":
+    main()

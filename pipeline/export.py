@@ -1,0 +1,80 @@
+"""The curves of ``dvc plots`` as PNGs, without a browser.
+
+``python -m pipeline.export`` writes ``plots/export/*.png`` as ``dvc plots show`` has them, ``revisions=[a,b]`` as
+``dvc plots diff a b`` has them. Galleries and figures are PNGs already. It is no stage.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import vl_convert
+from omegaconf import DictConfig
+
+from pipeline.app import app
+from pipeline.errors import RetrievalError
+from pipeline.experiment import read_experiment
+from pipeline.files import replacing_file
+from pipeline.options import call, plain
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported; conf/export.yaml.
+
+    Attributes:
+        revisions: Git commits, or names of experiments, to show together; none: the work tree.
+        scale: pixels a unit of the chart.
+    """
+
+    revisions: Sequence[str]
+    scale: int | float
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not self.scale > 0:
+            raise RetrievalError(f"conf/export.yaml: 'scale' is {self.scale}: expected a positive number")
+        if any(revision.startswith("-") for revision in self.revisions):
+            raise RetrievalError(f"revisions are {', '.join(self.revisions)}: none may begin with a hyphen")
+
+    def command(self, target: str) -> list[str]:
+        """Return the command of DVC that prints the chart of a file."""
+        asked = ["diff", *self.revisions, "--targets", target] if self.revisions else ["show", target]
+        return [sys.executable, "-m", "dvc", "plots", *asked, "--show-vega"]
+
+
+def chart_of(export: Export, target: str) -> str:
+    """Return the chart of a file, as Vega-Lite's JSON.
+
+    Raises:
+        RetrievalError: DVC has none.
+    """
+    done = subprocess.run(export.command(target), capture_output=True, text=True, check=False)
+    try:
+        if done.returncode == 0:
+            return json.dumps(json.loads(done.stdout))
+    except ValueError:
+        pass
+    problem = " ".join((done.stderr or "no chart").split())
+    raise RetrievalError(f"dvc plots cannot show {target} ({problem}): run dvc repro, and name revisions that have it")
+
+
+@app("export")
+def main(config: DictConfig) -> None:
+    """Run the command."""
+    export = call(Export, {"revisions": plain(config)["revisions"], "scale": config.scale}, where="conf/export.yaml")
+    curves = Path(config.curves)
+    targets = [*(curves / f"{dataset}.csv" for dataset in read_experiment().datasets), Path(config.headline)]
+    for target in targets:
+        picture = vl_convert.vegalite_to_png(chart_of(export, target.as_posix()), scale=export.scale)
+        out = Path(config.out) / f"{target.stem}.png"
+        with replacing_file(out) as partial:
+            partial.write_bytes(picture)
+        print(out)
+
+
+if __name__ == "__main__":
+    main()
