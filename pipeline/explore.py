@@ -48,9 +48,7 @@ def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[flo
     """
     try:
         found = dict(iter(pd.read_csv(path, dtype={"encoder": str}).groupby("encoder")))
-        return {
-            run: {name: found[run][name].round(5).tolist() for name in ("precision", "low", "high")} for run in runs
-        }
+        return {run: {name: found[run][name].tolist() for name in ("precision", "low", "high")} for run in runs}
     except (OSError, ValueError, KeyError) as error:
         problem = " ".join(str(error).split())
         raise RetrievalError(f"no usable curves in {path} ({problem}): run dvc repro pr@{path.stem}") from None
@@ -65,7 +63,7 @@ def items_of(manifest: Manifest, queries: Sequence[int], *, chunk: int) -> dict[
 
 def ranking_of(retrieval: Retrieval) -> list[list[Any]]:
     """Return the first of a ranking: items, scores, and 1 for each hit."""
-    scores = [round(score, 5) for score in retrieval.scores.tolist()]
+    scores = [round(score, 4) for score in retrieval.scores.tolist()]  # as they are shown: rounded once
     return [retrieval.items.tolist(), scores, [int(hit) for hit in retrieval.hits.tolist()]]
 
 
@@ -82,7 +80,7 @@ def results_of(manifest: Manifest, runs: Mapping[str, Sequence[Retrieval]], *, c
         if [one.query for one in retrievals] != queries:
             again = f"run dvc repro {stage_of(run, manifest.dataset)}"
             raise RetrievalError(f"{run} was evaluated on other queries of {manifest.dataset} than {first}: {again}")
-        yield f"{run}/ap", [round(one.ap, 6) for one in retrievals]
+        yield f"{run}/ap", [one.ap for one in retrievals]
         for number, start in enumerate(range(0, len(queries), chunk)):
             yield f"{run}/{number}", [ranking_of(one) for one in retrievals[start : start + chunk]]
 

@@ -3,7 +3,7 @@
   const form = document.querySelector("form");
   const input = form.querySelector("input[type=file]");
   const trouble = document.getElementById("trouble");
-  const most = Number(form.dataset.megabytes);
+  const most = Number(form.getAttribute("data-megabytes")); // form.dataset is the field of that name
 
   function say(problem) {
     trouble.textContent = problem;

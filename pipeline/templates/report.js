@@ -371,7 +371,8 @@
   });
   dark.addEventListener("change", () => drawCurves().catch(failed));
 
-  readAddress();
+  // So that there is an address to go back to.
+  if (!readAddress() && !window.location.hash) window.location.replace(`#${address()}`);
   showChoice();
   drawCurves().catch(failed);
   showQueries().catch(failed);
