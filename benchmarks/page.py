@@ -1,0 +1,130 @@
+"""How long the page takes to open in a real browser, and to show another query.
+
+``python -m benchmarks.page`` makes results of several runs on data sets of several numbers of images at random, writes
+the page from them as the stages do, and opens it from the disk in Chromium. It prints a Markdown table.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import vl_convert
+from omegaconf import OmegaConf
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from pipeline.explore import results_of, write_results
+from pipeline.manifest import Item, Manifest
+from pipeline.options import plain
+from pipeline.page import PageStyle
+from pipeline.retrievals import Retrieval
+from pipeline.templates import render
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+DATASET = "made_up"
+
+
+def some_retrievals(images: int, seed: int) -> list[Retrieval]:
+    """Return results at random, a top ten a query."""
+    random = np.random.default_rng(seed)
+    items = random.integers(0, images, (images, 10))
+    scores = -np.sort(-random.random((images, 10), dtype=np.float32), axis=1)
+    hits = random.random((images, 10)) < 0.5
+    return [Retrieval(n, float(ap), items[n], scores[n], hits[n]) for n, ap in enumerate(random.random(images))]
+
+
+def write_page(folder: Path, *, images: int, runs: int) -> None:
+    """Write a page as the stages ``thumbnails``, ``explore`` and ``page`` do, of results made here."""
+    items = tuple(Item(f"images/{n % 100}/{n}.jpg", (f"class {n % 100}",), 128, 96, "0") for n in range(images))
+    names = [f"encoder_{n}" for n in range(runs)]
+    found = {name: some_retrievals(images, seed) for seed, name in enumerate(names)}
+    chunk = OmegaConf.load(CONF / "explore.yaml").files.chunk
+    results = folder / "results" / DATASET
+    for name, content in results_of(Manifest(DATASET, folder, items), found, chunk=chunk):
+        write_results(results, name, content, dataset=DATASET)
+    levels = np.linspace(1, 0, 11)
+    curves = {
+        name: {key: (levels * factor).tolist() for key in ("precision", "low", "high")}
+        for factor, name in zip(np.linspace(0.3, 1, runs), names, strict=True)
+    }
+    write_results(results, "curves", curves, dataset=DATASET)
+    thumbnails = folder / "thumbnails" / DATASET
+    thumbnails.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for n in range(images):
+        coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC).save(thumbnails / f"{n}.jpg", quality=85)
+    config = OmegaConf.create({"page": OmegaConf.load(CONF / "page.yaml").page})
+    style = PageStyle(**plain(config)["page"])
+    looks = style.looks_of(names)
+    cell = {"dataset": DATASET, "mAP": 0.5, "mAP_low": 0.4, "mAP_high": 0.6, "best": False, "alike": True}
+    shown = {"cells": [cell], "mean_mAP": 0.5, "relative": 1.0, "bytes": 4, "speed": 9.0}
+    texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60}
+    page = render(
+        "report.html",
+        title=style.title,
+        datasets=[DATASET],
+        rows=[{"run": name, **shown} for name in names],
+        pairs=[],
+        looks=looks,
+        provenances=[{"run": name, **texts} for name in names],
+        data={"datasets": [DATASET], "looks": looks, "grid": style.grid},
+    )
+    (folder / "vega.js").write_text(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def opened(browser: Browser, page: Path) -> Iterator[tuple[str, float]]:
+    """Yield the seconds until the page has curves, rankings and pictures, and until a click shows another query."""
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    start = time.perf_counter()
+    tab.goto(page.as_uri())
+    tab.wait_for_selector("#chart svg.marks")
+    tab.wait_for_selector("#rankings li img")
+    tab.wait_for_function("[...document.querySelectorAll('#rankings img')].every(image => image.complete)")
+    yield "opened", time.perf_counter() - start
+    before = tab.locator("#asked-name").inner_text()
+    start = time.perf_counter()
+    tab.locator("#rankings li button").nth(1).click()
+    tab.wait_for_function("name => document.getElementById('asked-name').textContent !== name", arg=before)
+    yield "another query", time.perf_counter() - start
+    context.close()
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[1300, 20000])
+    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    rows: list[list[Any]] = []
+    binary = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
+        for images in options.images:
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                write_page(folder, images=images, runs=options.runs)
+                results = sum(file.stat().st_size for file in (folder / "results").rglob("*.js"))
+                times: dict[str, list[float]] = {}
+                for _ in range(options.repeats):
+                    for what, seconds in opened(browser, folder / "index.html"):
+                        times.setdefault(what, []).append(seconds)
+            medians = [f"{statistics.median(values):.2f}" for values in times.values()]
+            rows.append([images, options.runs, f"{results / 2**20:.1f}", *medians])
+        browser.close()
+    print("| images | runs | results, MiB | opened, s | another query, s |\n|---|---|---|---|---|")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+
+
+if __name__ == "__main__":
+    main()
