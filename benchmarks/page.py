@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import vl_convert
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from pipeline.explore import results_of, write_results
+from pipeline.files import write_text
 from pipeline.manifest import Item, Manifest
 from pipeline.options import plain
-from pipeline.page import PageStyle
+from pipeline.page import PageStyle, charting, page_of
 from pipeline.retrievals import Retrieval
-from pipeline.templates import render
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATASET = "made_up"
@@ -44,7 +43,7 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     items = tuple(Item(f"images/{n % 100}/{n}.jpg", (f"class {n % 100}",), 128, 96, "0") for n in range(images))
     names = [f"encoder_{n}" for n in range(runs)]
     found = {name: some_retrievals(images, seed) for seed, name in enumerate(names)}
-    chunk = OmegaConf.load(CONF / "explore.yaml").files.chunk
+    chunk = OmegaConf.load(CONF / "explore.yaml").division.chunk
     results = folder / "results" / DATASET
     for name, content in results_of(Manifest(DATASET, folder, items), found, chunk=chunk):
         write_results(results, name, content, dataset=DATASET)
@@ -60,24 +59,15 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     for n in range(images):
         coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC).save(thumbnails / f"{n}.jpg", quality=85)
-    config = OmegaConf.create({"page": OmegaConf.load(CONF / "page.yaml").page})
-    style = PageStyle(**plain(config)["page"])
-    looks = style.looks_of(names)
+    config = OmegaConf.load(CONF / "page.yaml")
+    assert isinstance(config, DictConfig)
     cell = {"dataset": DATASET, "mAP": 0.5, "mAP_low": 0.4, "mAP_high": 0.6, "best": False, "alike": True}
     shown = {"cells": [cell], "mean_mAP": 0.5, "relative": 1.0, "bytes": 4, "speed": 9.0}
     texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60}
-    page = render(
-        "report.html",
-        title=style.title,
-        datasets=[DATASET],
-        rows=[{"run": name, **shown} for name in names],
-        pairs=[],
-        looks=looks,
-        provenances=[{"run": name, **texts} for name in names],
-        data={"datasets": [DATASET], "looks": looks, "grid": style.grid},
-    )
-    (folder / "vega.js").write_text(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), encoding="utf-8")
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    rows = [{"run": name, **shown} for name in names]
+    page = page_of([DATASET], rows, [], [{"run": name, **texts} for name in names], PageStyle(**plain(config.page)))
+    write_text(folder / "vega.js", charting())
+    write_text(folder / "index.html", page)
 
 
 def opened(browser: Browser, page: Path) -> Iterator[tuple[str, float]]:
@@ -106,7 +96,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     rows: list[list[Any]] = []
-    binary = shutil.which("chromium")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
         for images in options.images:

@@ -17,7 +17,7 @@ from pipeline.app import app
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json, write_text
 from pipeline.options import call, plain
-from pipeline.pairs import compare_pairs, indistinguishable_from_best, read_aps
+from pipeline.pairs import compare_pairs, indistinguishable_from_best, leaders_of, read_aps
 from pipeline.published import Published, against, with_published
 from pipeline.runs import read_run, scalars
 
@@ -64,22 +64,17 @@ def cells(
     shown[RELATIVE] = comparison[RELATIVE].map(lambda value: escape(f"{value:.2%}"))
     best = comparison.eq(comparison.max())
     shown = shown.mask(best, shown.map(bold))
-    alike = indistinguishable_from_best(pairs, leaders_of(comparison, table))
+    alike = indistinguishable_from_best(pairs, leaders_of(table))
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
         mark = escape(" ~") if (encoder, dataset) in alike else ""
         shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{mark}"
     return shown.rename(index=escape, columns=escape).reset_index(names="encoder")
 
 
-def leaders_of(comparison: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
-    """Return the best encoder of each dataset."""
-    return {str(dataset): str(comparison[dataset].idxmax()) for dataset in table["dataset"].unique()}
-
-
 def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return the comparison as a Markdown table (see :func:`cells`), and what cannot be told apart."""
     shown = cells(comparison, table, pairs, bold=lambda text: f"**{text}**", escape=md)
-    lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(comparison, table, pairs)]
+    lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(table, pairs)]
     return "\n".join(lines) + "\n"
 
 
@@ -88,12 +83,12 @@ def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) ->
     shown = cells(comparison, table, pairs, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
     headers = [str(name) for name in shown.columns]
     rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
-    return f"% {caption(comparison, table, pairs)}\n{rows}\n"
+    return f"% {caption(table, pairs)}\n{rows}\n"
 
 
 def md(text: str) -> str:
     """Return text as Markdown shows it: what means something there is escaped."""
-    return "".join(f"\\{letter}" if letter in "\\`*[]<>|~" else letter for letter in text)
+    return "".join(f"\\{letter}" if letter in "\\`*[]<>|" else letter for letter in text)
 
 
 def tex(text: str) -> str:
@@ -104,9 +99,9 @@ def tex(text: str) -> str:
     return "".join(marks.get(letter, letter) for letter in text)
 
 
-def caption(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+def caption(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Return in words what the table shows, and which encoders cannot be told apart."""
-    return "mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders_of(comparison, table))
+    return "mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders_of(table))
 
 
 def told_apart(pairs: pd.DataFrame, leaders: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from pipeline.errors import RetrievalError
 from pipeline.options import call, plain
 from pipeline.runtime import exact_float32, read_runtime
 
+FORM = 1 << 16  # bytes that a form may have beside its image
 ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search
 
 
@@ -52,7 +53,11 @@ def main(config: DictConfig) -> None:
     collection = Collection.read(values["folders"], read_runtime(values["runtime"]))
     pages = create_app(collection, megabytes=limits.megabytes, k=limits.k)
     try:
-        server = create_server(pages, host=ADDRESS, port=limits.port, threads=4)
+        # What is larger is refused by its announced length, before it is sent; nothing goes to a disk.
+        most = (limits.megabytes << 20) + FORM
+        server = create_server(
+            pages, host=ADDRESS, port=limits.port, threads=4, max_request_body_size=most, inbuf_overflow=most
+        )
     except OSError as error:
         raise RetrievalError(f"port {limits.port} cannot be used ({error.strerror}): give port=...") from None
     print(

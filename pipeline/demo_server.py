@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flask import Flask, Response, abort, request
+from flask import Flask, Request, Response, abort, request
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipeline.app import CONF
+from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
 from pipeline.features import check_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import plain
-from pipeline.query import encode, matching, search
+from pipeline.query import encode, features_of, search
 from pipeline.runtime import Runtime
 from pipeline.shown import named, thumbnail
 from pipeline.templates import TEMPLATES, render
@@ -45,6 +47,13 @@ HEADERS = {
 }
 
 
+class InMemory(Request):
+    """A request whose uploads are never written to a disk."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO()
+
+
 @dataclass
 class Collection:
     """The encoders and the datasets of params.yaml.
@@ -60,7 +69,8 @@ class Collection:
     manifests: Mapping[str, Manifest]
     folders: Mapping[str, str]
     runtime: Runtime
-    _ready: dict[tuple[str, str], tuple[Encoder, Float[np.ndarray, "item dim"]]] = field(default_factory=dict)
+    _built: dict[str, Encoder] = field(default_factory=dict)
+    _features: dict[tuple[str, str], Float[np.ndarray, "item dim"]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -79,28 +89,42 @@ class Collection:
             refuse_untracked(path)
             config = OmegaConf.load(path)  # as Hydra does, so that numbers equal those in the provenance
             assert isinstance(config, DictConfig)
-            encoders[name] = plain(config)
+            if config.get("source") != PRECOMPUTED:  # features without the network that made them
+                encoders[name] = plain(config)
+        if not encoders:
+            raise RetrievalError("params.yaml: all features were made elsewhere: no encoder could take an image")
         manifests = {name: read_manifest(Path(folders["prepared"]) / name) for name in experiment.datasets}
         return cls(encoders, manifests, folders, runtime)
+
+    def decode(self, data: bytes, *, name: str) -> Image.Image:
+        """Return the image in an upload; uploads take turns, since one can need much memory.
+
+        Raises:
+            RetrievalError: see :func:`pipeline.images.decode_rgb`.
+        """
+        with self._lock:
+            return decode_rgb(data, name=name, remedy="choose another image")
 
     def search(self, encoder: str, dataset: str, image: Image.Image, *, k: int) -> list[tuple[int, float]]:
         """Return the items of a dataset that are most alike to an image, and their cosines.
 
-        The encoder is built when it is first asked for; requests take turns.
+        The encoder is built when it is first asked for; searches take turns.
 
         Raises:
-            RetrievalError: see :func:`pipeline.query.matching`; the feature cannot be used.
+            RetrievalError: see :func:`pipeline.query.features_of`; the encoder cannot be built, or its feature of the
+                image not used.
         """
+        config = self.encoders[encoder]
         with self._lock:
-            if (encoder, dataset) not in self._ready:
-                weights = Path(self.folders["weights"]) / encoder
-                features = Path(self.folders["features"]) / encoder / dataset
-                config = self.encoders[encoder]
-                self._ready[encoder, dataset] = matching(encoder, config, weights, features, self.manifests[dataset])
-            network, features_of = self._ready[encoder, dataset]
+            if encoder not in self._built:
+                self._built[encoder] = build_encoder(encoder, config, Path(self.folders["weights"]) / encoder)
+            network = self._built[encoder]
+            if (encoder, dataset) not in self._features:
+                made = Path(self.folders["features"]) / encoder / dataset
+                self._features[encoder, dataset] = features_of(network, config, made, self.manifests[dataset])
             rows = encode(network, [image], self.runtime)
         check_features(rows, ["your image"], where=f"{encoder} on your image")
-        [found] = search(rows, features_of, k=k, similarity="cosine")
+        [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
         return found
 
 
@@ -147,6 +171,7 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
         k: how many of the most alike are shown.
     """
     pages = Flask(__name__, static_folder=None)
+    pages.request_class = InMemory
     pages.config.update(MAX_CONTENT_LENGTH=megabytes << 20, TRUSTED_HOSTS=TRUSTED)
 
     def page(status: int = 200, *, problem: str | None = None, **shown: Any) -> Response:
@@ -175,6 +200,10 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
     def too_large(error: RequestEntityTooLarge) -> Response:
         return page(413, problem=f"The image is larger than {megabytes} MiB: choose a smaller one.")
 
+    @pages.errorhandler(RetrievalError)
+    def unusable(error: RetrievalError) -> Response:
+        return Response(f"{error}\n", 409, mimetype="text/plain")
+
     @pages.get("/")
     def start() -> Response:
         return page()
@@ -193,9 +222,9 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
             return page(400, problem="Choose an image.", **chosen)
         name = upload.filename
         try:
-            image = decode_rgb(upload.read(), name=name)
+            image = collection.decode(upload.read(), name=name)
         except RetrievalError as error:
-            return page(400, problem=str(error).split(": replace the file")[0] + ".", **chosen)
+            return page(400, problem=f"{error}.", **chosen)
         columns = answers(collection, encoders, dataset, image, k=k)
         return page(name=name, picture=as_data(image), columns=columns, **chosen)
 

@@ -23,10 +23,12 @@ from pipeline.options import call, plain
 from pipeline.retrievals import Retrieval, read_retrievals
 from pipeline.runs import stage_of
 
+RECALL = [step / 10 for step in range(11)]
+
 
 @dataclass(frozen=True)
-class Files:
-    """How results are divided; ``files`` in conf/explore.yaml.
+class Division:
+    """How results are divided into files; ``division`` in conf/explore.yaml.
 
     Attributes:
         chunk: queries in a file.
@@ -44,14 +46,21 @@ def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[flo
     """Return ``{run: {precision, low, high}}``, lists over recall 0, 0.1, ..., 1.
 
     Raises:
-        RetrievalError: the file is missing, or a run in it.
+        RetrievalError: the file is missing, or a run in it, or one of its points.
     """
     try:
-        found = dict(iter(pd.read_csv(path, dtype={"encoder": str}).groupby("encoder")))
-        return {run: {name: found[run][name].tolist() for name in ("precision", "low", "high")} for run in runs}
+        found = dict(iter(pd.read_csv(path, keep_default_na=False).groupby("encoder")))
+        return {run: curve_of(found[run]) for run in runs}
     except (OSError, ValueError, KeyError) as error:
         problem = " ".join(str(error).split())
         raise RetrievalError(f"no usable curves in {path} ({problem}): run dvc repro pr@{path.stem}") from None
+
+
+def curve_of(table: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the curve of one run; ValueError or KeyError for anything else."""
+    if table["recall"].astype(float).tolist() != RECALL:
+        raise ValueError("recall is not 0, 0.1, ..., 1")
+    return {name: table[name].astype(float).tolist() for name in ("precision", "low", "high")}
 
 
 def items_of(manifest: Manifest, queries: Sequence[int], *, chunk: int) -> dict[str, Any]:
@@ -94,12 +103,12 @@ def write_results(folder: Path, name: str, content: Any, *, dataset: str) -> Non
 @app("explore")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    files = call(Files, plain(config.files), where="conf/explore.yaml")
+    division = call(Division, plain(config.division), where="conf/explore.yaml")
     runs, manifest = read_experiment().runs, read_manifest(Path(config.prepared))
     retrievals = {run: read_retrievals(Path(config.per_query) / f"{run}.npz", manifest) for run in runs}
     with replacing_directory(Path(config.out)) as folder:
         write_results(folder, "curves", read_curves(Path(config.curves), runs), dataset=manifest.dataset)
-        for name, content in results_of(manifest, retrievals, chunk=files.chunk):
+        for name, content in results_of(manifest, retrievals, chunk=division.chunk):
             write_results(folder, name, content, dataset=manifest.dataset)
 
 

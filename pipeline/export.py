@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.experiment import read_experiment
-from pipeline.files import replacing_file
+from pipeline.files import replacing_directory
 from pipeline.options import call, plain
 
 
@@ -54,10 +54,11 @@ def chart_of(export: Export, target: str) -> str:
     """
     done = subprocess.run(export.command(target), capture_output=True, text=True, check=False)
     try:
-        if done.returncode == 0:
-            return json.dumps(json.loads(done.stdout))
+        chart = json.loads(done.stdout)
     except ValueError:
-        pass
+        chart = None
+    if chart:  # of a file that is not there DVC makes an empty one, and succeeds
+        return json.dumps(chart)
     problem = " ".join((done.stderr or "no chart").split())
     raise RetrievalError(f"dvc plots cannot show {target} ({problem}): run dvc repro, and name revisions that have it")
 
@@ -65,15 +66,16 @@ def chart_of(export: Export, target: str) -> str:
 @app("export")
 def main(config: DictConfig) -> None:
     """Run the command."""
-    export = call(Export, {"revisions": plain(config)["revisions"], "scale": config.scale}, where="conf/export.yaml")
+    values = plain(config)
+    export = call(Export, {name: values[name] for name in ("revisions", "scale")}, where="conf/export.yaml")
     curves = Path(config.curves)
     targets = [*(curves / f"{dataset}.csv" for dataset in read_experiment().datasets), Path(config.headline)]
+    with replacing_directory(Path(config.out)) as folder:
+        for target in targets:
+            picture = vl_convert.vegalite_to_png(chart_of(export, target.as_posix()), scale=export.scale)
+            (folder / f"{target.stem}.png").write_bytes(picture)
     for target in targets:
-        picture = vl_convert.vegalite_to_png(chart_of(export, target.as_posix()), scale=export.scale)
-        out = Path(config.out) / f"{target.stem}.png"
-        with replacing_file(out) as partial:
-            partial.write_bytes(picture)
-        print(out)
+        print(Path(config.out) / f"{target.stem}.png")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from pipeline.app import app
+from pipeline.cost import cost_of
 from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import replacing_directory
@@ -193,13 +194,11 @@ def cost_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
     """
     rows = []
     for encoder in experiment.encoders:
-        metrics = [read_run(runs, encoder, dataset) for dataset in experiment.datasets]
-        costs = [run.get("cost", {}) for run in metrics]
-        if all("seconds" in cost for cost in costs):
-            images, seconds = (sum(cost[name] for cost in costs) for name in ("images", "seconds"))
-            mean = float(np.mean([run["mAP"] for run in metrics]))
-            place, device = experiment.runs.index(encoder), str(costs[0]["device"]).split(" ")[0]
-            rows.append((place, encoder, mean, images / max(seconds, 1e-3), costs[0]["feature_bytes"], device))
+        cost = cost_of(encoder, experiment.datasets, runs)
+        if cost.speed is not None:
+            mean = float(np.mean([read_run(runs, encoder, dataset)["mAP"] for dataset in experiment.datasets]))
+            place, device = experiment.runs.index(encoder), cost.device.split(" ")[0]
+            rows.append((place, encoder, mean, cost.speed, cost.bytes, device))
     return pd.DataFrame(rows, columns=["place", "encoder", "mAP", "speed", "bytes", "device"])
 
 

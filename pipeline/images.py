@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import RetrievalError
 
+# What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.
+FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO"),
+    *("PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP"),
+)
+REMEDY = "replace the file or remove it from the dataset"
 # Wider than 8 bits a channel: Pillow's own convert("RGB") clips these at 255 instead of scaling them.
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def decode_rgb(data: bytes, *, name: str) -> Image.Image:
+@cache
+def formats() -> list[str]:
+    """Return those of ``FORMATS`` that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def decode_rgb(data: bytes, *, name: str, remedy: str = REMEDY) -> Image.Image:
     """Decode an image file to RGB, 8 bits a channel, turned upright by its EXIF orientation.
 
     Of an animation the first frame is taken. 16-bit greys are scaled by 1/257 to 8 bits; palettes and
@@ -23,17 +37,17 @@ def decode_rgb(data: bytes, *, name: str) -> Image.Image:
     Args:
         data: the whole file.
         name: what to call it in an error, usually its path.
+        remedy: the end of the error.
 
     Raises:
-        RetrievalError: the file is empty, no image, truncated or otherwise damaged, of a mode with no
-            8-bit reading (32-bit integer or float), or larger than Pillow's limit against
-            decompression bombs (``PIL.Image.MAX_IMAGE_PIXELS``, 89 megapixels).
+        RetrievalError: the file is empty, no image of one of ``FORMATS``, truncated or otherwise damaged, of a mode
+            with no 8-bit reading (32-bit integer or float), or larger than Pillow's limit against decompression bombs
+            (``PIL.Image.MAX_IMAGE_PIXELS``, 89 megapixels).
     """
-    remedy = "replace the file or remove it from the dataset"
     if not data:
         raise RetrievalError(f"{name} is empty (0 bytes): {remedy}")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             refuse_bomb(image)
             # Once only: after a failed load() a second one on the same object can succeed with the
             # missing part left black.

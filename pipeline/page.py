@@ -18,11 +18,12 @@ import yaml
 from omegaconf import DictConfig
 
 from pipeline.app import app
+from pipeline.cost import cost_of
 from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_text
 from pipeline.options import call, plain
-from pipeline.pairs import indistinguishable_from_best
+from pipeline.pairs import indistinguishable_from_best, leaders_of
 from pipeline.runs import JOINED, read_run
 from pipeline.templates import render
 
@@ -46,27 +47,33 @@ class PageStyle:
     Attributes:
         title: its heading.
         grid: queries shown at a time.
-        looks: of runs, by their position: ``light``, ``dark`` and ``mark``; from the start again if there are more.
+        colors: of runs, by their position, ``light`` and ``dark``: on which ground.
+        marks: the same; keys of ``MARKS``. As many as colours, but for one, both together repeat late.
     """
 
     title: str
     grid: int
-    looks: Sequence[Mapping[str, str]]
+    colors: Sequence[Mapping[str, str]]
+    marks: Sequence[str]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.grid < 1 or not self.looks:
-            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and 'looks' have an entry")
-        for look in self.looks:
-            if set(look) != {"light", "dark", "mark"} or look["mark"] not in MARKS:
-                raise RetrievalError(
-                    f"conf/page.yaml: a look is {dict(look)}: expected light, dark and mark, one of {', '.join(MARKS)}"
-                )
+        if self.grid < 1 or not self.colors or not self.marks:
+            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and there must be a color and a mark")
+        for color in self.colors:
+            if set(color) != {"light", "dark"}:
+                raise RetrievalError(f"conf/page.yaml: a color is {dict(color)}: expected light and dark")
+        for mark in self.marks:
+            if mark not in MARKS:
+                raise RetrievalError(f"conf/page.yaml: unknown mark '{mark}': one of {', '.join(MARKS)}")
 
     def looks_of(self, runs: Sequence[str]) -> list[dict[str, str]]:
         """Return for each run its name, colours, mark and the letter that looks like it."""
-        looks = [self.looks[index % len(self.looks)] for index in range(len(runs))]
-        return [{"run": run, **look, "sign": MARKS[look["mark"]]} for run, look in zip(runs, looks, strict=True)]
+        looks = []
+        for place, run in enumerate(runs):
+            mark = self.marks[place % len(self.marks)]
+            looks.append({"run": run, **self.colors[place % len(self.colors)], "mark": mark, "sign": MARKS[mark]})
+        return looks
 
 
 def table_rows(
@@ -78,9 +85,7 @@ def table_rows(
     from the best.
     """
     cells = {(row["encoder"], row["dataset"]): row for row in table.to_dict("records")}
-    leaders = {}
-    for dataset in experiment.datasets:
-        leaders[dataset] = max(experiment.runs, key=lambda run: cells[run, dataset]["mAP"])  # noqa: B023, called here
+    leaders = leaders_of(table)
     alike = indistinguishable_from_best(pairs, leaders)
     rows = []
     for run in experiment.runs:
@@ -93,17 +98,9 @@ def table_rows(
             }
             for dataset in experiment.datasets
         ]
-        rows.append({"run": run, "cells": found, **summary["encoders"][run], **cost_of(run, experiment.datasets, runs)})
+        cost = cost_of(run, experiment.datasets, runs)
+        rows.append({"run": run, "cells": found, **summary["encoders"][run], "bytes": cost.bytes, "speed": cost.speed})
     return rows
-
-
-def cost_of(run: str, datasets: Sequence[str], runs: Path) -> dict[str, float | int | None]:
-    """Return bytes a feature and images/s over all datasets; None where features were not made here."""
-    costs = [read_run(runs, run, dataset).get("cost", {}) for dataset in datasets]
-    speed = None
-    if all("seconds" in cost for cost in costs):
-        speed = sum(cost["images"] for cost in costs) / max(sum(cost["seconds"] for cost in costs), 1e-3)
-    return {"bytes": costs[0].get("feature_bytes"), "speed": speed}
 
 
 def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict[str, str]]:
@@ -132,27 +129,53 @@ def as_yaml(value: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=100))
 
 
+def page_of(
+    datasets: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, Any]],
+    origins: Sequence[Mapping[str, str]],
+    style: PageStyle,
+) -> str:
+    """Return the page.
+
+    Args:
+        datasets: their names.
+        rows: see :func:`table_rows`.
+        pairs: a row of ``metrics/pairwise.csv`` each.
+        origins: see :func:`provenances`.
+        style: how it looks.
+    """
+    looks = style.looks_of([row["run"] for row in rows])
+    return render(
+        "report.html",
+        title=style.title,
+        datasets=datasets,
+        rows=rows,
+        pairs=pairs,
+        looks=looks,
+        provenances=origins,
+        data={"datasets": list(datasets), "looks": looks, "grid": style.grid},
+    )
+
+
+def charting() -> str:
+    """Return the library that draws curves, as an installed package has it."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
 @app("page")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(PageStyle, plain(config.page), where="conf/page.yaml")
     experiment, runs = read_experiment(), Path(config.runs)
-    table = pd.read_csv(config.table, dtype={"encoder": str, "dataset": str})
-    pairs = pd.read_csv(config.pairs, dtype={"dataset": str, "a": str, "b": str})
+    table = pd.read_csv(config.table, keep_default_na=False)
+    pairs = pd.read_csv(config.pairs, keep_default_na=False)
     summary = json.loads(Path(config.summary).read_text(encoding="utf-8"))
-    looks = style.looks_of(experiment.runs)
-    page = render(
-        "report.html",
-        title=style.title,
-        datasets=experiment.datasets,
-        rows=table_rows(experiment, table, pairs, summary, runs),
-        pairs=pairs.to_dict("records"),
-        looks=looks,
-        provenances=provenances(experiment, Path(config.features), runs),
-        data={"datasets": experiment.datasets, "looks": looks, "grid": style.grid},
-    )
-    write_text(Path(config.vega), vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
-    write_text(Path(config.html), page)
+    rows = table_rows(experiment, table, pairs, summary, runs)
+    origins = provenances(experiment, Path(config.features), runs)
+    write_text(Path(config.vega), charting())
+    pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
+    write_text(Path(config.html), page_of(experiment.datasets, rows, pair_rows, origins, style))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,12 @@ def read_aps(per_query: Path, dataset: str, runs: Sequence[str]) -> dict[str, Fl
     return found
 
 
+def leaders_of(table: pd.DataFrame) -> dict[str, str]:
+    """Return the encoder with the highest mAP on each dataset, the first of equal ones; a row of ``table`` is a run."""
+    best = table.loc[table.groupby("dataset", sort=False)["mAP"].idxmax()]
+    return dict(zip(best["dataset"], best["encoder"], strict=True))
+
+
 def indistinguishable_from_best(pairs: pd.DataFrame, best: Mapping[str, str]) -> set[tuple[str, str]]:
     """Return the (encoder, dataset) that cannot be told from the best encoder of that dataset."""
     found = set()

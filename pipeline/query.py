@@ -78,25 +78,23 @@ def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encod
             )
 
 
-def matching(
-    name: str, config: Mapping[str, Any], weights: Path, features: Path, manifest: Manifest
-) -> tuple[Encoder, Float[np.ndarray, "item dim"]]:
-    """Return an encoder, and the features of a dataset after a check that this very encoder made them.
+def features_of(
+    encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest
+) -> Float[np.ndarray, "item dim"]:
+    """Return the features of a dataset after a check that this very encoder made them.
 
     Args:
-        name: of the encoder.
-        config: its YAML.
-        weights: what ``pipeline.weights`` wrote for it.
+        encoder: built from ``config``.
+        config: the encoder's YAML.
         features: what ``pipeline.extract`` wrote for it and the dataset.
         manifest: of the dataset.
 
     Raises:
-        RetrievalError: it did not; the encoder cannot be built, or the features not used.
+        RetrievalError: it did not, or they cannot be used.
     """
-    encoder = build_encoder(name, config, weights)
     rows, provenance = read_checked(features, manifest)
     refuse_other(provenance, config, encoder)
-    return encoder, rows
+    return rows
 
 
 def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
@@ -144,9 +142,8 @@ def main(config: DictConfig) -> None:
     style = call(SheetStyle, values["sheet"], where="conf/sheet")
     exact_float32()
     manifest = read_manifest(Path(config.prepared))
-    encoder, features = matching(
-        config.encoder_name, values["encoder"], Path(config.weights), Path(config.features), manifest
-    )
+    encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
+    features = features_of(encoder, values["encoder"], Path(config.features), manifest)
     rows = encode(encoder, images, read_runtime(values["runtime"]))
     check_features(rows, asked.images, where=f"{config.encoder_name} on your images")
     sheet = []

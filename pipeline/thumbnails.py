@@ -56,7 +56,7 @@ def main(config: DictConfig) -> None:
     # Threads are enough: Pillow decodes and scales, and hashlib hashes, without Python's lock.
     with replacing_directory(Path(config.out)) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         write = partial(write_thumbnail, manifest=manifest, kind=kind, folder=folder)
-        for _ in pool.map(write, range(len(manifest.items)), chunksize=1):
+        for _ in pool.map(write, range(len(manifest.items))):
             pass
 
 

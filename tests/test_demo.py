@@ -3,6 +3,7 @@
 import io
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from pipeline.demo_server import Collection, create_app
+from pipeline.errors import RetrievalError
 from pipeline.manifest import read_manifest
 from pipeline.runtime import Runtime
 from tests.browser import PHONE, started, watched
@@ -70,6 +72,49 @@ def test_what_is_refused(client: FlaskClient, small_project: Project, change: An
 def test_an_upload_beyond_the_limit_is_not_read(client: FlaskClient) -> None:
     answer = client.post("/", data=bytes((1 << 20) + 1), content_type="multipart/form-data; boundary=x")
     assert answer.status_code == 413 and "The image is larger than 1 MiB" in answer.text
+
+
+def test_no_program_is_started_for_an_upload(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*arguments: object, **_: object) -> None:
+        raise AssertionError(f"started {arguments}")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    monkeypatch.setattr("subprocess.check_call", started)
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n0 0 moveto\n%%EOF\n"
+    answer = client.post("/", **form(postscript))
+    assert answer.status_code == 400 and "is not an image that Pillow can identify" in answer.text
+
+
+def test_an_image_that_changed_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.top)
+    manifest = read_manifest(project.top / "data/prepared/digits")
+    image = manifest.root / manifest.paths[0]
+    image.chmod(0o644)
+    Image.new("L", (8, 8), 77).save(image)
+    client = create_app(Collection.read(FOLDERS, Runtime("cpu", 8, 0)), megabytes=1, k=4).test_client()
+    answer = client.get("/thumbnails/digits/0.jpg")
+    assert answer.status_code == 409 and "has changed since it was prepared" in answer.text
+
+
+def test_features_made_elsewhere_are_not_offered(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.top)
+    monkeypatch.setattr("pipeline.demo_server.CONF", project.top / "conf")
+    project.edit("conf/encoder/raw_pixels.yaml", source="precomputed")
+    assert list(Collection.read(FOLDERS, Runtime("cpu", 8, 0)).encoders) == ["color_histogram"]
+    project.edit("params.yaml", encoders=["raw_pixels"])
+    with pytest.raises(RetrievalError, match="all features were made elsewhere"):
+        Collection.read(FOLDERS, Runtime("cpu", 8, 0))
+
+
+def test_an_encoder_is_built_once(client: FlaskClient, small_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipeline.demo_server as server
+
+    built = []
+    build = server.build_encoder
+    monkeypatch.setattr(server, "build_encoder", lambda name, *rest: built.append(name) or build(name, *rest))
+    for dataset in ("digits", "photo_views", "digits"):
+        client.post("/", **form(own_image(small_project).read_bytes(), dataset=dataset))
+    assert built == ["raw_pixels", "color_histogram"]
 
 
 def test_nothing_that_a_client_sends_is_a_path(client: FlaskClient, small_project: Project) -> None:
@@ -182,6 +227,14 @@ def test_uploads_that_are_refused(browser: Browser, server: str, tmp_path: Path)
             # With scripts, what is too large is never sent.
             expected = ["400"] if scripts else ["400", "413"]
             assert [re.findall(r"status of (\d+)", problem)[0] for problem in seen.problems] == expected
+
+
+def test_a_large_upload_is_refused_before_it_is_sent(server: str) -> None:
+    address = server.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: {':'.join(address)}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        connection.sendall(f"{head}Content-Length: {1 << 30}\r\n\r\n".encode())
+        assert b" 413 " in connection.recv(1000)
 
 
 def test_a_dropped_image(browser: Browser, server: str, small_project: Project) -> None:

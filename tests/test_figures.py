@@ -89,7 +89,7 @@ def test_the_stage_draws_all_of_them(small_project: Project) -> None:
     names = [
         "map",
         "cost",
-        *(f"{kind}_{dataset}" for kind in ("ap", "classes") for dataset in ("digits", "photo_views")),
+        *(f"{kind}_{dataset}" for kind in ("ap", "classes", "similarities") for dataset in ("digits", "photo_views")),
     ]
     for kind in ("png", "svg"):
         folder = small_project.top / "plots/figures" / kind

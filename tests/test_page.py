@@ -3,27 +3,34 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from pipeline.compare import md, tex
+from pipeline.cost import Cost, cost_of
 from pipeline.errors import RetrievalError
 from pipeline.explore import items_of, read_curves, results_of
 from pipeline.manifest import Item, Manifest, read_manifest
-from pipeline.page import PageStyle, cost_of
+from pipeline.page import PageStyle
 from pipeline.retrievals import Retrieval
 from pipeline.templates import render
 from tests.browser import PHONE, Watched, started, watched
-from tests.conftest import Project
+from tests.conftest import TOP, Project
 
-LOOK = {"light": "#000000", "dark": "#ffffff", "mark": "circle"}
+COLOR = {"light": "#000000", "dark": "#ffffff"}
+LOOK = {**COLOR, "mark": "circle"}
 HOSTILE = [
     "<script>alert(1)</script>",
     "a/../../b",
@@ -63,30 +70,46 @@ def test_curves_that_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     with pytest.raises(RetrievalError, match="run dvc repro pr@d"):
         read_curves(path, ["a"])
-    path.write_text("encoder,recall,precision,low,high\na,0.0,0.5,0.4,0.6\n")
-    assert read_curves(path, ["a"]) == {"a": {"precision": [0.5], "low": [0.4], "high": [0.6]}}
-    with pytest.raises(RetrievalError, match="run dvc repro pr@d"):
-        read_curves(path, ["a", "b"])
+    points = [f"NA,{step / 10},0.5,0.4,0.6\n" for step in range(11)]
+    path.write_text("".join(["encoder,recall,precision,low,high\n", *points]))
+    assert read_curves(path, ["NA"]) == {"NA": {"precision": [0.5] * 11, "low": [0.4] * 11, "high": [0.6] * 11}}
+    for run, wrong in (
+        ("b", points),
+        ("NA", points[::-1]),
+        ("NA", points[:5]),
+        ("NA", [*points[:10], "NA,1.0,0.5,,1\n"]),
+    ):
+        path.write_text("".join(["encoder,recall,precision,low,high\n", *wrong]))
+        with pytest.raises(RetrievalError, match="run dvc repro pr@d"):
+            read_curves(path, [run])
 
 
-@pytest.mark.parametrize("change", [{"grid": 0}, {"looks": []}, {"looks": [{**LOOK, "mark": "star"}]}, {"looks": [{}]}])
+@pytest.mark.parametrize("change", [{"grid": 0}, {"colors": []}, {"marks": []}, {"marks": ["star"]}, {"colors": [{}]}])
 def test_wrong_pages(change: dict[str, Any]) -> None:
     with pytest.raises(RetrievalError, match=r"conf/page\.yaml: "):
-        PageStyle(**{"title": "t", "grid": 1, "looks": [LOOK], **change})
+        PageStyle(**{"title": "t", "grid": 1, "colors": [COLOR], "marks": ["circle"], **change})
 
 
-def test_runs_beyond_the_looks_begin_again() -> None:
-    other = {**LOOK, "mark": "square"}
-    looks = PageStyle("t", 1, [LOOK, other]).looks_of(["a", "b", "c"])
-    assert [(look["run"], look["sign"]) for look in looks] == [("a", "●"), ("b", "■"), ("c", "●")]
+def test_no_two_runs_look_the_same() -> None:
+    looks = PageStyle("t", 1, [COLOR, {**COLOR, "light": "#111111"}], ["circle", "square", "cross"]).looks_of(
+        list("abc")
+    )
+    assert [(look["run"], look["light"][1], look["sign"]) for look in looks] == [
+        ("a", "0", "●"), ("b", "1", "■"), ("c", "0", "✚"),
+    ]  # fmt: skip
+    config = yaml.safe_load((TOP / "conf/page.yaml").read_text())["page"]
+    looks = PageStyle(**config).looks_of([str(number) for number in range(50)])
+    for ground in ("light", "dark"):
+        assert len({(look[ground], look["mark"]) for look in looks}) == 50
 
 
 def test_features_made_elsewhere_have_no_speed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/d.json").write_text(json.dumps({"cost": {"feature_bytes": 8}}))
-    (tmp_path / "a/e.json").write_text(json.dumps({"cost": {"feature_bytes": 8, "seconds": 2.0, "images": 6}}))
-    assert cost_of("a", ["d", "e"], tmp_path) == {"bytes": 8, "speed": None}
-    assert cost_of("a", ["e"], tmp_path) == {"bytes": 8, "speed": 3.0}
+    cost = {"feature_bytes": 8, "seconds": 2.0, "images": 6, "device": "cpu (some chip)"}
+    (tmp_path / "a/e.json").write_text(json.dumps({"cost": cost}))
+    assert cost_of("a", ["d", "e"], tmp_path) == Cost(8, None, "")
+    assert cost_of("a", ["e"], tmp_path) == Cost(8, 3.0, "cpu (some chip)")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -208,7 +231,7 @@ def test_a_result_becomes_the_query_and_back(opened: Watched, small_project: Pro
     expect(page.locator("#asked-name")).to_be_focused()
     place = found["queries"].tolist().index(second)
     expect(page.locator("#status")).to_contain_text(f"AP {found['AP'][place]:.4f} by raw_pixels")
-    assert f"query={place}" in page.url
+    expect(page).to_have_url(re.compile(f"query={second}"))
     page.go_back()
     expect(page.locator("#asked-name")).to_contain_text("Query 0:")
 
@@ -301,21 +324,22 @@ def test_queries_by_class_by_ap_and_in_pages(opened: Watched, small_project: Pro
     page.get_by_label("AP to").fill("")
     page.get_by_label("AP to").press("Tab")
     expect(tiles).to_have_count(40)
-    page.get_by_label("dataset").nth(1).select_option("photo_views")
+    page.locator("#choice [data-choice=dataset]").select_option("photo_views")
     expect(page.locator("#asked-name")).to_contain_text("images/")
-    assert "dataset=photo_views" in page.url
+    expect(page).to_have_url(re.compile("dataset=photo_views"))
     page.get_by_label("beside it", exact=False).first.select_option("")
     expect(page.locator("#rankings > div")).to_have_count(1)
 
 
 def test_more_queries_than_a_page_has(browser: Browser, project: Project) -> None:
-    project.edit("conf/page.yaml", page={"title": "t", "grid": 16, "looks": [LOOK]})
-    project.edit("conf/explore.yaml", files={"chunk": 7})
+    project.edit("conf/page.yaml", page={"title": "t", "grid": 16, "colors": [COLOR], "marks": ["circle"]})
+    project.edit("conf/explore.yaml", division={"chunk": 7})
     assert {name.split("@")[0] for name in project.repro()} == {"explore", "page"}
     with watched(browser) as seen:
         seen.page.goto(address(project, dataset="digits", a="raw_pixels", b="", query=38))
         ready(seen)
         found = results(project, "digits", "raw_pixels")
+        expect(seen.page.locator("#asked-name")).to_contain_text("Query 38:")
         expect(seen.page.locator("#rankings h3")).to_have_text(f"raw_pixels: AP {found['AP'][38]:.4f}")
         expect(seen.page.locator("#place")).to_have_text("page 1 of 3, 40 of 40 queries")
         for _ in range(2):
@@ -336,9 +360,107 @@ def test_wide_and_narrow_light_and_dark(
         ready(seen)
         assert not seen.too_wide()
         assert seen.violations() == []
+        for details in seen.page.locator("details").all()[:4]:
+            details.locator("summary").click()
+        seen.page.locator("#rankings li button").first.click()
+        assert seen.violations() == []
         ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 22, 26)")
         assert seen.problems == []
+
+
+@pytest.fixture(scope="module")
+def slow(small_project: Project) -> Iterator[tuple[str, dict[str, float]]]:
+    """The page from a server that can be told to send a file late: its address, and seconds by the end of a path."""
+    late: dict[str, float] = {}
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(sum(seconds for end, seconds in late.items() if self.path.endswith(end)))
+            super().do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = partial(Handler, directory=str(small_project.top / "plots/report"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/index.html", late
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("label", "choice", "file"),
+    [
+        ("dataset", "photo_views", "photo_views/items.js"),
+        ("a", "color_histogram", "digits/color_histogram/ap.js"),
+        ("b", "color_histogram", "digits/color_histogram/0.js"),
+    ],
+)
+def test_what_comes_late_is_not_mixed_with_what_is_shown(
+    browser: Browser, small_project: Project, slow: tuple[str, dict[str, float]], label: str, choice: str, file: str
+) -> None:
+    url, late = slow
+    with watched(browser, offline=False) as seen:
+        page = seen.page
+        page.goto(f"{url}#dataset=digits&a=raw_pixels&b=")
+        ready(seen)
+        late[file] = 0.7
+        page.locator(f"#choice [data-choice={label}]").select_option(choice)
+        page.locator("#rankings li button").nth(2).click()  # before the file is there
+        late.clear()
+        expect(page.locator("#queries-of")).not_to_have_attribute("aria-busy", "true")
+        dataset = "photo_views" if label == "dataset" else "digits"
+        run = "color_histogram" if label == "a" else "raw_pixels"
+        found = results(small_project, dataset, run)
+        name = page.locator("#asked-name").inner_text()
+        number = int(re.findall(r"Query (\d+):", name)[0])
+        paths = read_manifest(small_project.top / f"data/prepared/{dataset}").paths
+        place = found["queries"].tolist().index(number)
+        assert name == f"Query {number}: {paths[number]}"
+        expect(page.locator("#rankings h3").first).to_have_text(f"{run}: AP {found['AP'][place]:.4f}")
+        shown = page.locator("#rankings > div").first.locator("img").all()
+        assert [image.get_attribute("src") for image in shown] == [
+            f"thumbnails/{dataset}/{item}.jpg" for item in found["top_items"][place]
+        ]
+        assert seen.problems == []
+
+
+def test_the_address_says_what_is_shown(browser: Browser, small_project: Project) -> None:
+    with watched(browser) as seen:
+        page = seen.page
+        page.goto(address(small_project))
+        ready(seen)
+        page.get_by_label("order").select_option("worst")
+        page.get_by_label("class, or part of a path").fill("images/3")
+        page.get_by_role("checkbox", name="color_histogram").uncheck()
+        page.locator("#grid li button").nth(2).click()
+        page.get_by_role("link", name="provenance").click()
+        expect(page.locator("#provenance")).to_be_focused()
+        texts = [page.locator(place).inner_text() for place in ("#asked-name", "#place", "#status")]
+        again = page.url
+    with watched(browser) as seen:
+        page = seen.page
+        page.goto(again)
+        ready(seen)
+        assert [page.locator(place).inner_text() for place in ("#asked-name", "#place", "#status")] == texts
+        expect(page.get_by_role("checkbox", name="color_histogram")).not_to_be_checked()
+        assert curves(seen) == 1
+        page.goto(address(small_project, dataset="nothing", a="x", b="y", query=99999))
+        page.reload()
+        ready(seen)
+        expect(page.locator("#asked-name")).to_contain_text("Query 0:")
+        page.wait_for_function("location.hash.includes('dataset=digits&a=raw_pixels&b=&query=0')")
+        assert seen.problems == []
+
+
+def test_digits_are_rounded_as_in_the_pictures(opened: Watched) -> None:
+    values = [0.03125, 0.15625, 0.09375, 0.00005, 0.12345, 1.0, 0.0, 0.99995, 0.5, 0.28125, 2.5e-5]
+    source = (TOP / "pipeline/templates/report.js").read_text()
+    four = source[source.index("  function four") : source.index("  // Results lie in scripts")]
+    assert opened.page.evaluate(f"values => {{ {four}; return values.map(four) }}", values) == [
+        f"{value:.4f}" for value in values
+    ]
 
 
 def test_names_that_mean_harm_are_shown_as_text(browser: Browser, hostile: Project) -> None:
@@ -360,17 +482,21 @@ def test_names_that_mean_harm_in_the_csvs(hostile: Project) -> None:
     assert sorted(table["label"]) == sorted(HOSTILE) and (table["queries"] == 2).all()
     manifest = read_manifest(hostile.top / "data/prepared/own")
     assert [labels[0] for labels in manifest.labels] == [label for label in HOSTILE for _ in range(2)]
-    for name in ("table.md", "table.tex"):
-        assert "script" not in (hostile.top / "metrics" / name).read_text()
 
 
 def test_a_page_without_its_files_says_so(browser: Browser, project: Project) -> None:
     shutil.rmtree(project.top / "plots/report/results/digits/raw_pixels")
     (project.top / "plots/report/vega.js").unlink()
+    (project.top / "plots/report/results/photo_views/curves.js").write_text("received(")
     with watched(browser) as seen:
+        trouble = seen.page.locator("#trouble")
         seen.page.goto(address(project))
-        expect(seen.page.locator("#trouble")).to_contain_text("keep the folder of this page together")
-        expect(seen.page.locator("#trouble")).to_be_visible()
+        expect(trouble).to_contain_text("results/digits/raw_pixels/ap.js cannot be read: keep the folder")
+        expect(trouble).to_contain_text("vega.js cannot be read")
+        seen.page.locator("#choice [data-choice=a]").select_option("color_histogram")
+        expect(trouble).not_to_contain_text("raw_pixels")  # this one is there
+        seen.page.locator("#choice [data-choice=dataset]").select_option("photo_views")
+        expect(trouble).to_contain_text("photo_views/curves.js cannot be read")
 
 
 def test_without_scripts_there_are_tables(browser: Browser, small_project: Project) -> None:
@@ -415,6 +541,10 @@ def test_curves_as_pngs_without_a_browser(project: Project) -> None:
         wrong = project.stage("export", change, "out=wrong", check=False)
         assert wrong.returncode == 2 and message in wrong.stderr and len(wrong.stderr.splitlines()) == 1
     assert not (project.top / "wrong").exists()
+    (project.top / "plots/headline_pr.csv").unlink()  # the last of them
+    before = {path: path.stat().st_mtime_ns for path in (project.top / "plots/export").iterdir()}
+    assert project.stage("export", check=False).returncode == 2
+    assert {path: path.stat().st_mtime_ns for path in (project.top / "plots/export").iterdir()} == before
 
 
 def test_thumbnails_are_small_pictures_of_all_items(small_project: Project) -> None:
@@ -431,7 +561,7 @@ def test_thumbnails_are_small_pictures_of_all_items(small_project: Project) -> N
     assert small.size == expected.size and difference < 5
 
 
-def test_an_image_that_changed_is_no_thumbnail(draw: Callable[..., Path], project: Project) -> None:
+def test_an_image_that_changed_is_no_thumbnail(project: Project) -> None:
     image = sorted((project.top / "data/prepared/digits/images/3").iterdir())[0]
     image.chmod(0o644)
     Image.new("L", (8, 8), 77).save(image)

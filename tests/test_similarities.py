@@ -51,7 +51,7 @@ def test_a_sample_of_queries_is_drawn_by_its_seed() -> None:
 
 def test_equal_features_are_one_interval() -> None:
     table = histogram(np.ones((3, 2)), by_labels([("a",)] * 3), Sample(9, 3, 0, "medium"))
-    assert table["positives"].tolist() == [6, 0, 0] or table["positives"].sum() == 6
+    assert table["positives"].tolist() == [6, 0, 0]
 
 
 @pytest.mark.parametrize("wrong", [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
