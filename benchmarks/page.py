@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from pipeline.cost import Cost
 from pipeline.explore import results_of, write_results
 from pipeline.files import write_text
 from pipeline.manifest import Item, Manifest
@@ -62,7 +63,7 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     config = OmegaConf.load(CONF / "page.yaml")
     assert isinstance(config, DictConfig)
     cell = {"dataset": DATASET, "mAP": 0.5, "mAP_low": 0.4, "mAP_high": 0.6, "best": False, "alike": True}
-    shown = {"cells": [cell], "mean_mAP": 0.5, "relative": 1.0, "bytes": 4, "speed": 9.0}
+    shown = {"cells": [cell], "mean_mAP": 0.5, "relative": 1.0, "cost": Cost(4, 9.0)}
     texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60}
     rows = [{"run": name, **shown} for name in names]
     page = page_of([DATASET], rows, [], [{"run": name, **texts} for name in names], PageStyle(**plain(config.page)))

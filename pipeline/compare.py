@@ -1,8 +1,8 @@
 """The metrics of all runs -> the comparative table.
 
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` and ``table.tex``
-(encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset) and ``metrics/summary.json``, for
-the encoders and datasets named in params.yaml.
+(encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset), ``metrics/summary.json``, and
+``metrics/cost.csv`` and ``cost.md`` (a row an encoder), for the encoders and datasets named in params.yaml.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from tabulate import tabulate
 
 from pipeline.app import app
+from pipeline.cost import cost_of
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_json, write_text
 from pipeline.options import call, plain
@@ -46,6 +47,56 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     wide = wide.loc[table["encoder"].unique(), table["dataset"].unique()]
     total = wide.sum(axis=1)
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
+
+
+def cost_table(comparison: pd.DataFrame, experiment: Experiment, runs: Path) -> pd.DataFrame:
+    """Return a row an encoder: what its features cost, and the mean mAP that they give.
+
+    Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
+    an image, two a multiply-add; the most memory, in bytes.
+    """
+    rows = []
+    for encoder in experiment.encoders:
+        cost = cost_of(encoder, experiment.datasets, runs)
+        rows.append(
+            {
+                "encoder": encoder,
+                MEAN: comparison.loc[encoder, MEAN],
+                "images_per_second": cost.speed,
+                "feature_bytes": cost.bytes,
+                "parameters": cost.parameters,
+                "flops_per_image": cost.flops,
+                "peak_memory_bytes": cost.memory,
+                "peak_gpu_memory_bytes": cost.gpu_memory,
+                "precision": cost.precision,
+                "device": cost.device,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cost_markdown(costs: pd.DataFrame) -> str:
+    """Return the costs as a Markdown table in units to read."""
+
+    def shown(value: float | None, unit: float, digits: int) -> str:
+        return "–" if value is None or pd.isna(value) else f"{value / unit:,.{digits}f}"
+
+    rows = [
+        {
+            "encoder": md(row["encoder"]),
+            MEAN: f"{row[MEAN]:.4f}",
+            "images/s": shown(row["images_per_second"], 1, 1),
+            "bytes a feature": shown(row["feature_bytes"], 1, 0),
+            "million parameters": shown(row["parameters"], 1e6, 1),
+            "GFLOP an image": shown(row["flops_per_image"], 1e9, 2),
+            "peak memory, GiB": shown(row["peak_memory_bytes"], 2**30, 2),
+            "peak GPU memory, GiB": shown(row["peak_gpu_memory_bytes"], 2**30, 2),
+            "precision": row["precision"] or "–",
+            "device": md(row["device"]) or "–",
+        }
+        for row in costs.to_dict("records")
+    ]
+    return f"{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def cells(
@@ -155,6 +206,9 @@ def main(config: DictConfig) -> None:
     write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
     write_text(Path(config.latex), latex(comparison, table, pairs))
     write_json(Path(config.summary), summarise(comparison))
+    costs = cost_table(comparison, experiment, Path(config.runs))
+    write_text(Path(config.cost_csv), costs.to_csv(index=False, lineterminator="\n"))
+    write_text(Path(config.cost_markdown), cost_markdown(costs))
 
 
 if __name__ == "__main__":

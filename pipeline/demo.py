@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from pipeline.app import app
 from pipeline.errors import RetrievalError
 from pipeline.options import call, plain
-from pipeline.runtime import exact_float32, read_runtime
+from pipeline.runtime import read_runtime, settle
 
 FORM = 1 << 16  # bytes that a form may have beside its image
 ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search
@@ -49,8 +49,9 @@ def main(config: DictConfig) -> None:
 
     values = plain(config)
     limits = call(Limits, {name: values[name] for name in ("port", "megabytes", "k")}, where="conf/demo.yaml")
-    exact_float32()
-    collection = Collection.read(values["folders"], read_runtime(values["runtime"]))
+    runtime = read_runtime(values["runtime"])
+    settle(runtime)
+    collection = Collection.read(values["folders"], runtime)
     pages = create_app(collection, megabytes=limits.megabytes, k=limits.k)
     try:
         # What is larger is refused by its announced length, before it is sent; nothing goes to a disk.

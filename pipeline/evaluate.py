@@ -75,7 +75,10 @@ def read_settings(config: DictConfig) -> Settings:
 
 def cost_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return what features cost: bytes of each in float32, and, where they were made here, how fast and on what."""
-    made = ("device", "images", "seconds", "images_per_second")
+    made = (
+        *("device", "precision", "parameters", "flops_per_image", "images", "seconds", "images_per_second"),
+        *("peak_memory_bytes", "peak_gpu_memory_bytes"),
+    )
     bytes_each = {"feature_bytes": 4 * provenance["dim"]} if "dim" in provenance else {}
     return {**bytes_each, **{name: provenance[name] for name in made if name in provenance}}
 

@@ -79,7 +79,7 @@ class PageStyle:
 def table_rows(
     experiment: Experiment, table: pd.DataFrame, pairs: pd.DataFrame, summary: Mapping[str, Any], runs: Path
 ) -> list[dict[str, Any]]:
-    """Return a row a run: its name, a cell a dataset, the mean, the share of the best, and what it cost.
+    """Return a row a run: its name, a cell a dataset, the mean, the share of the best, and what its features cost.
 
     A cell has the mAP, the ends of its interval, whether it is the best of the dataset, and whether it cannot be told
     from the best.
@@ -99,7 +99,7 @@ def table_rows(
             for dataset in experiment.datasets
         ]
         cost = cost_of(run, experiment.datasets, runs)
-        rows.append({"run": run, "cells": found, **summary["encoders"][run], "bytes": cost.bytes, "speed": cost.speed})
+        rows.append({"run": run, "cells": found, **summary["encoders"][run], "cost": cost})
     return rows
 
 

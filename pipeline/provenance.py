@@ -3,18 +3,25 @@
 import contextlib
 import importlib.metadata
 import platform
+import resource
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.precision import TYPES
 from pipeline.manifest import Manifest
 from pipeline.runtime import Runtime
 
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
+PRECISIONS = {dtype: name for name, dtype in TYPES.items()}
 CPUINFO = Path("/proc/cpuinfo")  # on Linux
 
 
@@ -58,17 +65,46 @@ def made_here(encoder: Encoder, images: int, runtime: Runtime, seconds: float) -
     return {
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
-        "precision": "float32",
+        "precision": PRECISIONS[encoder.dtype],
         "dim": encoder.dim,
+        "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
+        "flops_per_image": flops_of(encoder),
         "device": device_name(runtime.resolved_device()),
         "batch_size": runtime.resolved_batch_size(),
         "workers": runtime.resolved_workers(),
-        "threads": torch.get_num_threads(),
+        "threads": runtime.resolved_threads(),
+        "peak_memory_bytes": peak_memory(),
+        "peak_gpu_memory_bytes": peak_gpu_memory(runtime.resolved_device()),
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 1),
         "python": platform.python_version(),
         "versions": versions(),
     }
+
+
+def flops_of(encoder: Encoder) -> int:
+    """Return the floating-point operations of products and convolutions for one image, two a multiply-add.
+
+    As torch's counter has them; 0 for a descriptor without a network. With plain attention, whose products it knows
+    on every device.
+    """
+    image = encoder.preprocess(Image.new("RGB", (64, 64), (127, 127, 127)))
+    device = next(encoder.network.parameters(), torch.empty(0)).device
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter, sdpa_kernel(SDPBackend.MATH):
+        encoder.encode(image[None].to(device))
+    return int(counter.get_total_flops())
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, and that of its largest worker, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return sum(resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def peak_gpu_memory(device: torch.device) -> int | None:
+    """Return the most memory of a GPU that tensors have had, in bytes; None without one."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def versions() -> dict[str, str]:

@@ -26,7 +26,7 @@ from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
 from pipeline.ranking import rank
 from pipeline.relevance import Unjudged
-from pipeline.runtime import Runtime, exact_float32, read_runtime
+from pipeline.runtime import Runtime, read_runtime, settle
 from pipeline.sheet import Cell, SheetStyle, draw_sheet, retrieved
 from pipeline.shown import named
 from pipeline.similarity import Kind, products
@@ -140,11 +140,12 @@ def main(config: DictConfig) -> None:
     asked = call(Search, {name: values[name] for name in ("image", "k", "similarity")}, where="conf/query.yaml")
     images = [decode_rgb(read_file(Path(name), name=name), name=name) for name in asked.images]
     style = call(SheetStyle, values["sheet"], where="conf/sheet")
-    exact_float32()
+    runtime = read_runtime(values["runtime"])
+    settle(runtime)
     manifest = read_manifest(Path(config.prepared))
     encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
     features = features_of(encoder, values["encoder"], Path(config.features), manifest)
-    rows = encode(encoder, images, read_runtime(values["runtime"]))
+    rows = encode(encoder, images, runtime)
     check_features(rows, asked.images, where=f"{config.encoder_name} on your images")
     sheet = []
     answers = search(rows, features, k=asked.k, similarity=asked.similarity)

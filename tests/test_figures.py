@@ -50,7 +50,9 @@ def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
 
 
 def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
-    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, "device": "cpu (some chip)"}
+    known = {"device": "cpu (some chip)", "precision": "fp32", "parameters": 7, "flops_per_image": 9}
+    peaks = {"peak_memory_bytes": 5, "peak_gpu_memory_bytes": None}
+    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, **known, **peaks}
     for encoder, cost in {"a": {"feature_bytes": 64}, "b": made}.items():
         (tmp_path / encoder).mkdir()
         (tmp_path / encoder / "d.json").write_text(json.dumps({"mAP": 0.5, "cost": cost}))

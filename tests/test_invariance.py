@@ -98,7 +98,7 @@ def test_real_digits() -> None:
 
 def test_features_of_a_trained_network(real_images: Path, objects, tmp_path: Path) -> None:  # noqa: F811
     encoder = built(config(trained(real_images, "resnet20")), tmp_path)
-    check(extract(encoder, objects, RUNTIME), objects.labels)
+    check(extract(encoder, objects, RUNTIME)[0], objects.labels)
 
 
 def test_nearly_equal_features_move_no_further_than_rounding_allows() -> None:

@@ -80,12 +80,12 @@ def test_a_network_in_training_mode_is_ruined_and_the_guard_says_so(
 ) -> None:
     weights = trained(real_images, name)
     encoder = built(config(weights, blocks), tmp_path)
-    features = extract(encoder, objects, RUNTIME)
+    features, _ = extract(encoder, objects, RUNTIME)
     seen = {**inspected(features, objects, LIMITS), "batch_difference": probe(encoder, objects, RUNTIME, LIMITS)}
     guard(seen, [], where="trained")  # all of them pass
 
     published = built(config(weights, blocks, batch_norm="image"), tmp_path)
-    ruined = extract(published, objects, RUNTIME)
+    ruined, _ = extract(published, objects, RUNTIME)
     by_hand = one_at_a_time_in_training_mode(built(config(weights, blocks), tmp_path), objects)
     np.testing.assert_allclose(ruined, by_hand, atol=1e-4)
 
@@ -95,7 +95,7 @@ def test_a_network_in_training_mode_is_ruined_and_the_guard_says_so(
     with pytest.raises(RetrievalError, match="ruined: the mean cosine of all pairs of images is 0.9"):
         guard(findings, [], where="ruined")
     assert guard(findings, ["mean_cosine"], where="ruined")["off"] == ["mean_cosine"]
-    random = extract(built(config({"kind": "random", "seed": 0}, blocks), tmp_path), objects, RUNTIME)
+    random, _ = extract(built(config({"kind": "random", "seed": 0}, blocks), tmp_path), objects, RUNTIME)
     scores = {"eval": mean_ap(features, objects), "image": mean_ap(ruined, objects), "random": mean_ap(random, objects)}
     print(f"{name}: mean cosine {cosine}, mAP {scores}")  # shown by pytest -rP; docs/report.md has them
     assert cosine["image"] > 0.98 > 0.8 > cosine["eval"]

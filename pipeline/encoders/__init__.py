@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.precision import in_precision
 from pipeline.options import call, choose
 
 # Imported when asked for: transformers alone takes seconds to import.
@@ -19,8 +20,9 @@ SOURCES = {
 }
 
 
-# Keys of the YAML that are not the source's: which source, and what pipeline.guards is to let pass.
-OTHER_KEYS = ("source", "without_guards")
+# Keys of the YAML that are not the source's: which source, in which type it computes, and what pipeline.guards is to
+# let pass.
+OTHER_KEYS = ("source", "precision", "without_guards")
 
 
 def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Encoder:
@@ -39,4 +41,5 @@ def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Enco
     options = {key: value for key, value in config.items() if key not in OTHER_KEYS}
     source = choose(SOURCES, config.get("source", ""), key="source", where=where)
     build: Callable[..., Encoder] = import_module(source).build
-    return call(build, options, where=where, given={"directory": directory})
+    encoder = call(build, options, where=where, given={"directory": directory})
+    return in_precision(encoder, config.get("precision", "fp32"), where=where)

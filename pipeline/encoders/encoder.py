@@ -22,12 +22,14 @@ class Encoder:
             picklable.
         dim: of a feature.
         weights: which weights these are, for the provenance: where from, and their SHA-256.
+        dtype: in which products and convolutions are computed; see :mod:`pipeline.encoders.precision`.
     """
 
     network: nn.Module
     preprocess: Callable[[Image.Image], Tensor]
     dim: int
     weights: dict[str, Any]
+    dtype: torch.dtype = torch.float32
 
     @property
     def preprocessing(self) -> str:
@@ -44,7 +46,8 @@ class Encoder:
         training = [name for name, module in self.network.named_modules() if module.training]
         if training:
             raise RuntimeError(f"the network is in training mode ({training[0] or 'as a whole'}): call eval()")
-        features: Tensor = self.network(batch)
+        with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            features: Tensor = self.network(batch)
         return features
 
 

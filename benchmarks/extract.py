@@ -1,0 +1,142 @@
+"""Extraction: this project against the report's loop, and against what decoding and the network allow, in one run.
+
+    python -m benchmarks.extract
+    python -m benchmarks.extract --images ../shared/testdata/mini_voc/JPEGImages --encoders resnet18_random
+
+"report" opens, preprocesses and encodes one image at a time in float32, as the report's code did. "network" is the
+network alone on batches in memory, "decoding" reading, checking and preprocessing alone, each on all cores. "limit" is
+what both allow when one follows the other on the same cores: 1 / (1 / network + 1 / decoding). "ours" is
+``pipeline.extract``. Photographs are those inside scikit-image and scikit-learn, or a folder's.
+"""
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from pipeline.app import CONF
+from pipeline.datasets.embedded import make_photo_views
+from pipeline.encoders import build_encoder
+from pipeline.encoders.encoder import Encoder
+from pipeline.encoding import DecodedImages, Encoding, batches
+from pipeline.extract import extract
+from pipeline.files import sha256_of
+from pipeline.manifest import Item, Manifest
+from pipeline.options import plain
+from pipeline.runtime import Runtime, read_runtime, settle
+
+ENCODERS = ("resnet18_random", "resnet34_random", "clip_random", "dinov2_random")
+Ways = dict[str, Callable[[], object]]
+
+
+def photographs(folder: Path | None, count: int, scratch: Path) -> Manifest:
+    """Return a manifest of so many JPEGs: those of a folder, again from the first if it has fewer, or made ones."""
+    if folder is None:
+        listing = make_photo_views(scratch, views=-(-count // 20), side=500, seed=0)
+        paths = [scratch / path for path, _ in listing.entries]
+    else:
+        paths = sorted(folder.rglob("*.jpg"))
+    chosen = [paths[number % len(paths)] for number in range(count)]
+    items = []
+    for path in chosen:
+        with Image.open(path) as image:
+            items.append(Item(str(path.resolve()), ("a",), *image.size, sha256_of(path)))
+    return Manifest("photographs", Path("/"), tuple(items))
+
+
+def built(name: str, precision: str) -> Encoder:
+    """Return an encoder of conf/encoder in a precision."""
+    config = OmegaConf.load(CONF / "encoder" / f"{name}.yaml")
+    assert isinstance(config, DictConfig)
+    return build_encoder(name, {**plain(config), "precision": precision}, Path("no checkpoint"))
+
+
+@torch.inference_mode()
+def by_the_report(encoder: Encoder, manifest: Manifest) -> None:
+    """Encode one image at a time."""
+    for item in manifest.items:
+        with Image.open(item.path) as image:
+            encoder.network(encoder.preprocess(image.convert("RGB"))[None]).flatten().numpy()
+
+
+def ways_of(name: str, manifest: Manifest, runtime: Runtime, precisions: list[str]) -> Ways:
+    """Return what is timed of an encoder: each does the work for every image of the manifest."""
+    device = runtime.resolved_device()
+    plainly = built(name, "fp32")
+    plainly.network.to(memory_format=torch.contiguous_format)
+    count, step = len(manifest.items), runtime.resolved_batch_size()
+    places = [range(start, min(start + step, count)) for start in range(0, count, step)]
+    images = DecodedImages(manifest, plainly)
+    ready = list(batches(images, places, replace(runtime, workers=0)))
+
+    def alone(encoder: Encoder) -> Callable[[], object]:
+        encoding = Encoding(encoder, device)
+        return lambda: [encoding(batch) for batch in ready]
+
+    def decoding() -> None:
+        for _ in batches(images, places, runtime):
+            pass
+
+    ways: Ways = {"report": lambda: by_the_report(plainly, manifest), "decoding": decoding}
+    for precision in precisions:
+        encoder = built(name, precision)
+        ways[f"network {precision}"] = alone(encoder)
+        ways[f"ours {precision}"] = lambda encoder=encoder: extract(encoder, manifest, runtime)  # type: ignore[misc]
+    return ways
+
+
+def rates(ways: Ways, images: int, repeats: int) -> dict[str, float]:
+    """Return images/s of each way, the median; the ways take turns."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for way in ways.values():
+        way()  # compiled, allocated, read from the disk
+    for _ in range(repeats):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            times[name].append(time.perf_counter() - started)
+    return {name: images / statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Run the benchmark and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--images", type=Path, help="a folder with JPEGs; made ones by default")
+    parser.add_argument("--count", type=int, default=160)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    config = OmegaConf.load(CONF / "runtime" / "default.yaml")
+    assert isinstance(config, DictConfig)
+    runtime = read_runtime(plain(config))
+    settle(runtime)
+    print(f"{platform.machine()}, {runtime.resolved_threads()} threads, {runtime.resolved_device()}, ", end="")
+    print(f"{runtime.resolved_batch_size()} images a batch, torch {torch.__version__}\n")
+    print("| encoder | precision | report | decoding | network | limit | ours | of the limit | times the report |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = photographs(options.images, options.count, Path(folder))
+        for name in options.encoders:
+            found = rates(ways_of(name, manifest, runtime, options.precisions), len(manifest.items), options.repeats)
+            for precision in options.precisions:
+                network, ours = found[f"network {precision}"], found[f"ours {precision}"]
+                limit = 1 / (1 / network + 1 / found["decoding"])
+                values = (found["report"], found["decoding"], network, limit, ours)
+                shown = " | ".join(f"{value:.0f}" for value in values)
+                print(
+                    f"| {name} | {precision} | {shown} | {ours / limit:.2f} | {ours / found['report']:.2f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Images of a manifest through a network, a batch at a time."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pipeline.encoders.encoder import Encoder
+from pipeline.errors import RetrievalError
+from pipeline.images import read_prepared
+from pipeline.manifest import Manifest
+from pipeline.raw import located
+from pipeline.runtime import Runtime
+
+
+class DecodedImages(Dataset[Tensor | str]):
+    """The preprocessed images of a manifest; for one that cannot be used, the error's text.
+
+    An exception would cross from a worker process wrapped in the worker's traceback.
+    """
+
+    def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
+        """Take what a worker needs: paths, hashes and the preprocessing, not the network."""
+        self.dataset = manifest.dataset
+        self.items = [(located(manifest.folder(item)) / item.path, item.sha256, item.box) for item in manifest.items]
+        self.preprocess = encoder.preprocess
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Tensor | str:
+        """Return image ``index`` as the network's input."""
+        path, sha256, box = self.items[index]
+        try:
+            return self.preprocess(read_prepared(path, sha256, box, dataset=self.dataset))
+        except RetrievalError as error:
+            return str(error)
+
+
+def collate(samples: Sequence[Tensor | str]) -> Tensor | str:
+    """Stack the images of a batch; or return the first error among them."""
+    images = []
+    for sample in samples:
+        if isinstance(sample, str):
+            return sample
+        images.append(sample)
+    return torch.stack(images)
+
+
+def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Runtime) -> Iterator[Tensor]:
+    """Yield the preprocessed images at each of the places, in their order.
+
+    Without workers the images of a batch are decoded by as many threads as the network computes with, in turns with
+    it: on a CPU both want the same cores, and every core is busy either way. With workers, processes decode ahead
+    while the network computes: where that is done elsewhere, on a GPU.
+
+    Raises:
+        RetrievalError: an image is missing, cannot be decoded or is not the one that was prepared.
+    """
+    workers = min(runtime.resolved_workers(), len(places))
+    if workers:
+        loader: DataLoader[Tensor | str] = DataLoader(
+            images,
+            batch_sampler=[list(batch) for batch in places],
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=runtime.resolved_device().type == "cuda",
+        )
+        yield from map(usable, loader)
+        return
+    with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
+        for batch in places:
+            yield usable(collate(list(pool.map(images.__getitem__, batch))))
+
+
+def usable(batch: Tensor | str) -> Tensor:
+    """Return a batch; :class:`RetrievalError` if it is an error's text."""
+    if isinstance(batch, str):
+        raise RetrievalError(batch)
+    return batch
+
+
+class Encoding:
+    """An encoder on a device, which takes batches of any length.
+
+    A batch that does not fit into the device's memory is halved until it does, and so are all later ones; that is
+    said once. Each image's feature is its own, so that this changes nothing beyond rounding.
+    """
+
+    def __init__(self, encoder: Encoder, device: torch.device) -> None:
+        """Move the encoder's network to the device."""
+        self.encoder, self.device = encoder, device
+        self.most: int | None = None
+        encoder.network.to(device)
+
+    def __call__(self, batch: Tensor) -> Float32[np.ndarray, "image dim"]:
+        """Return the features of a batch.
+
+        Raises:
+            RetrievalError: a feature has the wrong dimension; not even one image fits.
+        """
+        pieces = torch.split(batch, self.most or len(batch))
+        try:
+            encoded = [self.encoder.encode(piece.to(self.device, non_blocking=True)) for piece in pieces]
+        except torch.OutOfMemoryError:
+            self._ask_less(max(len(piece) for piece in pieces))
+            return self(batch)
+        features: Float32[np.ndarray, "image dim"] = torch.cat(encoded).float().cpu().numpy()
+        if features.shape != (len(batch), self.encoder.dim):
+            raise RetrievalError(f"the encoder gave features of shape {features.shape[1:]}, not ({self.encoder.dim},)")
+        return features
+
+    def _ask_less(self, tried: int) -> None:
+        """Halve the largest batch after one of ``tried`` images did not fit."""
+        if tried == 1:
+            raise RetrievalError(f"one image does not fit into the memory of {self.device}: use another device")
+        if self.most is None:
+            print(f"{tried} images at a time do not fit into the memory of {self.device}: fewer", file=sys.stderr)
+        self.most = tried // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
