@@ -6,7 +6,8 @@
 "report" opens, preprocesses and encodes one image at a time in float32, as the report's code did. "network" is the
 network alone on batches in memory, "decoding" reading, checking and preprocessing alone, each on all cores. "limit" is
 what both allow when one follows the other on the same cores: 1 / (1 / network + 1 / decoding). "ours" is
-``pipeline.extract``. Photographs are those inside scikit-image and scikit-learn, or a folder's.
+``pipeline.extract``, and mAP what its features give, the folder of an image being its label. Photographs are views of
+those inside scikit-image and scikit-learn, or a folder's.
 """
 
 import argparse
@@ -16,8 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -32,6 +35,7 @@ from pipeline.files import sha256_of
 from pipeline.manifest import Item, Manifest
 from pipeline.options import plain
 from pipeline.runtime import Runtime, read_runtime, settle
+from pipeline.score import score_features
 
 ENCODERS = ("resnet18_random", "resnet34_random", "clip_random", "dinov2_random")
 Ways = dict[str, Callable[[], object]]
@@ -48,7 +52,7 @@ def photographs(folder: Path | None, count: int, scratch: Path) -> Manifest:
     items = []
     for path in chosen:
         with Image.open(path) as image:
-            items.append(Item(str(path.resolve()), ("a",), *image.size, sha256_of(path)))
+            items.append(Item(str(path.resolve()), (path.parent.name,), *image.size, sha256_of(path)))
     return Manifest("photographs", Path("/"), tuple(items))
 
 
@@ -67,8 +71,15 @@ def by_the_report(encoder: Encoder, manifest: Manifest) -> None:
             encoder.network(encoder.preprocess(image.convert("RGB"))[None]).flatten().numpy()
 
 
-def ways_of(name: str, manifest: Manifest, runtime: Runtime, precisions: list[str]) -> Ways:
-    """Return what is timed of an encoder: each does the work for every image of the manifest."""
+def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str, np.ndarray], precision: str) -> None:
+    """Extract, and keep the features."""
+    made[precision], _ = extract(encoder, manifest, runtime)
+
+
+def ways_of(
+    name: str, manifest: Manifest, runtime: Runtime, precisions: list[str], made: dict[str, np.ndarray]
+) -> Ways:
+    """Return what is timed of an encoder: each does the work for every image; ``made`` gets the features of ours."""
     device = runtime.resolved_device()
     plainly = built(name, "fp32")
     plainly.network.to(memory_format=torch.contiguous_format)
@@ -89,7 +100,7 @@ def ways_of(name: str, manifest: Manifest, runtime: Runtime, precisions: list[st
     for precision in precisions:
         encoder = built(name, precision)
         ways[f"network {precision}"] = alone(encoder)
-        ways[f"ours {precision}"] = lambda encoder=encoder: extract(encoder, manifest, runtime)  # type: ignore[misc]
+        ways[f"ours {precision}"] = partial(ours, encoder, manifest, runtime, made, precision)
     return ways
 
 
@@ -121,21 +132,24 @@ def main() -> None:
     settle(runtime)
     print(f"{platform.machine()}, {runtime.resolved_threads()} threads, {runtime.resolved_device()}, ", end="")
     print(f"{runtime.resolved_batch_size()} images a batch, torch {torch.__version__}\n")
-    print("| encoder | precision | report | decoding | network | limit | ours | of the limit | times the report |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| encoder | precision | report | decoding | network | limit | ours | of the limit | times the report | mAP |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         manifest = photographs(options.images, options.count, Path(folder))
         for name in options.encoders:
-            found = rates(ways_of(name, manifest, runtime, options.precisions), len(manifest.items), options.repeats)
+            made: dict[str, np.ndarray] = {}
+            ways = ways_of(name, manifest, runtime, options.precisions, made)
+            found = rates(ways, len(manifest.items), options.repeats)
             for precision in options.precisions:
-                network, ours = found[f"network {precision}"], found[f"ours {precision}"]
+                network, ours_ = found[f"network {precision}"], found[f"ours {precision}"]
                 limit = 1 / (1 / network + 1 / found["decoding"])
-                values = (found["report"], found["decoding"], network, limit, ours)
+                values = (found["report"], found["decoding"], network, limit, ours_)
                 shown = " | ".join(f"{value:.0f}" for value in values)
-                print(
-                    f"| {name} | {precision} | {shown} | {ours / limit:.2f} | {ours / found['report']:.2f} |",
-                    flush=True,
-                )
+                score = score_features(made[precision], [label for [label] in manifest.labels])["mAP"]
+                ratios = f"{ours_ / limit:.2f} | {ours_ / found['report']:.2f} | {score:.4f}"
+                print(f"| {name} | {precision} | {shown} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":
