@@ -105,14 +105,15 @@ def ways_of(
 
 
 def rates(ways: Ways, images: int, repeats: int) -> dict[str, float]:
-    """Return images/s of each way, the median; the ways take turns."""
+    """Return images/s of each way, the median; the ways take turns, each time in another order."""
+    random = np.random.default_rng(0)
     times: dict[str, list[float]] = {way: [] for way in ways}
     for way in ways.values():
         way()  # compiled, allocated, read from the disk
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name in random.permutation(list(ways)).tolist():
             started = time.perf_counter()
-            way()
+            ways[name]()
             times[name].append(time.perf_counter() - started)
     return {name: images / statistics.median(values) for name, values in times.items()}
 
