@@ -232,7 +232,7 @@ def test_the_plots_of_dvc_colour_by_encoder(project: Project) -> None:
     assert all(encoder in content for encoder in ENCODERS)
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
     project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
     project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 3}, without_guards=COARSE)
