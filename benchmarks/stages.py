@@ -77,7 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[20000])
     parser.add_argument("--encoder", default="color_histogram")
-    parser.add_argument("--only", nargs="+", default=[name for name in STAGES if name != "weights"], choices=list(STAGES))
+    all_but_weights = [name for name in STAGES if name != "weights"]
+    parser.add_argument("--only", nargs="+", default=all_but_weights, choices=list(STAGES))
     options = parser.parse_args()
     print("| images | encoder | stage | s | images/s | peak memory, MiB |\n|---|---|---|---|---|---|")
     for count in options.images:
