@@ -78,7 +78,7 @@ def cost_table(comparison: pd.DataFrame, experiment: Experiment, runs: Path) -> 
 def cost_markdown(costs: pd.DataFrame) -> str:
     """Return the costs as a Markdown table in units to read."""
 
-    def shown(value: float | None, unit: float, digits: int) -> str:
+    def shown(value: float | int | None, unit: float | int, digits: int) -> str:
         return "–" if value is None or pd.isna(value) else f"{value / unit:,.{digits}f}"
 
     rows = [

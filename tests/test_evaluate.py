@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from pipeline.compare import compare, latex, long_table, markdown, summarise, tex
+from pipeline.compare import MEAN, compare, cost_markdown, cost_table, latex, long_table, markdown, summarise, tex
 from pipeline.errors import RetrievalError
 from pipeline.evaluate import CONFIG, class_table, write_per_query
 from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
 from pipeline.features import read_checked, read_features, refuse_stale, write_features
+from pipeline.files import write_json
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
 from pipeline.pairs import COLUMNS, read_aps
@@ -338,3 +340,20 @@ def test_no_name_is_taken_for_a_mark(tmp_path: Path) -> None:
     lines = latex(compare(table), table, pairs_of(("d", "BEST_a_BEST", "b", True))).splitlines()
     [row] = [line for line in lines if line.strip().startswith(r"BEST\_a\_BEST")]
     assert "textbf" not in row and "0.2000" in row
+
+
+def test_what_features_cost_stands_beside_their_map(tmp_path: Path) -> None:
+    known = {"device": "cpu (a|b)", "precision": "bf16", "parameters": 11_200_000, "flops_per_image": 3_630_000_000}
+    for dataset, images, seconds, peak in (("d", 100, 2.0, 2**30), ("e", 300, 6.0, 2**31)):
+        cost = {"feature_bytes": 2048, "images": images, "seconds": seconds, "peak_memory_bytes": peak}
+        made = {"cost": {**known, **cost, "peak_gpu_memory_bytes": None}}
+        write_json(tmp_path / "made" / f"{dataset}.json", made)
+        write_json(tmp_path / "elsewhere" / f"{dataset}.json", {"cost": {"feature_bytes": 16}})
+    comparison = pd.DataFrame({MEAN: [0.5, 0.25]}, index=["made", "elsewhere"])
+    experiment = Experiment(("made", "elsewhere"), ("d", "e"), "made")
+    costs = cost_table(comparison, experiment, tmp_path)
+    assert costs["images_per_second"].tolist()[0] == 50 and costs["peak_memory_bytes"].tolist()[0] == 2**31
+    lines = cost_markdown(costs).splitlines()[2:]
+    made_row, other_row = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)
+    assert made_row == ["made", "0.5000", "50.0", "2,048", "11.2", "3.63", "2.00", "–", "bf16", r"cpu (a\|b)"]
+    assert other_row == ["elsewhere", "0.2500", "–", "16", "–", "–", "–", "–", "–", "–"]
