@@ -175,11 +175,14 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
     pages.config.update(MAX_CONTENT_LENGTH=megabytes << 20, TRUSTED_HOSTS=TRUSTED)
 
     def page(status: int = 200, *, problem: str | None = None, **shown: Any) -> Response:
-        chosen: dict[str, Any] = {
+        values: dict[str, Any] = {
             "dataset": next(iter(collection.manifests)),
             "encoders": list(collection.encoders)[:2],
+            "name": None,
+            "picture": None,
+            "columns": [],
+            **shown,
         }
-        values: dict[str, Any] = {"name": None, "picture": None, "columns": [], **chosen, **shown}
         text = render(
             "demo.html",
             all_datasets=list(collection.manifests),

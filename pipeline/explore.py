@@ -20,9 +20,11 @@ from pipeline.experiment import read_experiment
 from pipeline.files import replacing_directory, write_text
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
+from pipeline.outputs import made_by
 from pipeline.retrievals import Retrieval, read_retrievals
 from pipeline.runs import stage_of
 
+# As pipeline.metrics.RECALL_LEVELS, without the compiled code that comes with it.
 RECALL = [step / 10 for step in range(11)]
 
 
@@ -48,12 +50,9 @@ def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[flo
     Raises:
         RetrievalError: the file is missing, or a run in it, or one of its points.
     """
-    try:
+    with made_by(f"pr@{path.stem}", f"curves in {path}"):
         found = dict(iter(pd.read_csv(path, keep_default_na=False).groupby("encoder")))
         return {run: curve_of(found[run]) for run in runs}
-    except (OSError, ValueError, KeyError) as error:
-        problem = " ".join(str(error).split())
-        raise RetrievalError(f"no usable curves in {path} ({problem}): run dvc repro pr@{path.stem}") from None
 
 
 def curve_of(table: pd.DataFrame) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import replacing_directory
 from pipeline.options import call, plain
+from pipeline.outputs import made_by
 from pipeline.results import read_results
 from pipeline.runs import read_run, stage_of
 from pipeline.style import Style, plain_text, save_png, save_svg
@@ -160,12 +161,9 @@ def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> pd.DataF
     columns = {}
     for run in runs:
         path = directory / dataset / f"{run}.csv"
-        try:
+        with made_by(stage_of(run, dataset), str(path)):
             table = pd.read_csv(path, dtype={"label": str}, keep_default_na=False)
             columns[run] = table.set_index("label")["mAP"].astype(float)
-        except (OSError, ValueError, KeyError) as error:
-            problem = " ".join(str(error).split())
-            raise RetrievalError(f"no usable {path} ({problem}): run dvc repro {stage_of(run, dataset)}") from None
     return pd.DataFrame(columns)
 
 
@@ -178,12 +176,8 @@ def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) ->
     tables = {}
     for encoder in encoders:
         path = directory / dataset / f"{encoder}.csv"
-        try:
+        with made_by(f"similarities@{encoder}-{dataset}", str(path)):
             tables[encoder] = pd.read_csv(path)[["low", "high", "positives", "negatives"]].astype(float)
-        except (OSError, ValueError, KeyError) as error:
-            problem = " ".join(str(error).split())
-            again = f"run dvc repro similarities@{encoder}-{dataset}"
-            raise RetrievalError(f"no usable {path} ({problem}): {again}") from None
     return tables
 
 

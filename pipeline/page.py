@@ -23,6 +23,7 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.files import write_text
 from pipeline.options import call, plain
+from pipeline.outputs import made_by
 from pipeline.pairs import indistinguishable_from_best, leaders_of
 from pipeline.runs import JOINED, read_run
 from pipeline.templates import render
@@ -114,11 +115,8 @@ def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict
         encoder = run.partition(JOINED)[0]
         for dataset in experiment.datasets:
             path = features / encoder / dataset / "provenance.json"
-            try:
+            with made_by(f"extract@{encoder}-{dataset}", f"provenance in {path}"):
                 origin = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                again = f"run dvc repro extract@{encoder}-{dataset}"
-                raise RetrievalError(f"no usable provenance in {path} ({error}): {again}") from None
             texts = {"features": as_yaml(origin), "metrics": as_yaml(read_run(runs, run, dataset))}
             found.append({"run": run, "dataset": dataset, **texts})
     return found

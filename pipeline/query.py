@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from omegaconf import DictConfig
 from PIL import Image
@@ -19,6 +18,7 @@ from tabulate import tabulate
 from pipeline.app import app
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoding import Encoding
 from pipeline.errors import RetrievalError
 from pipeline.features import check_features, read_checked
 from pipeline.images import decode_rgb, read_file
@@ -99,10 +99,8 @@ def features_of(
 
 def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
     """Return the features of images, float32, one image a pass: as many as one asks for at a time."""
-    device = runtime.resolved_device()
-    encoder.network.to(device)
-    rows = [encoder.encode(encoder.preprocess(image)[None].to(device)) for image in images]
-    return torch.cat(rows).float().cpu().numpy()
+    encoding = Encoding(encoder, runtime.resolved_device())
+    return np.concatenate([encoding(encoder.preprocess(image)[None]) for image in images])
 
 
 def search(

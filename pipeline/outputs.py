@@ -1,0 +1,20 @@
+"""What another stage made: one error for all that cannot be used."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import RetrievalError
+
+
+@contextmanager
+def made_by(stage: str, what: str) -> Iterator[None]:
+    """Read what a stage made inside the block: if it is missing or of another form, say what, and to run the stage.
+
+    Raises:
+        RetrievalError: the block raised OSError, ValueError or KeyError.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        problem = " ".join(str(error).split())
+        raise RetrievalError(f"no usable {what} ({problem}): run dvc repro {stage}") from None
