@@ -85,7 +85,7 @@ def ways_of(
     plainly.network.to(memory_format=torch.contiguous_format)
     count, step = len(manifest.items), runtime.resolved_batch_size()
     places = [range(start, min(start + step, count)) for start in range(0, count, step)]
-    images = DecodedImages(manifest, plainly)
+    images = DecodedImages.of(manifest, plainly)
     ready = list(batches(images, places, replace(runtime, workers=0)))
 
     def alone(encoder: Encoder) -> Callable[[], object]:

@@ -1,12 +1,14 @@
 """Images of a manifest through a network, a batch at a time."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -24,11 +26,15 @@ class DecodedImages(Dataset[Tensor | str]):
     An exception would cross from a worker process wrapped in the worker's traceback.
     """
 
-    def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
-        """Take what a worker needs: paths, hashes and the preprocessing, not the network."""
-        self.dataset = manifest.dataset
-        self.items = [(located(manifest.folder(item)) / item.path, item.sha256, item.box) for item in manifest.items]
-        self.preprocess = encoder.preprocess
+    def __init__(self, dataset: str, items: Sequence[Sequence[Any]], preprocess: Callable[[Image], Tensor]) -> None:
+        """Take what a worker needs: a path, a hash and a box an image, and the preprocessing, not the network."""
+        self.dataset, self.items, self.preprocess = dataset, items, preprocess
+
+    @classmethod
+    def of(cls, manifest: Manifest, encoder: Encoder) -> "DecodedImages":
+        """Return those of a manifest, as an encoder takes them."""
+        items = [(str(located(manifest.folder(item)) / item.path), item.sha256, item.box) for item in manifest.items]
+        return cls(manifest.dataset, items, encoder.preprocess)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -38,7 +44,7 @@ class DecodedImages(Dataset[Tensor | str]):
         """Return image ``index`` as the network's input."""
         path, sha256, box = self.items[index]
         try:
-            return self.preprocess(read_prepared(path, sha256, box, dataset=self.dataset))
+            return self.preprocess(read_prepared(located(path), sha256, box, dataset=self.dataset))
         except RetrievalError as error:
             return str(error)
 

@@ -7,6 +7,7 @@ With ``ranking=alpha_query_expansion`` the run is ``hog+alpha_query_expansion``:
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.app import app
+from pipeline.cluster import connected, read_cluster
 from pipeline.errors import RetrievalError
 from pipeline.evaluation import Evaluation, Settings, per_class, report, scores_of
 from pipeline.features import read_checked
@@ -94,14 +96,17 @@ def main(config: DictConfig) -> None:
     learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))[0]
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
     rows, provenance = read_checked(features, manifest)
-    evaluation, summary = report(
-        scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt),
-        protocols,
-        labels=manifest.labels,
-        contents=manifest.contents,
-        names=manifest.paths,
-        settings=settings,
-    )
+    cluster = read_cluster(plain(config.runtime))
+    with nullcontext() if cluster is None else connected(cluster) as nodes:
+        evaluation, summary = report(
+            scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt),
+            protocols,
+            labels=manifest.labels,
+            contents=manifest.contents,
+            names=manifest.paths,
+            settings=settings,
+            nodes=nodes,
+        )
     write_per_query(Path(config.per_query), evaluation, manifest_sha256=manifest.sha256)
     classes = class_table(per_class(evaluation, manifest.labels))
     write_text(Path(config.per_class), classes.to_csv(index=False, lineterminator="\n"))

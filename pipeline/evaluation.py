@@ -1,6 +1,6 @@
 """Scores and a protocol -> the metrics of every query, and their summary. Arrays in, arrays out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pipeline import metrics
+from pipeline.cluster import Node
 from pipeline.errors import RetrievalError
 from pipeline.metrics import Rule
 from pipeline.postprocessing import KReciprocal, Sets, Step, scores_after
@@ -105,7 +106,14 @@ class Evaluation:
         return self.values["AP"]
 
 
-def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settings: Settings) -> Evaluation:
+def evaluate(
+    scorer: Scorer,
+    protocol: Protocol,
+    *,
+    names: Sequence[str],
+    settings: Settings,
+    nodes: Sequence[Node] | None = None,
+) -> Evaluation:
     """Rank the gallery for every query and score the rankings.
 
     Args:
@@ -113,11 +121,12 @@ def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settin
         protocol: what is relevant.
         names: of all items, for errors.
         settings: what to compute, and what a query without positives means.
+        nodes: what the machines of a connected cluster have, which ranks; None: this process does.
 
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any.
     """
-    parts = list(scored(scorer, protocol, settings))
+    parts = list(scored(scorer, protocol, settings, nodes))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     has = joined["positives"] > 0
     skipped = protocol.queries[~has]
@@ -148,26 +157,46 @@ def evaluate(scorer: Scorer, protocol: Protocol, *, names: Sequence[str], settin
     )
 
 
-def scored(scorer: Scorer, protocol: Protocol, settings: Settings) -> Iterator[dict[str, np.ndarray]]:
+def scored(
+    scorer: Scorer, protocol: Protocol, settings: Settings, nodes: Sequence[Node] | None = None
+) -> Iterator[dict[str, np.ndarray]]:
     """Yield the results of some queries at a time, without their ranks, which would take too much memory."""
+    results = partial(results_of, protocol=protocol, settings=settings)
+    return ranker(settings, nodes)(results, scorer, protocol.judge, top=settings.top)
 
-    def results(ranking: Ranking) -> dict[str, np.ndarray]:
-        return {
-            "positives": ranking.ranks.counts,
-            "candidates": ranking.candidates,
-            "interpolated": metrics.interpolated_precision(ranking.ranks),
-            "fine": metrics.interpolated_precision(ranking.ranks, steps=FINE).astype(np.float32),
-            "top_items": ranking.top_items,
-            "top_scores": ranking.top_scores,
-            "top_hits": hits_in_top(ranking),
-            **metrics_of(ranking, protocol, settings),
-        }
 
+def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings) -> dict[str, np.ndarray]:
+    """Return what is kept of some rankings, by name."""
+    return {
+        "positives": ranking.ranks.counts,
+        "candidates": ranking.candidates,
+        "interpolated": metrics.interpolated_precision(ranking.ranks),
+        "fine": metrics.interpolated_precision(ranking.ranks, steps=FINE).astype(np.float32),
+        "top_items": ranking.top_items,
+        "top_scores": ranking.top_scores,
+        "top_hits": hits_in_top(ranking),
+        **metrics_of(ranking, protocol, settings),
+    }
+
+
+def ranker(settings: Settings, nodes: Sequence[Node] | None) -> Callable[..., Iterator[dict[str, np.ndarray]]]:
+    """Return what ranks: the CPU, a GPU, or the machines of a cluster by theirs."""
     if settings.device != "cpu":
         from pipeline import ranking_by_torch  # torch takes seconds to import
 
-        return ranking_by_torch.each_ranking(results, scorer, protocol.judge, top=settings.top, device=settings.device)
-    return each_ranking(results, scorer, protocol.judge, top=settings.top, memory=settings.memory)
+        # A task on a cluster sees the GPU that it was given, and no other.
+        device = settings.device if nodes is None else settings.device.partition(":")[0]
+        rank = partial(ranking_by_torch.each_ranking, device=device)
+    elif nodes is None:
+        rank = partial(each_ranking, memory=settings.memory)
+    else:
+        tasks = max(node.cpus for node in nodes)  # at once, on the machine that has most
+        rank = partial(each_ranking, memory=settings.memory / max(tasks, 1), threads=1)
+    if nodes is None:
+        return rank
+    from pipeline import ranking_by_ray
+
+    return partial(ranking_by_ray.each_ranking, rank, nodes=nodes, gpus=int(settings.device != "cpu"))
 
 
 def hits_in_top(ranking: Ranking) -> Bool[np.ndarray, "query top"]:
@@ -311,6 +340,7 @@ def report(
     contents: Sequence[str],
     names: Sequence[str],
     settings: Settings,
+    nodes: Sequence[Node] | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate scores by one protocol or more; return the first one's results, and the summary of all.
 
@@ -322,12 +352,13 @@ def report(
         contents: a text an item, equal for exact duplicates.
         names: of the items, for errors.
         settings: see :class:`Settings`.
+        nodes: see :func:`evaluate`.
 
     Raises:
         RetrievalError: see :func:`evaluate`.
     """
     first, *others = protocols
-    evaluation = evaluate(scorer, first, names=names, settings=settings)
+    evaluation = evaluate(scorer, first, names=names, settings=settings, nodes=nodes)
     summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first)}
     summary |= {"similarity": settings.similarity, "device": settings.device}
     summary |= summarise(evaluation, settings)
@@ -337,12 +368,13 @@ def report(
     summary["exact_duplicates"] = len(contents) - len(set(contents))
     distinct = ignoring_duplicates(first, contents)
     if distinct is not None:
-        again = evaluate(scorer, distinct, names=names, settings=skipping(settings))
+        again = evaluate(scorer, distinct, names=names, settings=skipping(settings), nodes=nodes)
         # As queries the later copies go too.
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
         summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
     for other in others:
-        summary[other.name] = summarise(evaluate(scorer, other, names=names, settings=settings), settings)
+        under = evaluate(scorer, other, names=names, settings=settings, nodes=nodes)
+        summary[other.name] = summarise(under, settings)
     return evaluation, summary
 
 

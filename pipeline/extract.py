@@ -4,8 +4,9 @@
 its finished parts (``pipeline.scratch``).
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from pipeline.app import app
+from pipeline.cluster import Cluster, connected, read_cluster
 from pipeline.encoders import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.encoders.precomputed import read_precomputed
-from pipeline.encoding import DecodedImages, Encoding, batches, collate, usable
+from pipeline.encoding import DecodedImages, Encoding, collate, usable
 from pipeline.features import check_features, write_features
 from pipeline.guards import (
     Finding,
@@ -33,7 +35,8 @@ from pipeline.guards import (
 )
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
-from pipeline.provenance import made_here, provenance, versions
+from pipeline.parts import Engine, Here, parts_of
+from pipeline.provenance import made_by, provenance, versions
 from pipeline.runtime import Runtime, read_runtime, settle
 from pipeline.scratch import PART, Scratch, key_of
 
@@ -41,41 +44,39 @@ PROBED = 4  # images whose features are compared alone and in a batch
 
 
 def extract(
-    encoder: Encoder, manifest: Manifest, runtime: Runtime, scratch: Scratch | None = None
+    encoder: Encoder,
+    manifest: Manifest,
+    runtime: Runtime,
+    scratch: Scratch | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Float[np.ndarray, "item dim"], float]:
     """Return a feature an image, float32, in the order of the manifest, and the seconds that they took.
 
-    Finished parts are kept in ``scratch``, and those that are there already are not made again. Batches end with the
-    parts, so that features are the same, to the bit, in however many runs they are made.
+    Finished parts are kept in ``scratch``, and those that are there already are not made again. ``engine`` encodes;
+    None: this process.
 
     Raises:
         RetrievalError: an image is missing, cannot be decoded or is not the one that was prepared; a
             feature has the wrong dimension.
     """
-    count, step = len(manifest.items), runtime.resolved_batch_size()
-    parts = [range(start, min(start + PART, count)) for start in range(0, count, PART)]
+    count = len(manifest.items)
     features = np.empty((count, encoder.dim), np.float32)
     spent, missing = 0.0, []
-    for number, part in enumerate(parts):
-        kept = scratch.read(number, rows=len(part), dim=encoder.dim) if scratch else None
+    for part in parts_of(count, PART):
+        kept = scratch.read(part.number, rows=len(part.places), dim=encoder.dim) if scratch else None
         if kept is None:
-            missing.append((number, [part[first : first + step] for first in range(0, len(part), step)]))
+            missing.append(part)
         else:
-            features[part.start : part.stop], seconds = kept
+            features[part.places.start : part.places.stop], seconds = kept
             spent += seconds
-    encoding = Encoding(encoder, runtime.resolved_device())
-    places = [chunk for _, chunks in missing for chunk in chunks]
-    stream = batches(DecodedImages(manifest, encoder), places, runtime)
-    done = count - sum(map(len, places))
+    images = DecodedImages.of(manifest, encoder)
+    done = count - sum(len(part.places) for part in missing)
     with tqdm(total=count, initial=done, desc=manifest.dataset, unit=" images") as progress:
-        for number, chunks in missing:
-            started = time.perf_counter()
-            for chunk in chunks:
-                features[chunk.start : chunk.stop] = encoding(next(stream))
-                progress.update(len(chunk))
-            seconds = time.perf_counter() - started
+        stream = (engine or Here()).encoded(encoder, images, runtime, missing, progress.update)
+        for part, rows, seconds in stream:
+            features[part.places.start : part.places.stop] = rows
             if scratch:
-                scratch.write(number, features[parts[number].start : parts[number].stop], seconds=seconds)
+                scratch.write(part.number, rows, seconds=seconds)
             spent += seconds
     return features, spent
 
@@ -86,7 +87,7 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
     Raises:
         RetrievalError: see :func:`extract`.
     """
-    images = DecodedImages(manifest, encoder)
+    images = DecodedImages.of(manifest, encoder)
     count = min(PROBED, len(images))
     batch = usable(collate([images[index * len(images) // count] for index in range(count)]))
     encoding = Encoding(encoder, runtime.resolved_device())
@@ -110,6 +111,7 @@ def extracted(
     limits: Limits,
     without: Sequence[str],
     scratch: Scratch,
+    engine: Engine,
     *,
     where: str,
 ) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any], dict[str, Finding]]:
@@ -118,10 +120,27 @@ def extracted(
     Raises:
         RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
     """
-    findings = {"batch_difference": probe(encoder, manifest, runtime, limits)}
+    here = runtime if isinstance(engine, Here) else replace(runtime, device="cpu")
+    findings = {"batch_difference": probe(encoder, manifest, here, limits)}
     guard(findings, without, where=where)
-    features, seconds = extract(encoder, manifest, runtime, scratch)
-    return features, made_here(encoder, len(features), runtime, seconds), findings
+    features, seconds = extract(encoder, manifest, runtime, scratch, engine)
+    return features, made_by(encoder, len(features), seconds, engine.machine(runtime)), findings
+
+
+@contextmanager
+def engine_of(cluster: Cluster | None) -> Iterator[Engine]:
+    """Stay ready to encode, here or on a cluster.
+
+    Raises:
+        RetrievalError: there is no such cluster, or no Ray.
+    """
+    if cluster is None:
+        yield Here()
+        return
+    with connected(cluster) as nodes:
+        from pipeline.parts_by_ray import OnRay
+
+        yield OnRay(nodes)
 
 
 def determining(options: Mapping[str, Any], encoder: Encoder, manifest: Manifest) -> dict[str, Any]:
@@ -155,7 +174,10 @@ def main(config: DictConfig) -> None:
         key = key_of(determining(options, encoder, manifest))
         scratch = Scratch(Path(config.scratch) / f"{name}-{manifest.dataset}", key)
         scratch.drop_stale()
-        features, made, findings = extracted(encoder, manifest, runtime, limits, without, scratch, where=where)
+        with engine_of(read_cluster(plain(config.runtime))) as engine:
+            features, made, findings = extracted(
+                encoder, manifest, runtime, limits, without, scratch, engine, where=where
+            )
     check_features(features, manifest.paths, where=where)
     guards = guard({**findings, **inspected(features, manifest, limits)}, without, where=where)
     write_features(Path(config.out), features, provenance(name, options, manifest, made, guards))

@@ -60,8 +60,8 @@ def provenance(
     }
 
 
-def made_here(encoder: Encoder, images: int, runtime: Runtime, seconds: float) -> dict[str, Any]:
-    """Return how features were made by an encoder on this machine."""
+def made_by(encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how features were made by an encoder, on what :func:`machine_of` or the like describes."""
     return {
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
@@ -69,16 +69,24 @@ def made_here(encoder: Encoder, images: int, runtime: Runtime, seconds: float) -
         "dim": encoder.dim,
         "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
         "flops_per_image": flops_of(encoder),
-        "device": device_name(runtime.resolved_device()),
-        "batch_size": runtime.resolved_batch_size(),
-        "workers": runtime.resolved_workers(),
-        "threads": runtime.resolved_threads(),
-        "peak_memory_bytes": peak_memory(),
-        "peak_gpu_memory_bytes": peak_gpu_memory(runtime.resolved_device()),
+        **machine,
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 1),
         "python": platform.python_version(),
         "versions": versions(),
+    }
+
+
+def machine_of(runtime: Runtime) -> dict[str, Any]:
+    """Return what this process computed with, and the memory that it took."""
+    device = runtime.resolved_device()
+    return {
+        "device": device_name(device),
+        "batch_size": runtime.resolved_batch_size(),
+        "workers": runtime.resolved_workers(),
+        "threads": runtime.resolved_threads(),
+        "peak_memory_bytes": peak_memory(),
+        "peak_gpu_memory_bytes": peak_gpu_memory(device),
     }
 
 

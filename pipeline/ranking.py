@@ -80,10 +80,11 @@ def each_ranking(
     judge: Judge,
     *,
     top: int,
+    queries: range | None = None,
     memory: float = 1.0,
     threads: int | None = None,
 ) -> Iterator[Made]:
-    """Yield what ``make`` makes of the rankings of all queries in their order, some queries at a time.
+    """Yield what ``make`` makes of the rankings of the queries in their order, ``ROWS`` at a time.
 
     Neither ``memory`` nor ``threads`` changes anything in the results.
 
@@ -92,20 +93,22 @@ def each_ranking(
         scorer: gives the scores of any queries and items.
         judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
+        queries: the numbers of those to rank, from a multiple of ``ROWS`` on; None for all.
         memory: GiB for scores, beside the features. A product of ``ROWS`` x ``COLUMNS`` is the least that is taken.
             Where the rows of a thread do not fit, scores are computed twice instead of kept; where all scores of a
             set against itself fit, each is computed once for its two items.
         threads: how many queries are ranked at once; None for one a core.
     """
-    workers = min(threads or cpu_count() or 1, max(1, -(-scorer.queries // ROWS)))
-    whole = scorer.symmetric and 4 * scorer.items**2 <= memory * 2**30
+    asked = range(scorer.queries) if queries is None else queries
+    workers = min(threads or cpu_count() or 1, max(1, -(-len(asked) // ROWS)))
+    whole = queries is None and scorer.symmetric and 4 * scorer.items**2 <= memory * 2**30
     if not whole:
         workers, columns = room(scorer.items, memory, workers)
 
     # Taken once: fresh memory has to be given by the system page by page.
     buffers: SimpleQueue[Float32[np.ndarray, "query part"]] = SimpleQueue()
     for _ in range(0 if whole else workers):
-        buffers.put(np.empty((min(ROWS, scorer.queries), columns), np.float32))
+        buffers.put(np.empty((min(ROWS, len(asked)), columns), np.float32))
 
     def made(first: int) -> Made:
         if whole:
@@ -119,7 +122,7 @@ def each_ranking(
     with blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         scores = scores_both_ways(scorer, pool) if whole else np.empty((0, 0), np.float32)
         waiting: list[Future[Made]] = []
-        for first in range(0, scorer.queries, ROWS):
+        for first in asked[::ROWS]:
             waiting.append(pool.submit(made, first))
             if len(waiting) > workers:
                 yield waiting.pop(0).result()

@@ -33,9 +33,15 @@ Made = TypeVar("Made")
 
 
 def each_ranking(
-    make: Callable[[Ranking], Made], scorer: Scorer, judge: Judge, *, top: int, device: str
+    make: Callable[[Ranking], Made],
+    scorer: Scorer,
+    judge: Judge,
+    *,
+    top: int,
+    device: str,
+    queries: range | None = None,
 ) -> Iterator[Made]:
-    """Yield what ``make`` makes of the rankings of all queries in their order, ``ROWS`` at a time.
+    """Yield what ``make`` makes of the rankings of the queries in their order, ``ROWS`` at a time.
 
     Args:
         make: called with each.
@@ -43,6 +49,7 @@ def each_ranking(
         judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
         device: as torch names it, such as ``cuda`` or ``cuda:1``.
+        queries: the numbers of those to rank, from a multiple of ``ROWS`` on; None for all.
 
     Raises:
         RetrievalError: torch cannot use the device; the scores are no products, as those of k-reciprocal
@@ -56,8 +63,8 @@ def each_ranking(
         place = torch.device(device)
         if place.type not in DEVICES:
             raise RuntimeError(f"one of {', '.join(DEVICES)}")
-        queries = torch.from_numpy(scorer.query_rows).to(place)
-        items = queries if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
+        asked = torch.from_numpy(scorer.query_rows).to(place)
+        items = asked if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
         halves = None if scorer.half_squares is None else torch.from_numpy(scorer.half_squares).to(place)
     except (RuntimeError, AssertionError) as error:
         problem = str(error).splitlines()[0]
@@ -66,14 +73,14 @@ def each_ranking(
 
     def scores_of(first: int, last: int, start: int) -> Tensor:
         stop = start + COLUMNS
-        scores = queries[first:last] @ items[start:stop].T
+        scores = asked[first:last] @ items[start:stop].T
         if halves is not None:
             scores -= halves[start:stop]
         return scores.add_(0.0)  # minus zero ties with zero
 
     with torch.inference_mode():
-        for first in range(0, len(queries), ROWS):
-            last = min(first + ROWS, len(queries))
+        for first in (range(len(asked)) if queries is None else queries)[::ROWS]:
+            last = min(first + ROWS, len(asked))
             positives, ignored = judge(first, last)
             band = Band(positives, ignored, min(top, scorer.items), place)
             for start in range(0, scorer.items, COLUMNS):

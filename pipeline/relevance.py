@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -56,8 +56,20 @@ class SharedLabel:
             for name in set(labels[item]):
                 holders.setdefault(name, []).append(place)
         self._holders = {name: np.array(places) for name, places in holders.items()}
-        self._sharing = lru_cache(maxsize=512)(self._find_sharing)
+        self._remember()
         self._group, self._group_members = numbered_groups(groups, members)
+
+    def _remember(self) -> None:
+        self._sharing = lru_cache(maxsize=512)(self._find_sharing)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is only remembered, and cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_sharing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Undo :meth:`__getstate__`."""
+        vars(self).update(state)
+        self._remember()
 
     def _find_sharing(self, kind: int) -> Int[np.ndarray, " place"]:
         found = [self._holders[name] for name in self._kinds[kind] if name in self._holders]

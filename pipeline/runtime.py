@@ -76,8 +76,8 @@ def cores() -> int:
 
 
 def read_runtime(config: Mapping[str, Any]) -> Runtime:
-    """Return the part of conf/runtime that extraction reads."""
-    options = {key: value for key, value in config.items() if key != "weights"}
+    """Return the part of conf/runtime that says how a process encodes."""
+    options = {key: value for key, value in config.items() if key not in ("weights", "ray")}
     return call(Runtime, options, where="conf/runtime")
 
 

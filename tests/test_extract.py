@@ -24,13 +24,14 @@ from pipeline.features import check_features, read_features, write_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
-from pipeline.provenance import made_here, provenance
+from pipeline.provenance import machine_of, made_by, provenance
 from pipeline.runtime import Runtime
 from pipeline.scratch import Scratch, key_of
 from tests.conftest import Project
 from tests.test_encoders import build, config_of
 
 PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
+MACHINE = {"device": "a machine"}
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_half_precision_is_close(manifest: Manifest, name: str) -> None:
     assert features.dtype == np.float32 and not np.array_equal(features, expected)
     cosine = (features * expected).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() > 0.999
-    assert [made_here(encoder, 9, PLAIN, seconds=1.0)["precision"] for encoder in (exact, half)] == ["fp32", "bf16"]
+    assert [made_by(encoder, 9, 1.0, MACHINE)["precision"] for encoder in (exact, half)] == ["fp32", "bf16"]
 
 
 def test_a_precision_that_cannot_be_had() -> None:
@@ -162,11 +163,11 @@ def test_a_precision_that_cannot_be_had() -> None:
 
 def test_what_an_image_costs(manifest: Manifest) -> None:
     """Against what is published: torchvision gives ResNet-18 11,689,512 parameters and 1.81 billion multiply-adds."""
-    made = made_here(build("x", config_of("resnet18_random")), 9, PLAIN, seconds=1.0)
+    made = made_by(build("x", config_of("resnet18_random")), 9, 1.0, machine_of(PLAIN))
     assert made["parameters"] == 11_689_512 - 513_000  # without the classifier
     assert made["flops_per_image"] == pytest.approx(2 * (1.814e9 - 512_000), rel=2e-3)
     assert made["peak_memory_bytes"] > 1e8 and made["peak_gpu_memory_bytes"] is None
-    none = made_here(build("x", config_of("hog")), 9, PLAIN, seconds=1.0)
+    none = made_by(build("x", config_of("hog")), 9, 1.0, MACHINE)
     assert (none["parameters"], none["flops_per_image"]) == (0, 0)
 
 
@@ -244,10 +245,11 @@ def test_killed_at_random_moments(project: Project) -> None:
     """By default three times; RETRIEVAL_TEST_KILLS=20 for more."""
     code = (
         "import pipeline.extract as e, time\n"
+        "from pipeline.encoding import Encoding\n"
         "e.PART = 4\n"
-        "encode = e.Encoding.__call__\n"
+        "encode = Encoding.__call__\n"
         "def slowly(*arguments):\n    time.sleep(0.05)\n    return encode(*arguments)\n"
-        "e.Encoding.__call__ = slowly\n"
+        "Encoding.__call__ = slowly\n"
         "e.main()\n"
     )
     command = [sys.executable, "-c", code, "encoder=color_histogram", "dataset=digits", "runtime.batch_size=2"]
@@ -324,7 +326,7 @@ def test_a_misspelt_runtime_setting_is_said() -> None:
 
 def test_the_provenance_names_the_processor(manifest: Manifest) -> None:
     encoder = build("x", config_of("raw_pixels"))
-    made = made_here(encoder, len(manifest.items), PLAIN, seconds=2.0)
+    made = made_by(encoder, len(manifest.items), 2.0, machine_of(PLAIN))
     origin = provenance("x", config_of("raw_pixels"), manifest, made, guards={"off": []})
     assert origin["device"].startswith("cpu (") and not origin["device"].endswith("()")
     assert origin["images_per_second"] == 4.5

@@ -1,0 +1,90 @@
+"""A dataset in parts, and who encodes them: this process, or a cluster (:mod:`pipeline.parts_by_ray`)."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from pipeline.encoders.encoder import Encoder
+from pipeline.encoding import DecodedImages, Encoding, batches
+from pipeline.provenance import machine_of
+from pipeline.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some consecutive images of a dataset, whose features are made and kept together.
+
+    Batches end with the parts, so that features are the same, to the bit, in however many runs and wherever they are
+    made.
+    """
+
+    number: int
+    places: range
+
+    def batches(self, size: int) -> list[range]:
+        """Return the places in batches of at most ``size``."""
+        return [self.places[first : first + size] for first in range(0, len(self.places), size)]
+
+
+def parts_of(images: int, length: int) -> list[Part]:
+    """Return the parts of so many images."""
+    starts = range(0, images, length)
+    return [Part(number, range(start, min(start + length, images))) for number, start in enumerate(starts)]
+
+
+# Features of a part, and the seconds since those before.
+Encoded = tuple[Part, Float32[np.ndarray, "image dim"], float]
+Done = Callable[[int], Any]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Who encodes."""
+
+    def encoded(
+        self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
+    ) -> Iterator[Encoded]:
+        """Yield the features of every part as they are finished, in any order.
+
+        Args:
+            encoder: on the CPU.
+            images: of the dataset.
+            runtime: how to run.
+            parts: of the dataset.
+            done: told of so many more images.
+
+        Raises:
+            RetrievalError: an image cannot be used; a feature has the wrong dimension.
+        """
+
+    def machine(self, runtime: Runtime) -> dict[str, Any]:
+        """Return on what it was done, for the provenance."""
+
+
+class Here:
+    """This process encodes."""
+
+    def encoded(
+        self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
+    ) -> Iterator[Encoded]:
+        """See :meth:`Engine.encoded`; the parts come in their order."""
+        encoding = Encoding(encoder, runtime.resolved_device())
+        chunks = {part.number: part.batches(runtime.resolved_batch_size()) for part in parts}
+        # Decoding ahead goes on across the end of a part.
+        stream = batches(images, [chunk for part in parts for chunk in chunks[part.number]], runtime)
+        for part in parts:
+            started = time.perf_counter()
+            rows = np.empty((len(part.places), encoder.dim), np.float32)
+            for chunk in chunks[part.number]:
+                start = chunk.start - part.places.start
+                rows[start : start + len(chunk)] = encoding(next(stream))
+                done(len(chunk))
+            yield part, rows, time.perf_counter() - started
+
+    def machine(self, runtime: Runtime) -> dict[str, Any]:
+        """See :meth:`Engine.machine`."""
+        return machine_of(runtime)

@@ -1,0 +1,194 @@
+"""Parts of a dataset encoded by a pool of actors on a Ray cluster. Only what is asked to run there imports this.
+
+Ray Data gives each actor one part after the other. What a worker or a machine that dies was at is given to another one.
+"""
+
+import json
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+
+from pipeline.cluster import WHERE, Node
+from pipeline.encoders.encoder import Encoder
+from pipeline.encoding import DecodedImages
+from pipeline.errors import RetrievalError
+from pipeline.parts import Done, Encoded, Here, Part
+from pipeline.provenance import machine_of, versions
+from pipeline.runtime import Runtime, settle
+
+# Of a part whose worker died, before it is said to be the part's fault. While a machine is not yet known to be dead,
+# every second takes one.
+RETRIES = 30
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The actors that a cluster has room for.
+
+    Attributes:
+        actors: how many.
+        cpus: of each.
+        gpus: of each, 0 or 1.
+        runtime: of each.
+    """
+
+    actors: int
+    cpus: int
+    gpus: int
+    runtime: Runtime
+
+
+def pool_of(runtime: Runtime, nodes: Sequence[Node]) -> Pool:
+    """Return the actors that ``nodes`` have room for, all alike: one a GPU, or, without any, of ``threads`` CPUs each.
+
+    ``auto`` threads are, with GPUs, the CPUs that the poorest machine has for each of its own; else those of its
+    smallest machine, so that each machine keeps the network in memory once.
+
+    Raises:
+        RetrievalError: no machine has what is asked for.
+    """
+    if runtime.device not in ("auto", "cpu", "cuda"):
+        raise RetrievalError(
+            f"device '{runtime.device}' in conf/runtime: Ray gives each worker a GPU of its own: set device to cuda, "
+            "cpu or auto"
+        )
+    with_gpus = [node for node in nodes if node.gpus and node.cpus]
+    if runtime.device == "cuda" and not with_gpus:
+        raise RetrievalError(
+            f"{WHERE}: no machine of the cluster has a GPU: set device: cpu, or add machines with GPUs"
+        )
+    gpus = 1 if with_gpus and runtime.device != "cpu" else 0
+    usable = with_gpus if gpus else [node for node in nodes if node.cpus]
+    least = min((node.cpus // (node.gpus if gpus else 1) for node in usable), default=0)
+    cpus = max(least, 1) if runtime.threads == "auto" else int(runtime.threads)
+    actors = sum(min(node.cpus // cpus, node.gpus if gpus else node.cpus) for node in usable)
+    if not actors:
+        raise RetrievalError(f"{WHERE}: no machine of the cluster has {cpus} CPUs for a worker: lower 'threads'")
+    workers = (cpus if gpus else 0) if runtime.workers == "auto" else runtime.workers
+    own = replace(runtime, device="cuda" if gpus else "cpu", threads=cpus, workers=workers)
+    return Pool(actors, cpus, gpus, own)
+
+
+class PartEncoder:
+    """An actor: it keeps the network and encodes parts."""
+
+    def __init__(self, shared: "ray.ObjectRef[Any]") -> None:
+        """Take the encoder, its runtime and the versions of the libraries that it must be used with."""
+        self.encoder, self.dataset, self.runtime, expected = ray.get(shared)
+        settle(self.runtime)
+        found = versions()
+        self.others = [
+            f"{library} {found.get(library)} instead of {version}"
+            for library, version in expected.items()
+            if found.get(library) != version
+        ]
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the features of a part, as bytes, or why there are none."""
+        part = Part(0, range(int(row["images"])))
+        answer = {"number": row["number"], "rows": b"", "error": "", "machine": ""}
+        if self.others:
+            node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+            return {**answer, "error": f"{node} has {', '.join(self.others)}: install the same there as here"}
+        images = DecodedImages(self.dataset, json.loads(row["items"]), self.encoder.preprocess)
+        try:
+            ((_, rows, _),) = Here().encoded(self.encoder, images, self.runtime, [part], lambda _: None)
+        except RetrievalError as error:
+            return {**answer, "error": str(error)}
+        machine = {"node": ray.get_runtime_context().get_node_id(), **machine_of(self.runtime)}
+        return {**answer, "rows": rows.tobytes(), "machine": json.dumps(machine)}
+
+
+class OnRay:
+    """The actors of a connected cluster encode."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        """Take what the machines of the cluster have."""
+        self.nodes = nodes
+        self.machines: list[dict[str, Any]] = []
+
+    def encoded(
+        self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
+    ) -> Iterator[Encoded]:
+        """See :meth:`pipeline.parts.Engine.encoded`.
+
+        Raises:
+            RetrievalError: see there; a machine has other versions of the libraries; workers die again and again.
+        """
+        if not parts:
+            return
+        pool = pool_of(runtime, self.nodes)
+        by_number = {part.number: part for part in parts}
+        shared = ray.put((encoder, images.dataset, pool.runtime, versions()))
+        started = time.perf_counter()
+        for answer in answers(images, parts, pool, shared):
+            if answer["error"]:
+                raise RetrievalError(answer["error"])
+            self.machines.append(json.loads(answer["machine"]))
+            part = by_number[answer["number"]]
+            rows = np.frombuffer(answer["rows"], np.float32).reshape(len(part.places), encoder.dim)
+            done(len(part.places))
+            finished = time.perf_counter()
+            yield part, rows, finished - started
+            started = finished
+
+    def machine(self, runtime: Runtime) -> dict[str, Any]:
+        """See :meth:`pipeline.parts.Engine.machine`; memory is that of the worker that had most."""
+        used = self.machines or [machine_of(replace(runtime, device="cpu"))]
+        most = {
+            name: max((machine[name] for machine in used if machine[name] is not None), default=None)
+            for name in ("peak_memory_bytes", "peak_gpu_memory_bytes")
+        }
+        devices = sorted({machine["device"] for machine in used})
+        nodes = {machine["node"] for machine in self.machines}
+        described = {name: value for name, value in used[0].items() if name != "node"}
+        return {**described, "device": " and ".join(devices), **most, "machines": len(nodes), "ray": ray.__version__}
+
+
+def answers(
+    images: DecodedImages, parts: Sequence[Part], pool: Pool, shared: "ray.ObjectRef[Any]"
+) -> Iterator[dict[str, Any]]:
+    """Yield what the actors answer, in any order.
+
+    Raises:
+        RetrievalError: workers die again and again.
+    """
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    rows = [
+        {
+            "number": part.number,
+            "images": len(part.places),
+            "items": json.dumps(images.items[part.places.start : part.places.stop]),
+        }
+        for part in parts
+    ]
+    strategy = ray.data.ActorPoolStrategy(
+        min_size=1, max_size=pool.actors, initial_size=pool.actors, max_tasks_in_flight_per_actor=2
+    )
+    with warnings.catch_warnings():
+        # Ray 2.64 takes max_task_retries away; without it a part that ends its worker would be tried for ever.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            PartEncoder,  # type: ignore[arg-type] # a class is meant, its instances are called
+            fn_constructor_args=(shared,),
+            compute=strategy,
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus,
+            max_task_retries=RETRIES,
+        )
+    try:
+        yield from dataset.iter_rows()
+    except ray.exceptions.RayActorError as error:
+        problem = " ".join(str(error).split())[:300]
+        raise RetrievalError(
+            f"{WHERE}: workers died again and again ({problem}): if they lack memory, lower batch_size; what is "
+            "finished is kept"
+        ) from None
