@@ -16,7 +16,7 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
 from pipeline.images import read_prepared
 from pipeline.manifest import Manifest
-from pipeline.raw import located
+from pipeline.raw import place_of
 from pipeline.runtime import Runtime
 
 
@@ -33,7 +33,7 @@ class DecodedImages(Dataset[Tensor | str]):
     @classmethod
     def of(cls, manifest: Manifest, encoder: Encoder) -> "DecodedImages":
         """Return those of a manifest, as an encoder takes them."""
-        items = [(str(located(manifest.folder(item)) / item.path), item.sha256, item.box) for item in manifest.items]
+        items = [(str(place_of(manifest.folder(item)) / item.path), item.sha256, item.box) for item in manifest.items]
         return cls(manifest.dataset, items, encoder.preprocess)
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class DecodedImages(Dataset[Tensor | str]):
         """Return image ``index`` as the network's input."""
         path, sha256, box = self.items[index]
         try:
-            return self.preprocess(read_prepared(located(path), sha256, box, dataset=self.dataset))
+            return self.preprocess(read_prepared(place_of(path), sha256, box, dataset=self.dataset))
         except RetrievalError as error:
             return str(error)
 

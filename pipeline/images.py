@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import RetrievalError
+from pipeline.raw import Place
 
 # What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.
 FORMATS = (
@@ -84,7 +85,7 @@ def to_rgb(image: Image.Image, *, format: str | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_file(path: Path, *, name: str) -> bytes:
+def read_file(path: Place, *, name: str) -> bytes:
     """Return the bytes of a file.
 
     Raises:
@@ -93,11 +94,16 @@ def read_file(path: Path, *, name: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RetrievalError(f"{name} cannot be read ({error.strerror}): put the file there") from None
+        problem = error.strerror or type(error).__name__
+    except Exception as error:  # what is behind a URL fails as its client pleases
+        if isinstance(path, Path):
+            raise
+        problem = f"{type(error).__name__}: {error}"
+    raise RetrievalError(f"{name} cannot be read ({problem}): put the file there")
 
 
 def read_prepared(
-    path: Path, sha256: str, box: tuple[float, float, float, float] | None, *, dataset: str
+    path: Place, sha256: str, box: tuple[float, float, float, float] | None, *, dataset: str
 ) -> Image.Image:
     """Return an image of a manifest, or the part of it that counts, after a check that it is the one prepared.
 

@@ -3,10 +3,10 @@
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Role, as_role, split_labels
+from pipeline.raw import Place
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Labelled:
     lines: Sequence[int] = ()
 
 
-def read_labels(path: Path) -> Labelled:
+def read_labels(path: Place) -> Labelled:
     r"""Read a ``.csv`` with a header, or a text of lines ``path<TAB>label``.
 
     The columns of a CSV are ``path`` and ``labels`` (joined by ``|``, a ``|`` or ``\`` inside one has a ``\`` before
@@ -47,7 +47,7 @@ def read_labels(path: Path) -> Labelled:
     return found
 
 
-def read_lines(file: Iterable[str], path: Path) -> Labelled:
+def read_lines(file: Iterable[str], path: Place) -> Labelled:
     """Read lines ``path<TAB>label``."""
     names, labels, lines = [], [], []
     for number, line in enumerate(file, start=1):
@@ -66,7 +66,7 @@ def read_lines(file: Iterable[str], path: Path) -> Labelled:
     return Labelled(names, labels, lines=lines)
 
 
-def read_csv(file: Iterable[str], path: Path) -> Labelled:
+def read_csv(file: Iterable[str], path: Place) -> Labelled:
     """Read a table with the columns path, labels and perhaps role and group."""
     reader = csv.DictReader(file)
     columns = list(reader.fieldnames or [])

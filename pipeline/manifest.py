@@ -18,6 +18,7 @@ from typing import Any, Literal, cast, get_args
 
 from pipeline.errors import RetrievalError
 from pipeline.files import sha256_of, write_json, write_text
+from pipeline.raw import Place, as_written
 
 COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
 
@@ -52,7 +53,7 @@ class Item:
     box: Box | None = None
     role: Role = "both"
     group: str | None = None
-    root: Path | None = None
+    root: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ class Manifest:
     """
 
     dataset: str
-    root: Path
+    root: Place
     items: tuple[Item, ...]
     sha256: str = ""
     queries: tuple[Query, ...] | None = None
     given: Given = "revisited"
 
-    def folder(self, item: Item) -> Path:
+    def folder(self, item: Item) -> Place:
         """Return the folder that an item's path starts from, as the YAML writes it (see ``pipeline.raw``)."""
         return item.root or self.root
 
@@ -217,7 +218,7 @@ def read_manifest(directory: Path) -> Manifest:
         for item in items:
             if queries is None and not item.labels and item.role != "gallery":
                 raise ValueError(f"{item.path} has no label")
-        return Manifest(described["dataset"], Path(described["root"]), items, sha256_of(path), queries, given)
+        return Manifest(described["dataset"], as_written(described["root"]), items, sha256_of(path), queries, given)
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
         raise RetrievalError(
@@ -238,7 +239,7 @@ def read_item(row: Mapping[str | Any, str | Any]) -> Item:
         box=split_box(row["box"]),
         role=as_role(row["role"]),
         group=row["group"] or None,
-        root=Path(row["root"]) if row["root"] else None,
+        root=as_written(row["root"]) if row["root"] else None,
     )
 
 

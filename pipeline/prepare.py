@@ -21,7 +21,7 @@ from pipeline.files import replacing_directory
 from pipeline.images import decode_rgb, read_file
 from pipeline.manifest import Box, Item, Manifest, join_box, write_manifest
 from pipeline.options import plain
-from pipeline.raw import located
+from pipeline.raw import place_of
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
@@ -35,7 +35,7 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
     def check(number: int) -> Item | RetrievalError:
         path, labels = listing.entries[number]
         root, box = listing.roots.get(number), listing.boxes.get(number)
-        place = located(root or listing.root) / path
+        place = place_of(root or listing.root) / path
         name = str(place)
         try:
             data = read_file(place, name=name)

@@ -19,7 +19,7 @@ from pipeline.errors import RetrievalError
 from pipeline.experiment import Experiment, read_experiment
 from pipeline.fetch import fetch as fetch_parcel
 from pipeline.fetch import read_parcels
-from pipeline.raw import ELSEWHERE, located
+from pipeline.raw import ELSEWHERE, located, place_of
 from pipeline.weights import fetch as fetch_weights
 
 TABLE = "metrics/table.md"
@@ -44,7 +44,7 @@ def provide_images(experiment: Experiment, conf: Path) -> None:
     parcels = []
     for dataset in experiment.datasets:
         config = read_leaf(conf / "dataset" / f"{dataset}.yaml")
-        if "root" in config and not located(config["root"]).is_dir():
+        if "root" in config and not place_of(config["root"]).is_dir():
             parcels += read_parcels(dataset, config)
     for parcel in parcels:
         fetch_parcel(parcel)

@@ -3,10 +3,36 @@
 import os
 from pathlib import Path
 
+import fsspec
+from upath import UPath
+
 from pipeline.errors import RetrievalError
+
+# A folder of this machine, or one behind a URL that fsspec opens.
+Place = Path | UPath
 
 RAW = Path("data/raw")
 ELSEWHERE = "RETRIEVAL_RAW"  # the environment variable that names the folder to use instead of data/raw
+
+
+def as_written(root: str) -> Place:
+    """Return a folder as a YAML or a manifest writes it: a path, or a URL such as ``s3://bucket/folder``."""
+    return UPath(root) if "://" in root else Path(root)
+
+
+def place_of(root: str | Place) -> Place:
+    """Return where images are: what a URL names, else what :func:`located` says.
+
+    Raises:
+        RetrievalError: see :func:`located`; fsspec does not know the URL's kind, or lacks the package for it.
+    """
+    if isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
+        return located(root)
+    try:
+        fsspec.get_filesystem_class(str(root).partition("://")[0])
+    except (ImportError, ValueError) as error:
+        raise RetrievalError(f"{root} cannot be opened ({error}): install what is missing, or mend the URL") from None
+    return UPath(root)
 
 
 def located(root: str | Path) -> Path:

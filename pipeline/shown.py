@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.images import read_prepared
 from pipeline.manifest import Item, Manifest
-from pipeline.raw import located
+from pipeline.raw import place_of
 
 
 def named(item: Item) -> str:
@@ -16,7 +16,7 @@ def named(item: Item) -> str:
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
     """Return the image of an item, its longest side at most ``pixels``."""
-    path = located(manifest.folder(item)) / item.path
+    path = place_of(manifest.folder(item)) / item.path
     image = read_prepared(path, item.sha256, item.box, dataset=manifest.dataset)
     image.thumbnail((pixels, pixels))
     return image

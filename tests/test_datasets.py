@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
+from upath import UPath
 
 from pipeline.datasets import read_dataset
 from pipeline.datasets.embedded import PHOTOGRAPHS
 from pipeline.errors import RetrievalError
+from pipeline.extract import extract
+from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest, join_labels, read_manifest, split_labels, write_manifest
 from pipeline.prepare import prepare
+from pipeline.runtime import Runtime
+from pipeline.shown import thumbnail
+from tests.test_encoders import build, config_of
 
 Draw = Callable[..., Path]
 
@@ -325,3 +331,53 @@ def test_a_missing_or_damaged_manifest(tmp_path: Path) -> None:
     (tmp_path / "own/manifest.csv").write_text(f"{header}\na.png,cat,wide,1,0,,both,,\n")
     with pytest.raises(RetrievalError, match="no usable manifest"):
         read_manifest(tmp_path / "own")
+
+
+# ---- images behind a URL
+
+
+@pytest.fixture
+def bucket(draw: Callable[..., Path]) -> Iterator[UPath]:
+    """A folder of three images in an object store that is this process's memory."""
+    store = UPath("memory://bucket")
+    for number, name in enumerate(("a/1.png", "a/2.png", "b/1.png", ".hidden/1.png")):
+        (store / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / "pictures" / name).write_bytes(draw(f"{number}.png", seed=number).read_bytes())
+    yield store
+    store.fs.rm("/", recursive=True)
+
+
+def test_images_behind_a_url(bucket: UPath, tmp_path: Path) -> None:
+    config = {"kind": "folder", "root": "memory://bucket/pictures", "distractors": ["memory://bucket/more"]}
+    with pytest.raises(RetrievalError, match=r"memory://bucket/more is not a folder: put the images there"):
+        prepare("own", config, tmp_path / "prepared/own")
+    (bucket / "more").mkdir()
+    (bucket / "more/x.png").write_bytes((bucket / "pictures/a/1.png").read_bytes())
+    prepare("own", config, tmp_path / "prepared/own")
+    manifest = read_manifest(tmp_path / "prepared/own")
+    assert [item.path for item in manifest.items] == ["a/1.png", "a/2.png", "b/1.png", "x.png"]
+    assert str(manifest.root) == "memory://bucket/pictures" and str(manifest.items[3].root) == "memory://bucket/more"
+    encoder = build("x", config_of("raw_pixels"))
+    features, _ = extract(encoder, manifest, Runtime("cpu", batch_size=2, workers=0))
+    for row, number in zip(features, (0, 1, 2, 0), strict=True):
+        image = decode_rgb((tmp_path / f"{number}.png").read_bytes(), name="x")
+        np.testing.assert_array_equal(row, encoder.preprocess(image).numpy())
+    assert thumbnail(manifest.items[0], manifest, 16).width == 16
+    (bucket / "pictures/b/1.png").unlink()
+    with pytest.raises(RetrievalError, match=r"memory://bucket/pictures/b/1\.png cannot be read \(FileNotFoundError\)"):
+        extract(encoder, manifest, Runtime("cpu", batch_size=2, workers=0))
+
+
+def test_a_list_behind_a_url(bucket: UPath, tmp_path: Path) -> None:
+    (bucket / "list.csv").write_text("path,labels\npictures/a/1.png,x\npictures/b/1.png,x|y\npictures/c.png,y\n")
+    config = {"kind": "list", "root": "memory://bucket", "list": "list.csv"}
+    with pytest.raises(RetrievalError, match=r"memory://bucket/pictures/c\.png cannot be read"):
+        prepare("own", config, tmp_path / "own")
+    prepare("own", {**config, "exclude": ["pictures/c.png"]}, tmp_path / "own")
+    assert read_manifest(tmp_path / "own").labels == [("x",), ("x", "y")]
+
+
+@pytest.mark.parametrize("root", ["no-such-kind://bucket/pictures", "nosuchkind://bucket"])
+def test_a_url_that_cannot_be_opened(root: str) -> None:
+    with pytest.raises(RetrievalError, match=f"{root} cannot be opened .*: install what is missing, or mend the URL"):
+        read_dataset("own", {"kind": "folder", "root": root}, Path("unused"))

@@ -5,13 +5,13 @@ quantization", CVPR 2008.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Box, Query, check_queries, split_box
+from pipeline.raw import Place, as_written
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file
@@ -60,10 +60,10 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
     for path in (*paths, *crops):
         confine(top, path, where=root, follow_links=follow_links)
     entries = tuple((path, ()) for path in (*paths, *crops))
-    return Listing(Path(root), entries, tuple(queries), given="classic", boxes=boxes)
+    return Listing(as_written(root), entries, tuple(queries), given="classic", boxes=boxes)
 
 
-def read_query(path: Path) -> tuple[str, Box]:
+def read_query(path: Place) -> tuple[str, Box]:
     """Return the name of a query's image and the part of it that is asked for."""
     fields = words_of(path)
     try:
@@ -76,20 +76,20 @@ def read_query(path: Path) -> tuple[str, Box]:
     return name.removeprefix(PREFIX), box
 
 
-def read_names(path: Path, known: Mapping[str, int | None]) -> tuple[int, ...]:
+def read_names(path: Place, known: Mapping[str, int | None]) -> tuple[int, ...]:
     """Return the places in the gallery of the images that a list names, a line each; not of excluded ones."""
     places = (known_place(name, known, where=path) for name in words_of(path))
     return tuple(place for place in places if place is not None)
 
 
-def known_place(name: str, known: Mapping[str, int | None], *, where: Path) -> int | None:
+def known_place(name: str, known: Mapping[str, int | None], *, where: Place) -> int | None:
     """Return an image's place in the gallery; None if it is left out."""
     if f"{name}.jpg" not in known:
         raise RetrievalError(f"{where}: {name}.jpg is not among the images: the archives are not complete")
     return known[f"{name}.jpg"]
 
 
-def words_of(path: Path) -> list[str]:
+def words_of(path: Place) -> list[str]:
     """Return what stands in a list, split at white space."""
     try:
         return path.read_text(encoding="utf-8").split()

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
+from pipeline.raw import as_written
 
 NAME = re.compile(r"(?:paris_)?(?P<landmark>.+)_[0-9]{6}\.jpg")
 
@@ -43,7 +43,7 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
             )
         confine(top, name, where=str(top), follow_links=follow_links)
         entries.append((name, (match["landmark"],)))
-    return Listing(Path(root), tuple(entries))
+    return Listing(as_written(root), tuple(entries))
 
 
 def base_name(path: str) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.labels import read_labels
-from pipeline.raw import located
+from pipeline.raw import Place, as_written, place_of
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -46,7 +46,7 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
             raise RetrievalError(f"{top / name} is no image by its name: remove it, or name it under 'exclude'")
         confine(top, name, where=str(top), follow_links=follow_links)
         entries.append((name, (label,)))
-    return Listing(Path(root), tuple(entries))
+    return Listing(as_written(root), tuple(entries))
 
 
 def files_below(top: Path, *, follow_links: bool) -> Iterator[Path]:
@@ -116,21 +116,30 @@ def read_list(
         group = listed.groups[number] if listed.groups else None
         if group is not None:
             groups[place] = group
-    return Listing(Path(root) / inner, tuple(entries), roles=roles, groups=groups)
+    base = as_written(root) if inner == "." else as_written(root) / inner  # a URL would keep the dot
+    return Listing(base, tuple(entries), roles=roles, groups=groups)
 
 
-def list_base(top: Path, names: Sequence[str]) -> str:
+def list_base(top: Place, names: Sequence[str]) -> str:
     """Return the folder, relative to the root, that a list's paths start from: ``.`` or ``images``."""
     first = names[:100]
     beside = any((top / name).is_file() for name in first)
     return "images" if not beside and any((top / "images" / name).is_file() for name in first) else "."
 
 
-def existing(root: str) -> Path:
-    """Return where the root is on this machine after checking that it is a folder."""
-    top = located(root)
-    if not top.is_dir():
-        place = "" if top == Path(root) else f" (looked for at {top})"
+def existing(root: str) -> Place:
+    """Return where the root is after checking that it is a folder.
+
+    Raises:
+        RetrievalError: it is none, or its URL cannot be opened.
+    """
+    top = place_of(root)
+    try:
+        there = top.is_dir()
+    except Exception as error:  # what is behind a URL fails as its client pleases
+        raise RetrievalError(f"{root} cannot be opened ({type(error).__name__}: {error}): mend it") from None
+    if not there:
+        place = "" if top == as_written(root) else f" (looked for at {top})"
         raise RetrievalError(
             f"{root} is not a folder{place}: put the images there or mend 'root' in the dataset's YAML; "
             "python -m pipeline.fetch dataset=<its name> gets them or says how"
@@ -145,8 +154,13 @@ def refuse_outside(name: str, *, where: str) -> None:
         raise RetrievalError(f"{where}: {name} leaves the root: use a path below it")
 
 
-def confine(top: Path, name: str, *, where: str, follow_links: bool) -> None:
-    """Check that ``name`` is a file below ``top``, links included."""
+def confine(top: Place, name: str, *, where: str, follow_links: bool) -> None:
+    """Check that ``name`` is a file below ``top``, links included.
+
+    What is behind a URL has no links, and is found missing when it is read: asking for each file would take hours.
+    """
+    if not isinstance(top, Path):
+        return
     path = top / name
     if not path.is_file():
         raise RetrievalError(f"{where}: {name} is not there ({path}): put the file there or remove the line")
@@ -181,14 +195,17 @@ def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> L
             if Path(name).suffix.lower() not in known:
                 raise RetrievalError(f"{where}, distractors: {top / name} is no image by its name: remove it")
             confine(top, name, where=f"{where}, distractors", follow_links=False)
-            roles[len(entries)], places[len(entries)] = "gallery", Path(root)
+            roles[len(entries)], places[len(entries)] = "gallery", as_written(root)
             entries.append((name, ()))
         if len(entries) == before:
             raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
     return replace(listing, entries=tuple(entries), roles=roles, roots=places)
 
 
-def names_below(top: Path, *, follow_links: bool) -> list[str]:
+def names_below(top: Place, *, follow_links: bool) -> list[str]:
     """Return every file below a folder but hidden ones, relative to it with forward slashes, in no order."""
-    paths = (path.relative_to(top) for path in files_below(top, follow_links=follow_links))
-    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
+    if isinstance(top, Path):
+        names = [path.relative_to(top).as_posix() for path in files_below(top, follow_links=follow_links)]
+    else:
+        names = [PurePosixPath(path).relative_to(top.path).as_posix() for path in top.fs.find(top.path)]
+    return [name for name in names if not any(part.startswith(".") for part in name.split("/"))]

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipeline.manifest import Box, Given, Query, Role
+from pipeline.raw import Place
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Listing:
         roots: of those entries whose paths start from another folder, by position.
     """
 
-    root: Path
+    root: Place
     entries: tuple[tuple[str, tuple[str, ...]], ...]
     queries: tuple[Query, ...] | None = None
     given: Given = "revisited"
     boxes: Mapping[int, Box] = field(default_factory=dict)
     roles: Mapping[int, Role] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
-    roots: Mapping[int, Path] = field(default_factory=dict)
+    roots: Mapping[int, Place] = field(default_factory=dict)

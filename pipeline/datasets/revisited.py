@@ -17,7 +17,7 @@ from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.images import read_file
 from pipeline.manifest import Box, Query, check_queries
-from pipeline.raw import located
+from pipeline.raw import as_written, located
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> 
         confine(top, path, where=ground_truth, follow_links=follow_links)
         entries.append((path, ()))
     boxes = {query.item: box for query, box in zip(truth.queries, truth.boxes, strict=True)}
-    return Listing(Path(root), tuple(entries), truth.queries, boxes=boxes)
+    return Listing(as_written(root), tuple(entries), truth.queries, boxes=boxes)
 
 
 def read_ground_truth(path: Path) -> GroundTruth:

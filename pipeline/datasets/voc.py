@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NoReturn
 from xml.etree import ElementTree
 
@@ -12,6 +11,7 @@ from pipeline.datasets.layouts import confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.images import read_file
+from pipeline.raw import Place, as_written
 
 SPLIT = re.compile(r"[\w.-]+")
 
@@ -69,7 +69,7 @@ def read_voc(
                 f"{annotation}: no instance that counts (difficult: {str(difficult).lower()}), so that the image has "
                 "no label: set unlabelled: drop to leave such images out, or difficult: true"
             )
-    return Listing(Path(root), tuple(entries))
+    return Listing(as_written(root), tuple(entries))
 
 
 def every_class(instances: Sequence[Instance]) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def largest_class(instances: Sequence[Instance]) -> tuple[str, ...]:
     return (max(instances, key=lambda one: one.area).label,)
 
 
-def read_split(top: Path, split: str) -> list[str]:
+def read_split(top: Place, split: str) -> list[str]:
     """Return the image ids in ``ImageSets/Main/<split>.txt``, one a line.
 
     Raises:
@@ -112,7 +112,7 @@ def read_split(top: Path, split: str) -> list[str]:
     return list(names)
 
 
-def read_instances(path: Path) -> list[Instance]:
+def read_instances(path: Place) -> list[Instance]:
     """Return the objects of an annotation, in the XML's order.
 
     An object without a ``difficult`` element is not difficult. Sides of boxes are pixels that belong to them,
