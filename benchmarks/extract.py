@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,11 @@ def photographs(folder: Path | None, count: int, scratch: Path) -> Manifest:
     return Manifest("photographs", Path("/"), tuple(items))
 
 
-def built(name: str, precision: str) -> Encoder:
-    """Return an encoder of conf/encoder in a precision."""
+def built(name: str, precision: str, decoder: str = "pillow") -> Encoder:
+    """Return an encoder of conf/encoder in a precision, with a decoder."""
     config = OmegaConf.load(CONF / "encoder" / f"{name}.yaml")
     assert isinstance(config, DictConfig)
-    return build_encoder(name, {**plain(config), "precision": precision}, Path("no checkpoint"))
+    return build_encoder(name, {**plain(config), "precision": precision, "decoder": decoder}, Path("no checkpoint"))
 
 
 @torch.inference_mode()
@@ -71,13 +72,18 @@ def by_the_report(encoder: Encoder, manifest: Manifest) -> None:
             encoder.network(encoder.preprocess(image.convert("RGB"))[None]).flatten().numpy()
 
 
-def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str, np.ndarray], precision: str) -> None:
+def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str, np.ndarray], way: str) -> None:
     """Extract, and keep the features."""
-    made[precision], _ = extract(encoder, manifest, runtime)
+    made[way], _ = extract(encoder, manifest, runtime)
 
 
 def ways_of(
-    name: str, manifest: Manifest, runtime: Runtime, precisions: list[str], made: dict[str, np.ndarray]
+    name: str,
+    manifest: Manifest,
+    runtime: Runtime,
+    precisions: list[str],
+    decoders: list[str],
+    made: dict[str, np.ndarray],
 ) -> Ways:
     """Return what is timed of an encoder: each does the work for every image; ``made`` gets the features of ours."""
     device = runtime.resolved_device()
@@ -92,15 +98,18 @@ def ways_of(
         encoding = Encoding(encoder, device)
         return lambda: [encoding(batch) for batch in ready]
 
-    def decoding() -> None:
+    def decoding(images: DecodedImages) -> None:
         for _ in batches(images, places, runtime):
             pass
 
-    ways: Ways = {"report": lambda: by_the_report(plainly, manifest), "decoding": decoding}
+    ways: Ways = {"report": lambda: by_the_report(plainly, manifest)}
+    for decoder in decoders:
+        ways[f"decoding {decoder}"] = partial(decoding, DecodedImages.of(manifest, built(name, "fp32", decoder)))
     for precision in precisions:
-        encoder = built(name, precision)
-        ways[f"network {precision}"] = alone(encoder)
-        ways[f"ours {precision}"] = partial(ours, encoder, manifest, runtime, made, precision)
+        ways[f"network {precision}"] = alone(built(name, precision))
+        for decoder in decoders:
+            way = f"ours {precision} {decoder}"
+            ways[way] = partial(ours, built(name, precision, decoder), manifest, runtime, made, way)
     return ways
 
 
@@ -123,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--decoders", nargs="+", default=["pillow"])
     parser.add_argument("--images", type=Path, help="a folder with JPEGs; made ones by default")
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--repeats", type=int, default=3)
@@ -134,23 +144,24 @@ def main() -> None:
     print(f"{platform.machine()}, {runtime.resolved_threads()} threads, {runtime.resolved_device()}, ", end="")
     print(f"{runtime.resolved_batch_size()} images a batch, torch {torch.__version__}\n")
     print(
-        "| encoder | precision | report | decoding | network | limit | ours | of the limit | times the report | mAP |"
+        "| encoder | precision | decoder | report | decoding | network | limit | ours | of the limit "
+        "| times the report | mAP |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         manifest = photographs(options.images, options.count, Path(folder))
         for name in options.encoders:
             made: dict[str, np.ndarray] = {}
-            ways = ways_of(name, manifest, runtime, options.precisions, made)
+            ways = ways_of(name, manifest, runtime, options.precisions, options.decoders, made)
             found = rates(ways, len(manifest.items), options.repeats)
-            for precision in options.precisions:
-                network, ours_ = found[f"network {precision}"], found[f"ours {precision}"]
-                limit = 1 / (1 / network + 1 / found["decoding"])
-                values = (found["report"], found["decoding"], network, limit, ours_)
-                shown = " | ".join(f"{value:.0f}" for value in values)
-                score = score_features(made[precision], [label for [label] in manifest.labels])["mAP"]
+            for precision, decoder in product(options.precisions, options.decoders):
+                way = f"ours {precision} {decoder}"
+                network, decoding, ours_ = found[f"network {precision}"], found[f"decoding {decoder}"], found[way]
+                limit = 1 / (1 / network + 1 / decoding)
+                shown = " | ".join(f"{value:.0f}" for value in (found["report"], decoding, network, limit, ours_))
+                score = score_features(made[way], [label for [label] in manifest.labels])["mAP"]
                 ratios = f"{ours_ / limit:.2f} | {ours_ / found['report']:.2f} | {score:.4f}"
-                print(f"| {name} | {precision} | {shown} | {ratios} |", flush=True)
+                print(f"| {name} | {precision} | {decoder} | {shown} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":

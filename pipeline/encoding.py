@@ -1,23 +1,42 @@
 """Images of a manifest through a network, a batch at a time."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
 from pipeline.images import read_prepared
-from pipeline.manifest import Manifest
+from pipeline.manifest import Box, Manifest
 from pipeline.raw import place_of
 from pipeline.runtime import Runtime
+
+# Where an image is, the SHA-256 that its file had, and the part of it that counts.
+File = tuple[str, str, Box | None]
+
+
+class Files(Sequence[File]):
+    """Where the images of a manifest are, put together when asked for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Take the manifest."""
+        self.manifest = manifest
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.manifest.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return where image ``index`` is."""
+        item = self.manifest.items[index]
+        return str(place_of(self.manifest.folder(item)) / item.path), item.sha256, item.box
 
 
 class DecodedImages(Dataset[Tensor | str]):
@@ -26,25 +45,26 @@ class DecodedImages(Dataset[Tensor | str]):
     An exception would cross from a worker process wrapped in the worker's traceback.
     """
 
-    def __init__(self, dataset: str, items: Sequence[Sequence[Any]], preprocess: Callable[[Image], Tensor]) -> None:
-        """Take what a worker needs: a path, a hash and a box an image, and the preprocessing, not the network."""
-        self.dataset, self.items, self.preprocess = dataset, items, preprocess
+    def __init__(self, dataset: str, files: Sequence[File], encoder: Encoder) -> None:
+        """Take what a worker needs: the files, and how they are decoded and prepared; not the network."""
+        self.dataset, self.files = dataset, files
+        self.decode, self.preprocess, self.decoder = encoder.decode, encoder.preprocess, encoder.decoder
 
     @classmethod
     def of(cls, manifest: Manifest, encoder: Encoder) -> "DecodedImages":
         """Return those of a manifest, as an encoder takes them."""
-        items = [(str(place_of(manifest.folder(item)) / item.path), item.sha256, item.box) for item in manifest.items]
-        return cls(manifest.dataset, items, encoder.preprocess)
+        return cls(manifest.dataset, Files(manifest), encoder)
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.items)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
-        path, sha256, box = self.items[index]
+        path, sha256, box = self.files[index]
         try:
-            return self.preprocess(read_prepared(place_of(path), sha256, box, dataset=self.dataset))
+            data = read_prepared(place_of(path), sha256, dataset=self.dataset)
+            return self.preprocess(self.decode(data, box, name=path))
         except RetrievalError as error:
             return str(error)
 
@@ -67,9 +87,10 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
     while the network computes: where that is done elsewhere, on a GPU.
 
     Raises:
-        RetrievalError: an image is missing, cannot be decoded or is not the one that was prepared.
+        RetrievalError: an image is missing, cannot be decoded or is not the one that was prepared; a GPU decodes, and
+            there is none, or there are workers.
     """
-    workers = min(runtime.resolved_workers(), len(places))
+    workers = min(workers_of(images, runtime), len(places))
     if workers:
         loader: DataLoader[Tensor | str] = DataLoader(
             images,
@@ -83,6 +104,19 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
     with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
         for batch in places:
             yield usable(collate(list(pool.map(images.__getitem__, batch))))
+
+
+def workers_of(images: DecodedImages, runtime: Runtime) -> int:
+    """Return how many processes decode: none where a GPU does, which they could not share.
+
+    Raises:
+        RetrievalError: they are asked for all the same, or there is no GPU.
+    """
+    if images.decoder != "nvjpeg":
+        return runtime.resolved_workers()
+    if runtime.resolved_device().type != "cuda" or runtime.workers not in ("auto", 0):
+        raise RetrievalError("decoder 'nvjpeg' needs a CUDA GPU and no workers: set device and workers in conf/runtime")
+    return 0
 
 
 def usable(batch: Tensor | str) -> Tensor:

@@ -261,7 +261,9 @@ def scores_of(
         RetrievalError: a feature cannot be compared; there are steps, and the similarity is not cosine, or they
             cannot be had on the device.
     """
-    gallery = features[protocol.gallery]
+    # Large features stay where they are.
+    all_of_them = np.array_equal(protocol.gallery, np.arange(len(features)))
+    gallery = features if all_of_them else features[protocol.gallery]
     queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else features[protocol.queries]
     if not steps:
         return products(settings.similarity, queries, gallery)

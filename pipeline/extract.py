@@ -37,6 +37,7 @@ from pipeline.manifest import Manifest, read_manifest
 from pipeline.options import call, plain
 from pipeline.parts import Engine, Here, parts_of
 from pipeline.provenance import made_by, provenance, versions
+from pipeline.rows import empty_rows
 from pipeline.runtime import Runtime, read_runtime, settle
 from pipeline.scratch import PART, Scratch, key_of
 
@@ -60,7 +61,7 @@ def extract(
             feature has the wrong dimension.
     """
     count = len(manifest.items)
-    features = np.empty((count, encoder.dim), np.float32)
+    features = empty_rows(count, encoder.dim)
     spent, missing = 0.0, []
     for part in parts_of(count, PART):
         kept = scratch.read(part.number, rows=len(part.places), dim=encoder.dim) if scratch else None

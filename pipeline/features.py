@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pipeline import rows
 from pipeline.errors import RetrievalError
 from pipeline.files import replacing_directory, write_json
 from pipeline.manifest import Manifest
@@ -23,7 +24,9 @@ def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
     """
     if len(features) != len(names):
         raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
-    norms = np.linalg.norm(features.astype(np.float64), axis=1)
+    norms = np.empty(len(features))
+    for block in rows.blocks(len(features)):
+        norms[block] = np.linalg.norm(features[block].astype(np.float64), axis=1)
     for wrong, what in ((~np.isfinite(norms), "NaN or infinite values"), (norms == 0, "only zeros")):
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
@@ -36,7 +39,7 @@ def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
 def write_features(directory: Path, features: Float[np.ndarray, "item dim"], provenance: Mapping[str, Any]) -> None:
     """Write features.npy (float32) and provenance.json as a directory that appears whole or not at all."""
     with replacing_directory(directory) as partial:
-        np.save(partial / "features.npy", features.astype(np.float32), allow_pickle=False)
+        np.save(partial / "features.npy", np.asarray(features, np.float32), allow_pickle=False)
         write_json(partial / "provenance.json", provenance)
 
 
@@ -70,21 +73,26 @@ def read_checked(features: Path, manifest: Manifest) -> tuple[Float[np.ndarray, 
     Raises:
         RetrievalError: they were not, or one is not; see also :func:`read_features`.
     """
-    rows, provenance = read_features(features)
+    matrix, provenance = read_features(features)
     refuse_stale(provenance, manifest)
-    check_features(rows, manifest.paths, where=str(features))
-    return rows, provenance
+    check_features(matrix, manifest.paths, where=str(features))
+    return matrix, provenance
 
 
 def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
     """Return the matrix in a ``.npy`` and the name of its type; bfloat16 comes as float32.
 
+    A large one (:data:`pipeline.rows.LARGE`) stays on the disk and is mapped into memory.
+
     Raises:
         RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.
     """
     try:
-        with path.open("rb") as file:
-            matrix = np.lib.format.read_array(file, allow_pickle=False)
+        if path.stat().st_size >= rows.LARGE:
+            matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
+        else:
+            with path.open("rb") as file:
+                matrix = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # NumPy raises nearly every exception type on damaged files.
         problem = " ".join(str(error).split())
         raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, a float a value") from None

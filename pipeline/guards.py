@@ -6,12 +6,14 @@ then still measures, and the provenance has what it saw.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pipeline.errors import RetrievalError
+from pipeline.rows import blocks
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ def mean_cosine(features: Float[np.ndarray, "item dim"], limit: float) -> Findin
     count = len(features)
     if count < 2:
         return Finding(0.0)
-    rows = features.astype(np.float64)
-    total = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).sum(axis=0)
+    total = np.zeros(features.shape[1])
+    for block in blocks(count):
+        rows = features[block].astype(np.float64)
+        total += (rows / np.linalg.norm(rows, axis=1, keepdims=True)).sum(axis=0)
     mean = float((total @ total - count) / (count * (count - 1)))
     problem = (
         f"the mean cosine of all pairs of images is {mean:.4f}, above {limit}: nearly the same feature for everything, "
@@ -66,7 +70,10 @@ def constant_dimensions(features: Float[np.ndarray, "item dim"]) -> Finding:
     """Return the number of dimensions that have one value throughout; 0 for a single item."""
     if len(features) < 2:
         return Finding(0)
-    constant = np.flatnonzero((features == features[0]).all(axis=0))
+    same = np.ones(features.shape[1], bool)
+    for block in blocks(len(features)):
+        same &= (features[block] == features[0]).all(axis=0)
+    constant = np.flatnonzero(same)
     problem = f"{len(constant)} of {features.shape[1]} dimensions are constant, among them {constant[:5].tolist()}"
     return Finding(len(constant), problem if len(constant) else "")
 
@@ -81,8 +88,8 @@ def equal_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
     """
     first_with: dict[bytes, int] = {}
     pairs = []
-    for item, row in enumerate(np.ascontiguousarray(features)):
-        first = first_with.setdefault(row.tobytes(), item)
+    for item, row in enumerate(features):
+        first = first_with.setdefault(blake2b(row.tobytes(), digest_size=16).digest(), item)
         if contents[first] != contents[item]:
             pairs.append((names[first], names[item]))
     if not pairs:

@@ -102,23 +102,25 @@ def read_file(path: Place, *, name: str) -> bytes:
     raise RetrievalError(f"{name} cannot be read ({problem}): put the file there")
 
 
-def read_prepared(
-    path: Place, sha256: str, box: tuple[float, float, float, float] | None, *, dataset: str
-) -> Image.Image:
-    """Return an image of a manifest, or the part of it that counts, after a check that it is the one prepared.
+def read_prepared(path: Place, sha256: str, *, dataset: str) -> bytes:
+    """Return the file of an image of a manifest, after a check that it is the one prepared.
 
     Args:
         path: where it is.
         sha256: of the file that was prepared.
-        box: left, top, right, bottom; None for the whole.
         dataset: for the error.
 
     Raises:
-        RetrievalError: it is missing, has changed or cannot be decoded.
+        RetrievalError: it is missing or has changed.
     """
     name = str(path)
     data = read_file(path, name=name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RetrievalError(f"{name} has changed since it was prepared: run dvc repro -f prepare@{dataset}")
+    return data
+
+
+def decode_part(data: bytes, box: tuple[float, float, float, float] | None, *, name: str) -> Image.Image:
+    """Return :func:`decode_rgb`, or the part of it that counts: left, top, right, bottom."""
     image = decode_rgb(data, name=name)
     return image if box is None else image.crop(box)

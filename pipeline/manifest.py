@@ -1,8 +1,8 @@
 """The manifest: which images a dataset has, what is in them, and the exact bytes that were meant.
 
-``data/prepared/<dataset>/manifest.csv`` has a row an image, in the order of the rows of the features;
-``summary.json`` beside it says where the images lie and how many there are of what. A dataset that comes
-with queries of its own has them in ``queries.json``.
+``data/prepared/<dataset>/manifest.csv`` has a row an image, in the order of the rows of the features; a large one is
+``manifest.parquet``, with the same columns. ``summary.json`` beside it says where the images lie and how many there
+are of what. A dataset that comes with queries of its own has them in ``queries.json``.
 """
 
 import csv
@@ -20,6 +20,8 @@ from pipeline.errors import RetrievalError
 from pipeline.files import sha256_of, write_json, write_text
 from pipeline.raw import Place, as_written
 
+CSV, PARQUET = "manifest.csv", "manifest.parquet"
+LARGE = 200_000  # items; a manifest from here on is Parquet
 COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
 
 Box = tuple[float, float, float, float]
@@ -84,7 +86,7 @@ class Manifest:
         dataset: its name.
         root: the folder that the items' paths start from.
         items: one an image.
-        sha256: of manifest.csv, which features are tied to; empty before it is written.
+        sha256: of its file, which features are tied to; empty before it is written.
         queries: those that the dataset comes with; None: every item is a query, all others are its gallery,
             unless its role says otherwise, and what is relevant follows from the labels.
         given: what kind of queries these are: ``revisited``, with easy and hard items, or ``classic``, where all
@@ -93,7 +95,7 @@ class Manifest:
 
     dataset: str
     root: Place
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     sha256: str = ""
     queries: tuple[Query, ...] | None = None
     given: Given = "revisited"
@@ -147,17 +149,18 @@ def split_box(text: str) -> Box | None:
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
-    """Write manifest.csv, summary.json and, of a dataset that comes with queries, queries.json into ``directory``."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for item in manifest.items:
-        labels, box = join_labels(item.labels), join_box(item.box)
-        root = "" if item.root is None else item.root.as_posix()
-        writer.writerow(
-            (item.path, labels, item.width, item.height, item.sha256, box, item.role, item.group or "", root)
-        )
-    write_text(directory / "manifest.csv", buffer.getvalue())
+    """Write the manifest, summary.json and, of a dataset that comes with queries, queries.json into ``directory``."""
+    rows = map(row_of, manifest.items)
+    if len(manifest.items) < LARGE:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+        write_text(directory / CSV, buffer.getvalue())
+    else:
+        from pipeline.manifest_parquet import write_rows  # pyarrow is for large manifests only
+
+        write_rows(rows, directory / PARQUET)
     if manifest.queries is not None:
         queries = [asdict(query) for query in manifest.queries]
         write_json(directory / "queries.json", {"given": manifest.given, "queries": queries})
@@ -207,11 +210,18 @@ def read_manifest(directory: Path) -> Manifest:
     Raises:
         RetrievalError: a file is missing or not in this format.
     """
-    path = directory / "manifest.csv"
+    path = directory / PARQUET
     try:
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-        with path.open(encoding="utf-8", newline="") as file:
-            items = tuple(read_item(row) for row in csv.DictReader(file))
+        items: Sequence[Item]
+        if path.is_file():
+            from pipeline.manifest_parquet import Items
+
+            items = Items(path)
+        else:
+            path = directory / CSV
+            with path.open(encoding="utf-8", newline="") as file:
+                items = tuple(read_item(row) for row in csv.DictReader(file))
         queries, given = None, get_args(Given)[0]
         if "queries" in described:
             queries, given = read_queries(directory / "queries.json", len(items))
@@ -226,8 +236,15 @@ def read_manifest(directory: Path) -> Manifest:
         ) from None
 
 
+def row_of(item: Item) -> tuple[str, str, int, int, str, str, str, str, str]:
+    """Return the row of an item, in the order of ``COLUMNS``."""
+    labels, box = join_labels(item.labels), join_box(item.box)
+    root = "" if item.root is None else item.root.as_posix()
+    return item.path, labels, item.width, item.height, item.sha256, box, item.role, item.group or "", root
+
+
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:
-    """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
+    """Return the item of a row of the manifest; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
         raise ValueError(f"the row of {row['path']} has not {len(COLUMNS)} columns")
     return Item(

@@ -96,7 +96,8 @@ class PartEncoder:
         if self.others:
             node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
             return {**answer, "error": f"{node} has {', '.join(self.others)}: install the same there as here"}
-        images = DecodedImages(self.dataset, json.loads(row["items"]), self.encoder.preprocess)
+        files = [(path, sha256, box and tuple(box)) for path, sha256, box in json.loads(row["files"])]
+        images = DecodedImages(self.dataset, files, self.encoder)
         try:
             ((_, rows, _),) = Here().encoded(self.encoder, images, self.runtime, [part], lambda _: None)
         except RetrievalError as error:
@@ -166,7 +167,7 @@ def answers(
         {
             "number": part.number,
             "images": len(part.places),
-            "items": json.dumps(images.items[part.places.start : part.places.stop]),
+            "files": json.dumps([images.files[place] for place in part.places]),
         }
         for part in parts
     ]

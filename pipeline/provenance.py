@@ -21,6 +21,7 @@ from pipeline.runtime import Runtime
 
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
+OPTIONAL = ("timm", "torchcodec")
 PRECISIONS = {dtype: name for name, dtype in TYPES.items()}
 CPUINFO = Path("/proc/cpuinfo")  # on Linux
 
@@ -65,6 +66,7 @@ def made_by(encoder: Encoder, images: int, seconds: float, machine: Mapping[str,
     return {
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
+        "decoder": encoder.decoder,
         "precision": PRECISIONS[encoder.dtype],
         "dim": encoder.dim,
         "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
@@ -116,8 +118,9 @@ def peak_gpu_memory(device: torch.device) -> int | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that features can depend on, timm's where it is installed."""
+    """Return the versions of the libraries that features can depend on, of optional ones where they are installed."""
     found = {library: importlib.metadata.version(library) for library in LIBRARIES}
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        found["timm"] = importlib.metadata.version("timm")
+    for library in OPTIONAL:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[library] = importlib.metadata.version(library)
     return found

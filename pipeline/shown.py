@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.images import read_prepared
+from pipeline.images import decode_part, read_prepared
 from pipeline.manifest import Item, Manifest
 from pipeline.raw import place_of
 
@@ -17,6 +17,7 @@ def named(item: Item) -> str:
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
     """Return the image of an item, its longest side at most ``pixels``."""
     path = place_of(manifest.folder(item)) / item.path
-    image = read_prepared(path, item.sha256, item.box, dataset=manifest.dataset)
+    data = read_prepared(path, item.sha256, dataset=manifest.dataset)
+    image = decode_part(data, item.box, name=str(path))
     image.thumbnail((pixels, pixels))
     return image

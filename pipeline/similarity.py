@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pipeline.errors import RetrievalError
+from pipeline.rows import blocks, empty_rows
 
 Kind = Literal["cosine", "dot", "euclidean"]
 # Squares and products of features up to this norm stay finite in float32.
@@ -125,12 +126,12 @@ def unit_rows(features: Float[np.ndarray, "item dim"]) -> Float32[np.ndarray, "i
     Raises:
         RetrievalError: a row is zero or has a NaN or an infinity.
     """
-    unit = np.empty(features.shape, np.float32)
-    for start in range(0, len(features), 4096):  # a copy of everything in float64 would be twice the features
-        exact = features[start : start + 4096].astype(np.float64)
+    unit = empty_rows(*features.shape)
+    for block in blocks(len(features)):  # a copy of everything in float64 would be twice the features
+        exact = features[block].astype(np.float64)
         norms = np.linalg.norm(exact, axis=1, keepdims=True)
-        refuse_rows(~(np.isfinite(norms) & (norms > 0))[:, 0], start, "has no direction (zero, NaN or infinite)")
-        unit[start : start + 4096] = exact / norms
+        refuse_rows(~(np.isfinite(norms) & (norms > 0))[:, 0], block.start, "has no direction (zero, NaN or infinite)")
+        unit[block] = exact / norms
     return unit
 
 
@@ -140,10 +141,10 @@ def finite_rows(features: Float[np.ndarray, "item dim"]) -> Float32[np.ndarray, 
     Raises:
         RetrievalError: a row has a NaN or an infinity, or a norm of which float32 has no square.
     """
-    rows = features.astype(np.float32)
-    for start in range(0, len(rows), 4096):
-        norms = np.linalg.norm(rows[start : start + 4096].astype(np.float64), axis=1)
-        refuse_rows(~(norms <= LARGEST_NORM), start, f"is not finite or longer than {LARGEST_NORM:g}")
+    rows = np.asarray(features, np.float32)
+    for block in blocks(len(rows)):
+        norms = np.linalg.norm(rows[block].astype(np.float64), axis=1)
+        refuse_rows(~(norms <= LARGEST_NORM), block.start, f"is not finite or longer than {LARGEST_NORM:g}")
     return rows
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -381,3 +382,57 @@ def test_a_list_behind_a_url(bucket: UPath, tmp_path: Path) -> None:
 def test_a_url_that_cannot_be_opened(root: str) -> None:
     with pytest.raises(RetrievalError, match=f"{root} cannot be opened .*: install what is missing, or mend the URL"):
         read_dataset("own", {"kind": "folder", "root": root}, Path("unused"))
+
+
+# ---- more items than a CSV is good for
+
+TRICKY = (
+    Item("a/1.png", ("a", 'b"|\\'), 9, 8, "0" * 64, (0.5, 1.0, 8.0, 7.0)),
+    Item("b, 2.png", ("b",), 9, 8, "1" * 64, role="query", group="g"),
+    Item("ü\n3.png", (), 9, 8, "2" * 64, role="gallery", root=Path("else/where")),
+)
+
+
+def test_a_large_manifest_is_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_manifest(Manifest("own", Path("r"), TRICKY), tmp_path / "small")
+    monkeypatch.setattr("pipeline.manifest.LARGE", 3)
+    write_manifest(Manifest("own", Path("r"), TRICKY), tmp_path / "large")
+    assert {path.name for path in (tmp_path / "large").iterdir()} == {"manifest.parquet", "summary.json"}
+    small, large = read_manifest(tmp_path / "small"), read_manifest(tmp_path / "large")
+    assert tuple(large.items) == TRICKY == tuple(small.items)
+    assert (len(large.items), large.items[-1], large.items[:2]) == (3, TRICKY[-1], TRICKY[:2])
+    with pytest.raises(IndexError):
+        large.items[3]
+    for name in ("root", "paths", "contents", "labels"):
+        assert getattr(large, name) == getattr(small, name)
+    assert large.sha256 == hashlib.sha256((tmp_path / "large/manifest.parquet").read_bytes()).hexdigest()
+    first = (tmp_path / "large/manifest.parquet").read_bytes()
+    write_manifest(large, tmp_path / "large")
+    assert (tmp_path / "large/manifest.parquet").read_bytes() == first
+
+
+def test_a_damaged_large_manifest_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.manifest.LARGE", 3)
+    write_manifest(Manifest("own", Path("r"), TRICKY), tmp_path / "own")
+    path = tmp_path / "own/manifest.parquet"
+    whole = path.read_bytes()
+    for damaged in (whole[:-9], b"", pd.DataFrame({"path": ["x"]}).to_parquet()):
+        path.write_bytes(damaged)
+        with pytest.raises(RetrievalError, match="no usable manifest in .*: run dvc repro prepare@own"):
+            read_manifest(tmp_path / "own")
+
+
+def test_a_large_manifest_is_extracted_alike(
+    draw: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(5):
+        draw(f"images/{seed % 2}/{seed}.png", seed=seed)
+    config = {"kind": "folder", "root": str(tmp_path / "images")}
+    encoder = build("x", config_of("raw_pixels"))
+    features = []
+    for large, workers in ((100, 0), (5, 0), (5, 2)):
+        monkeypatch.setattr("pipeline.manifest.LARGE", large)
+        prepare("own", config, tmp_path / "own")
+        manifest = read_manifest(tmp_path / "own")
+        features.append(extract(encoder, manifest, Runtime("cpu", batch_size=2, workers=workers))[0].tobytes())
+    assert len(set(features)) == 1

@@ -17,14 +17,17 @@ from pipeline.evaluate import CONFIG, class_table, write_per_query
 from pipeline.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.evaluation import summarise as summarise_run
 from pipeline.experiment import Experiment
+from pipeline.extract import inspected
 from pipeline.features import read_checked, read_features, refuse_stale, write_features
 from pipeline.files import write_json
+from pipeline.guards import Limits
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
 from pipeline.pairs import COLUMNS, read_aps
 from pipeline.pr import Curve, draw, read_curve
 from pipeline.pr import long_table as pr_table
 from pipeline.protocols import by_labels
+from pipeline.rows import empty_rows
 from pipeline.runs import read_run
 from pipeline.style import Style, save_png, save_svg
 
@@ -357,3 +360,32 @@ def test_what_features_cost_stands_beside_their_map(tmp_path: Path) -> None:
     made_row, other_row = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)
     assert made_row == ["made", "0.5000", "50.0", "2,048", "11.2", "3.63", "2.00", "–", "bf16", r"cpu (a\|b)"]
     assert other_row == ["elsewhere", "0.2500", "–", "16", "–", "–", "–", "–", "–", "–"]
+
+
+def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    features = rng.standard_normal((5000, 12)).astype(np.float32)
+    labels = [(str(value),) for value in rng.integers(0, 9, 5000)]
+    items = tuple(Item(f"{index}.png", label, 9, 9, str(index)) for index, label in enumerate(labels))
+    manifest = Manifest("own", Path("r"), items, sha256="m")
+    names = manifest.paths
+    write_features(tmp_path / "hog/own", features, {"manifest_sha256": "m"})
+
+    def results() -> tuple[np.ndarray, Evaluation]:
+        read, _ = read_checked(tmp_path / "hog/own", manifest)
+        return read, evaluated(read, labels, names, settings())
+
+    here, expected = results()
+    monkeypatch.setattr("pipeline.rows.LARGE", 1000)
+    mapped, found = results()
+    assert here.flags.writeable and not mapped.flags.writeable
+    assert isinstance(mapped.base, np.memmap)
+    assert isinstance(empty_rows(100, 12).base, np.memmap)
+    assert found.ap.tobytes() == expected.ap.tobytes()
+    assert found.top_items.tobytes() == expected.top_items.tobytes()
+    limits = Limits(mean_cosine=0.9, batch_difference=0.1)
+    assert inspected(mapped, manifest, limits) == inspected(here, manifest, limits)
+    data = (tmp_path / "hog/own/features.npy").read_bytes()
+    (tmp_path / "hog/own/features.npy").write_bytes(data[:-5])
+    with pytest.raises(RetrievalError, match="no usable features in .*: run dvc repro extract@hog-own"):
+        read_checked(tmp_path / "hog/own", manifest)

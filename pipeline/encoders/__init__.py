@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pipeline.encoders.decoding import with_decoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precision import in_precision
 from pipeline.options import call, choose
@@ -20,9 +21,9 @@ SOURCES = {
 }
 
 
-# Keys of the YAML that are not the source's: which source, in which type it computes, and what pipeline.guards is to
-# let pass.
-OTHER_KEYS = ("source", "precision", "without_guards")
+# Keys of the YAML that are not the source's: which source, what decodes images, in which type it computes, and what
+# pipeline.guards is to let pass.
+OTHER_KEYS = ("source", "decoder", "precision", "without_guards")
 
 
 def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Encoder:
@@ -42,4 +43,5 @@ def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Enco
     source = choose(SOURCES, config.get("source", ""), key="source", where=where)
     build: Callable[..., Encoder] = import_module(source).build
     encoder = call(build, options, where=where, given={"directory": directory})
+    encoder = with_decoder(encoder, config.get("decoder", "pillow"), where=where)
     return in_precision(encoder, config.get("precision", "fp32"), where=where)

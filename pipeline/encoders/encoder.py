@@ -10,6 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.errors import RetrievalError
+from pipeline.images import decode_part
+
+Decode = Callable[..., Image.Image | Tensor]
 
 
 @dataclass(frozen=True)
@@ -18,18 +21,22 @@ class Encoder:
 
     Attributes:
         network: from a batch of preprocessed images to features, ``(image, dim)``; in eval mode.
-        preprocess: from an RGB image to the network's input; runs in the decoding workers, hence
-            picklable.
+        preprocess: from an RGB image, or what ``decode`` returns, to the network's input; runs in the decoding
+            workers, hence picklable.
         dim: of a feature.
         weights: which weights these are, for the provenance: where from, and their SHA-256.
         dtype: in which products and convolutions are computed; see :mod:`pipeline.encoders.precision`.
+        decode: from a file's bytes, and the box of the part that counts, to an image.
+        decoder: its name; see :mod:`pipeline.encoders.decoding`.
     """
 
     network: nn.Module
-    preprocess: Callable[[Image.Image], Tensor]
+    preprocess: Callable[[Any], Tensor]
     dim: int
     weights: dict[str, Any]
     dtype: torch.dtype = torch.float32
+    decode: Decode = decode_part
+    decoder: str = "pillow"
 
     @property
     def preprocessing(self) -> str:

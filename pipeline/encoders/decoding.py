@@ -1,0 +1,127 @@
+"""Which library decodes JPEGs and resizes images: a choice of the encoder, since it changes features a little."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import transforms
+from torchvision.transforms import v2
+from torchvision.transforms.functional import pil_to_tensor
+
+from pipeline.encoders.encoder import Decode, Encoder
+from pipeline.errors import RetrievalError
+from pipeline.images import REMEDY, decode_part, formats
+from pipeline.manifest import Box
+from pipeline.options import choose
+
+TORCHCODEC = "torchcodec.decoders"
+ORIENTATION = 0x0112  # EXIF's tag; 1: upright
+
+
+def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
+    """Return an encoder whose images are decoded, and then resized, by another library than Pillow.
+
+    Args:
+        encoder: as its source makes it.
+        decoder: ``pillow``, what published weights were made with; ``torchcodec``, decoding by TorchCodec and resizing
+            by torchvision on the CPU; ``nvjpeg``, the same on an NVIDIA GPU. Files that are no plain JPEG, and crops,
+            are still decoded by Pillow.
+        where: what to call the YAML in an error.
+
+    Raises:
+        RetrievalError: an unknown decoder, or one that is not installed; the encoder does not resize, crop and
+            normalise.
+    """
+    decodes: Mapping[str, Decode | None] = {
+        "pillow": None,
+        "torchcodec": partial(decoded, device="cpu"),
+        "nvjpeg": partial(decoded, device="cuda"),
+    }
+    decode = choose(decodes, decoder, key="decoder", where=where)
+    if decode is None:
+        return encoder
+    try:
+        import_module(TORCHCODEC)
+    except (ImportError, RuntimeError) as error:
+        problem = str(error).splitlines()[0]
+        raise RetrievalError(
+            f"{where}: decoder '{decoder}' needs TorchCodec ({problem}): pip install torchcodec"
+        ) from None
+    if not isinstance(encoder.preprocess, transforms.Compose):
+        raise RetrievalError(f"{where}: these images are prepared by Pillow only: remove 'decoder'")
+    return replace(encoder, preprocess=OnTensors(encoder.preprocess), decode=decode, decoder=str(decoder))
+
+
+class OnTensors(nn.Module):
+    """The transform of :func:`pipeline.encoders.preprocessing.resize_crop_normalise`, on tensors.
+
+    Resized pixels are rounded otherwise than Pillow's, by up to one of 255 grey levels.
+    """
+
+    def __init__(self, compose: transforms.Compose) -> None:
+        """Take the transform for Pillow's images."""
+        super().__init__()
+        self.steps = v2.Compose([on_tensors(step) for step in compose.transforms])
+
+    def forward(self, image: Image.Image | Tensor) -> Tensor:
+        """Return the network's input."""
+        made: Tensor = self.steps(pil_to_tensor(image) if isinstance(image, Image.Image) else image)
+        return made
+
+
+def on_tensors(step: Callable[..., Tensor]) -> nn.Module:
+    """Return the step of a transform that does the same to tensors."""
+    made: nn.Module
+    if isinstance(step, transforms.Resize):
+        made = v2.Resize(step.size, step.interpolation, antialias=True)
+    elif isinstance(step, transforms.CenterCrop):
+        made = v2.CenterCrop(step.size)
+    elif isinstance(step, transforms.ToTensor):
+        made = v2.ToDtype(torch.float32, scale=True)
+    else:
+        assert isinstance(step, transforms.Normalize)
+        made = v2.Normalize(step.mean, step.std)
+    return made
+
+
+def decoded(data: bytes, box: Box | None, *, name: str, device: str) -> Tensor:
+    """Decode an image file, or the part of it that counts, to RGB on a device.
+
+    Args:
+        data: the whole file.
+        box: left, top, right, bottom; None for the whole.
+        name: what to call it in an error.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        RetrievalError: it cannot be decoded.
+    """
+    if box is not None or not plain_jpeg(data):
+        part: Tensor = pil_to_tensor(decode_part(data, box, name=name))
+        return part.to(device)
+    try:
+        # nvJPEG reads no EXIF.
+        image: Tensor = import_module(TORCHCODEC).decode_jpeg(data, device="cpu" if turned(data) else device)
+    except RuntimeError as error:
+        raise RetrievalError(f"{name} cannot be decoded ({str(error).splitlines()[0]}): {REMEDY}") from None
+    return image.to(device)
+
+
+def plain_jpeg(data: bytes) -> bool:
+    """Return whether data are a grey or YCbCr JPEG, of which all decoders make the same RGB."""
+    try:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
+            return image.format == "JPEG" and image.mode in ("L", "RGB")
+    except Exception:  # whatever is wrong with it, decode_rgb says
+        return False
+
+
+def turned(data: bytes) -> bool:
+    """Return whether a JPEG's EXIF says that it is not upright."""
+    with Image.open(io.BytesIO(data)) as image:
+        return bool(image.getexif().get(ORIENTATION, 1) != 1)

@@ -1,0 +1,58 @@
+"""A large manifest as Parquet: a fraction of the bytes of the CSV, and in memory as columns, not as objects."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from pipeline.files import replacing_file
+from pipeline.manifest import COLUMNS, Item, read_item
+
+ROWS = 65536  # written at a time
+SCHEMA = pa.schema([(name, pa.int32() if name in ("width", "height") else pa.string()) for name in COLUMNS])
+
+
+def write_rows(rows: Iterable[Sequence[Any]], target: Path) -> None:
+    """Write rows in the order of ``COLUMNS``, whole or not at all."""
+    with replacing_file(target) as partial, parquet.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
+        waiting = iter(rows)
+        while some := list(islice(waiting, ROWS)):
+            columns = zip(*some, strict=True)
+            writer.write_batch(pa.record_batch([pa.array(column) for column in columns], schema=SCHEMA))
+
+
+class Items(Sequence[Item]):
+    """The items of a manifest, each made when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the columns.
+
+        Raises:
+            ValueError: the file is damaged, or has other columns.
+        """
+        try:
+            table = parquet.read_table(path, read_dictionary=["labels", "role", "group", "root"])
+        except pa.ArrowException as error:
+            raise ValueError(f"{path.name}: {error}") from None
+        if tuple(table.column_names) != COLUMNS:
+            raise ValueError(f"{path.name} has the columns {table.column_names}")
+        self._table = table.combine_chunks()
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return an item, or those of a slice."""
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(self))))
+        place = range(len(self))[index]  # IndexError where there is none
+        return read_item({name: self._table.column(name)[place].as_py() for name in COLUMNS})
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the items in order."""
+        for batch in self._table.to_batches(max_chunksize=ROWS):
+            yield from map(read_item, batch.to_pylist())
