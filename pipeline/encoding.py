@@ -1,8 +1,10 @@
 """Images of a manifest through a network, a batch at a time."""
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,11 @@ from pipeline.runtime import Runtime
 
 # Where an image is, the SHA-256 that its file had, and the part of it that counts.
 File = tuple[str, str, Box | None]
+
+
+# Batches that threads decode before the network has its turn: at each change some cores wait for the last image, and
+# the network's threads go on looking for work for a while.
+TURN = 4
 
 
 class Files(Sequence[File]):
@@ -102,8 +109,13 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
         yield from map(usable, loader)
         return
     with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
-        for batch in places:
-            yield usable(collate(list(pool.map(images.__getitem__, batch))))
+        for first in range(0, len(places), TURN):
+            turn = places[first : first + TURN]
+            decoded = pool.map(images.__getitem__, chain.from_iterable(turn))
+            # All of them: what is still being decoded would take its core from the network.
+            ready = deque(decoded)
+            for batch in turn:
+                yield usable(collate([ready.popleft() for _ in batch]))
 
 
 def workers_of(images: DecodedImages, runtime: Runtime) -> int:

@@ -27,6 +27,7 @@ COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group"
 Box = tuple[float, float, float, float]
 Role = Literal["both", "query", "gallery"]
 Given = Literal["revisited", "classic"]
+ROLES = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ def split_labels(text: str) -> tuple[str, ...]:
     """Undo :func:`join_labels`."""
     if not text:
         return ()
+    if "|" not in text and "\\" not in text:
+        return (text,)
     parts = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", text, flags=re.DOTALL)
     return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 
@@ -244,28 +247,42 @@ def row_of(item: Item) -> tuple[str, str, int, int, str, str, str, str, str]:
 
 
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:
-    """Return the item of a row of the manifest; KeyError or ValueError if it is none."""
+    """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
         raise ValueError(f"the row of {row['path']} has not {len(COLUMNS)} columns")
+    return item_of(*(row[name] for name in COLUMNS))
+
+
+def item_of(
+    path: str,
+    labels: str,
+    width: int | str,
+    height: int | str,
+    sha256: str,
+    box: str,
+    role: str,
+    group: str,
+    root: str,
+) -> Item:
+    """Undo :func:`row_of`; ValueError if that cannot be."""
     return Item(
-        path=row["path"],
-        labels=split_labels(row["labels"]),
-        width=int(row["width"]),
-        height=int(row["height"]),
-        sha256=row["sha256"],
-        box=split_box(row["box"]),
-        role=as_role(row["role"]),
-        group=row["group"] or None,
-        root=as_written(row["root"]) if row["root"] else None,
+        path=path,
+        labels=split_labels(labels),
+        width=int(width),
+        height=int(height),
+        sha256=sha256,
+        box=split_box(box),
+        role=as_role(role),
+        group=group or None,
+        root=as_written(root) if root else None,
     )
 
 
 def as_role(text: str | Any) -> Role:
     """Return a role; ValueError for anything else."""
-    for role in get_args(Role):
-        if text == role:
-            return cast(Role, role)
-    raise ValueError(f"unknown role '{text}': one of {', '.join(get_args(Role))}")
+    if text in ROLES:
+        return cast(Role, text)
+    raise ValueError(f"unknown role '{text}': one of {', '.join(ROLES)}")
 
 
 def read_queries(path: Path, items: int) -> tuple[tuple[Query, ...], Given]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.files import replacing_file
-from pipeline.manifest import COLUMNS, Item, read_item
+from pipeline.manifest import COLUMNS, Item, item_of
 
 ROWS = 65536  # written at a time
 SCHEMA = pa.schema([(name, pa.int32() if name in ("width", "height") else pa.string()) for name in COLUMNS])
@@ -34,12 +34,11 @@ class Items(Sequence[Item]):
             ValueError: the file is damaged, or has other columns.
         """
         try:
-            table = parquet.read_table(path, read_dictionary=["labels", "role", "group", "root"])
+            self._table = parquet.read_table(path, read_dictionary=["labels", "box", "role", "group", "root"])
         except pa.ArrowException as error:
             raise ValueError(f"{path.name}: {error}") from None
-        if tuple(table.column_names) != COLUMNS:
-            raise ValueError(f"{path.name} has the columns {table.column_names}")
-        self._table = table.combine_chunks()
+        if tuple(self._table.column_names) != COLUMNS:
+            raise ValueError(f"{path.name} has the columns {self._table.column_names}")
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -50,9 +49,9 @@ class Items(Sequence[Item]):
         if isinstance(index, slice):
             return tuple(self[place] for place in range(*index.indices(len(self))))
         place = range(len(self))[index]  # IndexError where there is none
-        return read_item({name: self._table.column(name)[place].as_py() for name in COLUMNS})
+        return item_of(*(column[place].as_py() for column in self._table.columns))
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the items in order."""
         for batch in self._table.to_batches(max_chunksize=ROWS):
-            yield from map(read_item, batch.to_pylist())
+            yield from map(item_of, *(column.to_pylist() for column in batch.columns))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 TOP = Path(__file__).resolve().parent.parent
@@ -115,10 +116,26 @@ def copy_of_the_project(target: Path) -> Project:
     return project
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that ``make`` filled, once for all processes among which tests are divided."""
+    common = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder, done = common / name, common / f"{name}.done"
+    with FileLock(common / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed."""
-    project = copy_of_the_project(tmp_path_factory.mktemp("small") / "project")
+    return Project(once(tmp_path_factory, "small", lambda folder: make_small_project(folder / "project")) / "project")
+
+
+def make_small_project(target: Path) -> None:
+    """Make what :func:`small_project` describes."""
+    project = copy_of_the_project(target)
     project.edit("conf/dataset/digits.yaml", per_class=4)
     project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
     project.edit(
@@ -129,7 +146,6 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     )
     project.repro()
     project.commit("reproduced")
-    return project
 
 
 @pytest.fixture
@@ -207,9 +223,10 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like the hosts': checkpoints in the published formats, with weights made up here."""
     from tests.official import FILES
 
-    folder = tmp_path_factory.mktemp("official")
-    for address, make in FILES.values():
-        path = folder / address.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
-    return folder
+    def make_all(folder: Path) -> None:
+        for address, make in FILES.values():
+            path = folder / address.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+
+    return once(tmp_path_factory, "official", make_all)
