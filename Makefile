@@ -1,6 +1,7 @@
 # The same verbs for people and for CI. Everything runs inside .venv, made from requirements.lock.
 PYTHON ?= python3
 VENV ?= .venv
+TESTERS ?= 2
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
@@ -32,8 +33,8 @@ report-page: setup  ## plots/report/index.html: all results to explore, without 
 demo: setup  ## search by your own image in a browser, on this machine only
 	python -m pipeline.demo
 
-test: setup  ## run the tests
-	pytest
+test: setup  ## run the tests, divided among TESTERS processes
+	pytest -n $(TESTERS) --dist worksteal
 
 check: setup  ## lint, formatting, types
 	ruff check .
