@@ -34,7 +34,7 @@ demo: setup  ## search by your own image in a browser, on this machine only
 	python -m pipeline.demo
 
 test: setup  ## run the tests, divided among TESTERS processes
-	pytest -n $(TESTERS) --dist worksteal
+	pytest -n $(TESTERS) --dist loadgroup
 
 check: setup  ## lint, formatting, types
 	ruff check .

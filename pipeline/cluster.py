@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pipeline.options import call
 WHERE = "ray in conf/runtime"
 LOCAL = "local"
 PATIENCE = 10  # seconds for a first answer
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Cluster:
 
     Attributes:
         address: ``local`` is a cluster of this machine alone, for as long as the stage runs; ``auto`` the one that
-            this machine belongs to; ``host:6379`` the one of that head.
+            this machine belongs to; ``host:6379`` the one of that head, to which this machine must belong too.
     """
 
     address: str = LOCAL
@@ -41,6 +43,43 @@ def read_cluster(runtime: Mapping[str, Any]) -> Cluster | None:
     """Return the cluster that conf/runtime names; None: the work is done here."""
     options = runtime.get("ray")
     return None if options is None else call(Cluster, options, where=WHERE)
+
+
+@contextmanager
+def in_one_line(remedy: str) -> Iterator[None]:
+    """Turn what Ray raises into one line; what the code in a task raised stays as it is.
+
+    Args:
+        remedy: against workers that die.
+
+    Raises:
+        RetrievalError: a task raised it; workers died again and again; Ray failed otherwise.
+    """
+    from ray import exceptions
+
+    try:
+        yield
+    except exceptions.RayTaskError as error:
+        if isinstance(error.cause, RetrievalError):
+            raise error.cause from None
+        raise
+    except exceptions.RayError as error:
+        lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        problem = f"{type(error).__name__}: {' '.join(lines)[:200]}"
+        dead = exceptions.RayActorError, exceptions.WorkerCrashedError, exceptions.OutOfMemoryError
+        if isinstance(error, dead):
+            problem = f"workers died again and again ({problem}): {remedy}"
+        raise RetrievalError(f"{WHERE}: {problem}") from None
+
+
+def others_of(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Return which libraries of a machine have other versions than expected; empty if none has."""
+    differing = [
+        f"{library} {found.get(library)} instead of {version}"
+        for library, version in expected.items()
+        if found.get(library) != version
+    ]
+    return ", ".join(differing)
 
 
 @contextmanager
@@ -72,7 +111,7 @@ def connected(cluster: Cluster) -> Iterator[list[Node]]:
             host, _, port = cluster.address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=PATIENCE).close()
         ray.init(cluster.address, log_to_driver=False, logging_level=quiet, runtime_env=code, **more)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
         problem = " ".join(str(error).split())[:300]
         raise RetrievalError(f"{WHERE}: no cluster at '{cluster.address}' ({problem}): mend 'address'") from None
     try:

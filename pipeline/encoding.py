@@ -17,7 +17,7 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.errors import RetrievalError
 from pipeline.images import read_prepared
 from pipeline.manifest import Box, Manifest
-from pipeline.raw import place_of
+from pipeline.raw import as_written, place_of
 from pipeline.runtime import Runtime
 
 # Where an image is, the SHA-256 that its file had, and the part of it that counts.
@@ -70,7 +70,7 @@ class DecodedImages(Dataset[Tensor | str]):
         """Return image ``index`` as the network's input."""
         path, sha256, box = self.files[index]
         try:
-            data = read_prepared(place_of(path), sha256, dataset=self.dataset)
+            data = read_prepared(as_written(path), sha256, dataset=self.dataset)
             return self.preprocess(self.decode(data, box, name=path))
         except RetrievalError as error:
             return str(error)

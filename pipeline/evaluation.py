@@ -16,6 +16,7 @@ from pipeline.postprocessing import KReciprocal, Sets, Step, scores_after
 from pipeline.protocols import Difficulty, Protocol
 from pipeline.ranking import Ranking, each_ranking
 from pipeline.relevance import Without
+from pipeline.rows import taken
 from pipeline.similarity import Kind, Scorer, products, unit_rows
 from pipeline.uncertainty import bootstrap_means, interval
 
@@ -261,10 +262,8 @@ def scores_of(
         RetrievalError: a feature cannot be compared; there are steps, and the similarity is not cosine, or they
             cannot be had on the device.
     """
-    # Large features stay where they are.
-    all_of_them = np.array_equal(protocol.gallery, np.arange(len(features)))
-    gallery = features if all_of_them else features[protocol.gallery]
-    queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else features[protocol.queries]
+    gallery = taken(features, protocol.gallery)
+    queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else taken(features, protocol.queries)
     if not steps:
         return products(settings.similarity, queries, gallery)
     if settings.similarity != "cosine":

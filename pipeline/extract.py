@@ -18,10 +18,11 @@ from tqdm import tqdm
 from pipeline.app import app
 from pipeline.cluster import Cluster, connected, read_cluster
 from pipeline.encoders import build_encoder
+from pipeline.encoders.decoding import decoding_on_cpu
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.encoders.precomputed import read_precomputed
-from pipeline.encoding import DecodedImages, Encoding, collate, usable
+from pipeline.encoding import DecodedImages, Encoding, collate, usable, workers_of
 from pipeline.features import check_features, write_features
 from pipeline.guards import (
     Finding,
@@ -89,6 +90,7 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
         RetrievalError: see :func:`extract`.
     """
     images = DecodedImages.of(manifest, encoder)
+    workers_of(images, runtime)  # says what a decoder lacks
     count = min(PROBED, len(images))
     batch = usable(collate([images[index * len(images) // count] for index in range(count)]))
     encoding = Encoding(encoder, runtime.resolved_device())
@@ -121,8 +123,10 @@ def extracted(
     Raises:
         RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
     """
-    here = runtime if isinstance(engine, Here) else replace(runtime, device="cpu")
-    findings = {"batch_difference": probe(encoder, manifest, here, limits)}
+    # Where a cluster encodes, this machine may have no GPU.
+    own = isinstance(engine, Here)
+    tried = (encoder, runtime) if own else (decoding_on_cpu(encoder), replace(runtime, device="cpu"))
+    findings = {"batch_difference": probe(tried[0], manifest, tried[1], limits)}
     guard(findings, without, where=where)
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
     return features, made_by(encoder, len(features), seconds, engine.machine(runtime)), findings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Role, as_role, split_labels
-from pipeline.raw import Place
+from pipeline.raw import Place, asking
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_labels(path: Place) -> Labelled:
         RetrievalError: the file cannot be read, has no items, or a line is not of this form; it is named.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with asking(path), path.open(encoding="utf-8-sig", newline="") as file:
             found = read_csv(file, path) if path.suffix.lower() == ".csv" else read_lines(file, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RetrievalError(f"{path} cannot be read ({error}): give a list of path<TAB>label, or a .csv") from None

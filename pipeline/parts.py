@@ -66,13 +66,18 @@ class Engine(Protocol):
 
 
 class Here:
-    """This process encodes."""
+    """This process encodes, always by the same encoder."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self.encoding: Encoding | None = None  # kept, as it learns how large a batch may be
 
     def encoded(
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
     ) -> Iterator[Encoded]:
         """See :meth:`Engine.encoded`; the parts come in their order."""
-        encoding = Encoding(encoder, runtime.resolved_device())
+        if self.encoding is None:
+            self.encoding = Encoding(encoder, runtime.resolved_device())
         chunks = {part.number: part.batches(runtime.resolved_batch_size()) for part in parts}
         # Decoding ahead goes on across the end of a part.
         stream = batches(images, [chunk for part in parts for chunk in chunks[part.number]], runtime)
@@ -81,7 +86,7 @@ class Here:
             rows = np.empty((len(part.places), encoder.dim), np.float32)
             for chunk in chunks[part.number]:
                 start = chunk.start - part.places.start
-                rows[start : start + len(chunk)] = encoding(next(stream))
+                rows[start : start + len(chunk)] = self.encoding(next(stream))
                 done(len(chunk))
             yield part, rows, time.perf_counter() - started
 

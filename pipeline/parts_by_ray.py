@@ -6,17 +6,18 @@ Ray Data gives each actor one part after the other. What a worker or a machine t
 import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
 import ray.data
 
-from pipeline.cluster import WHERE, Node
+from pipeline.cluster import WHERE, Node, in_one_line, others_of
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoding import DecodedImages
+from pipeline.encoding import DecodedImages, File
 from pipeline.errors import RetrievalError
 from pipeline.parts import Done, Encoded, Here, Part
 from pipeline.provenance import machine_of, versions
@@ -24,7 +25,8 @@ from pipeline.runtime import Runtime, settle
 
 # Of a part whose worker died, before it is said to be the part's fault. While a machine is not yet known to be dead,
 # every second takes one.
-RETRIES = 30
+RETRIES = 60
+GROUP = 8  # parts that an actor on a GPU gets at once, so that its workers go on decoding from one to the next
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ class Pool:
     runtime: Runtime
 
 
-def pool_of(runtime: Runtime, nodes: Sequence[Node]) -> Pool:
+def pool_of(runtime: Runtime, nodes: Sequence[Node], decoder: str = "pillow") -> Pool:
     """Return the actors that ``nodes`` have room for, all alike: one a GPU, or, without any, of ``threads`` CPUs each.
 
     ``auto`` threads are, with GPUs, the CPUs that the poorest machine has for each of its own; else those of its
-    smallest machine, so that each machine keeps the network in memory once.
+    smallest machine, so that of like machines each keeps the network in memory once.
 
     Raises:
         RetrievalError: no machine has what is asked for.
@@ -70,7 +72,9 @@ def pool_of(runtime: Runtime, nodes: Sequence[Node]) -> Pool:
     actors = sum(min(node.cpus // cpus, node.gpus if gpus else node.cpus) for node in usable)
     if not actors:
         raise RetrievalError(f"{WHERE}: no machine of the cluster has {cpus} CPUs for a worker: lower 'threads'")
-    workers = (cpus if gpus else 0) if runtime.workers == "auto" else runtime.workers
+    workers = runtime.workers
+    if workers == "auto":
+        workers = cpus if gpus and decoder != "nvjpeg" else 0
     own = replace(runtime, device="cuda" if gpus else "cpu", threads=cpus, workers=workers)
     return Pool(actors, cpus, gpus, own)
 
@@ -78,32 +82,40 @@ def pool_of(runtime: Runtime, nodes: Sequence[Node]) -> Pool:
 class PartEncoder:
     """An actor: it keeps the network and encodes parts."""
 
-    def __init__(self, shared: "ray.ObjectRef[Any]") -> None:
-        """Take the encoder, its runtime and the versions of the libraries that it must be used with."""
-        self.encoder, self.dataset, self.runtime, expected = ray.get(shared)
-        settle(self.runtime)
-        found = versions()
-        self.others = [
-            f"{library} {found.get(library)} instead of {version}"
-            for library, version in expected.items()
-            if found.get(library) != version
-        ]
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the features of a part, as bytes, or why there are none."""
-        part = Part(0, range(int(row["images"])))
-        answer = {"number": row["number"], "rows": b"", "error": "", "machine": ""}
-        if self.others:
+    def __init__(self, shared: "ray.ObjectRef[Any]", expected: Mapping[str, str]) -> None:
+        """Take the encoder and its runtime, if the libraries have the versions that it must be used with."""
+        self.refused = ""
+        others = others_of(expected, versions())
+        if others:
             node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-            return {**answer, "error": f"{node} has {', '.join(self.others)}: install the same there as here"}
+            self.refused = f"{node} has {others}: install the same there as here"
+            return
+        self.encoder, self.dataset, self.runtime = ray.get(shared)
+        settle(self.runtime)
+        self.here = Here()
+
+    def __call__(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the features of some parts, as bytes, or why there are none."""
+        nothing = {"number": -1, "rows": b"", "error": "", "machine": ""}
+        if self.refused:
+            return [{**nothing, "error": self.refused}]
         files = [(path, sha256, box and tuple(box)) for path, sha256, box in json.loads(row["files"])]
         images = DecodedImages(self.dataset, files, self.encoder)
+        ends = np.cumsum(row["lengths"]).tolist()
+        parts = [
+            Part(number, range(end - length, end))
+            for number, length, end in zip(row["numbers"], row["lengths"], ends, strict=True)
+        ]
+        answers = []
         try:
-            ((_, rows, _),) = Here().encoded(self.encoder, images, self.runtime, [part], lambda _: None)
+            for part, rows, _ in self.here.encoded(self.encoder, images, self.runtime, parts, lambda _: None):
+                machine = {"node": ray.get_runtime_context().get_node_id(), **machine_of(self.runtime)}
+                answers.append(
+                    {**nothing, "number": part.number, "rows": rows.tobytes(), "machine": json.dumps(machine)}
+                )
         except RetrievalError as error:
-            return {**answer, "error": str(error)}
-        machine = {"node": ray.get_runtime_context().get_node_id(), **machine_of(self.runtime)}
-        return {**answer, "rows": rows.tobytes(), "machine": json.dumps(machine)}
+            answers.append({**nothing, "error": str(error)})
+        return answers
 
 
 class OnRay:
@@ -124,24 +136,27 @@ class OnRay:
         """
         if not parts:
             return
-        pool = pool_of(runtime, self.nodes)
+        pool = pool_of(runtime, self.nodes, encoder.decoder)
         by_number = {part.number: part for part in parts}
-        shared = ray.put((encoder, images.dataset, pool.runtime, versions()))
         started = time.perf_counter()
-        for answer in answers(images, parts, pool, shared):
-            if answer["error"]:
-                raise RetrievalError(answer["error"])
-            self.machines.append(json.loads(answer["machine"]))
-            part = by_number[answer["number"]]
-            rows = np.frombuffer(answer["rows"], np.float32).reshape(len(part.places), encoder.dim)
-            done(len(part.places))
-            finished = time.perf_counter()
-            yield part, rows, finished - started
-            started = finished
+        with in_one_line("if they lack memory, lower batch_size; what is finished is kept"):
+            shared = ray.put((encoder, images.dataset, pool.runtime))
+            for answer in answers(images, parts, pool, shared):
+                if answer["error"]:
+                    raise RetrievalError(answer["error"])
+                self.machines.append(json.loads(answer["machine"]))
+                part = by_number[answer["number"]]
+                rows = np.frombuffer(answer["rows"], np.float32).reshape(len(part.places), encoder.dim)
+                done(len(part.places))
+                finished = time.perf_counter()
+                yield part, rows, finished - started
+                started = finished
 
     def machine(self, runtime: Runtime) -> dict[str, Any]:
         """See :meth:`pipeline.parts.Engine.machine`; memory is that of the worker that had most."""
-        used = self.machines or [machine_of(replace(runtime, device="cpu"))]
+        if not self.machines:  # every part was there already
+            return {"ray": ray.__version__}
+        used = self.machines
         most = {
             name: max((machine[name] for machine in used if machine[name] is not None), default=None)
             for name in ("peak_memory_bytes", "peak_gpu_memory_bytes")
@@ -155,41 +170,40 @@ class OnRay:
 def answers(
     images: DecodedImages, parts: Sequence[Part], pool: Pool, shared: "ray.ObjectRef[Any]"
 ) -> Iterator[dict[str, Any]]:
-    """Yield what the actors answer, in any order.
-
-    Raises:
-        RetrievalError: workers die again and again.
-    """
+    """Yield what the actors answer, in any order."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    rows = [
-        {
-            "number": part.number,
-            "images": len(part.places),
-            "files": json.dumps([images.files[place] for place in part.places]),
-        }
-        for part in parts
-    ]
+    together = GROUP if pool.gpus else 1
+    rows = []
+    for first in range(0, len(parts), together):
+        group = parts[first : first + together]
+        files = [absolute(images.files[place]) for part in group for place in part.places]
+        rows.append(
+            {
+                "numbers": [part.number for part in group],
+                "lengths": [len(part.places) for part in group],
+                "files": json.dumps(files),
+            }
+        )
     strategy = ray.data.ActorPoolStrategy(
         min_size=1, max_size=pool.actors, initial_size=pool.actors, max_tasks_in_flight_per_actor=2
     )
     with warnings.catch_warnings():
         # Ray 2.64 takes max_task_retries away; without it a part that ends its worker would be tried for ever.
         warnings.simplefilter("ignore", DeprecationWarning)
-        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            PartEncoder,  # type: ignore[arg-type] # a class is meant, its instances are called
-            fn_constructor_args=(shared,),
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(
+            PartEncoder,
+            fn_constructor_args=(shared, versions()),
             compute=strategy,
             num_cpus=pool.cpus,
             num_gpus=pool.gpus,
             max_task_retries=RETRIES,
         )
-    try:
-        yield from dataset.iter_rows()
-    except ray.exceptions.RayActorError as error:
-        problem = " ".join(str(error).split())[:300]
-        raise RetrievalError(
-            f"{WHERE}: workers died again and again ({problem}): if they lack memory, lower batch_size; what is "
-            "finished is kept"
-        ) from None
+    yield from dataset.iter_rows()
+
+
+def absolute(file: File) -> File:
+    """Return where an image is for a process that was started in another folder."""
+    path, sha256, box = file
+    return (path if "://" in path else str(Path(path).absolute())), sha256, box

@@ -118,9 +118,9 @@ def peak_gpu_memory(device: torch.device) -> int | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that features can depend on, of optional ones where they are installed."""
-    found = {library: importlib.metadata.version(library) for library in LIBRARIES}
-    for library in OPTIONAL:
+    """Return the versions of the libraries that features can depend on, as far as they are installed."""
+    found = {}
+    for library in (*LIBRARIES, *OPTIONAL):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[library] = importlib.metadata.version(library)
     return found

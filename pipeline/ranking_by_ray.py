@@ -5,11 +5,12 @@ whose worker or machine dies is done again on another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import ray
 
-from pipeline.cluster import WHERE, Node
+from pipeline.cluster import WHERE, Node, in_one_line, others_of
 from pipeline.errors import RetrievalError
 from pipeline.ranking import ROWS, Ranking
 from pipeline.relevance import Judge
@@ -46,26 +47,20 @@ def each_ranking(
     Raises:
         RetrievalError: see ``rank``; no machine has a GPU, or a CPU; workers die again and again.
     """
-    slots = sum(node.gpus if gpus else node.cpus for node in nodes)
+    slots = sum(min(node.cpus, node.gpus) if gpus else node.cpus for node in nodes)
     if not slots:
-        raise RetrievalError(f"{WHERE}: no machine of the cluster has a {'GPU' if gpus else 'CPU'}")
-    shared = ray.put((rank, make, scorer, judge, top))
+        raise RetrievalError(f"{WHERE}: no machine of the cluster has a {'GPU and a CPU' if gpus else 'CPU'}")
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(ranked)
-    waiting = [task.remote(shared, band) for band in bands(scorer.queries, slots * TASKS)]
-    waiting.reverse()
+    waiting: list[Any] = []
     try:
-        while waiting:
-            # Popped, so that a band's results leave the object store when they were used.
-            yield from ray.get(waiting.pop())
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, RetrievalError):
-            raise error.cause from None
-        raise
-    except ray.exceptions.RayError as error:
-        problem = " ".join(str(error).split())[:300]
-        raise RetrievalError(
-            f"{WHERE}: workers died again and again ({problem}): if they lack memory, lower 'memory'"
-        ) from None
+        with in_one_line("if they lack memory, lower 'memory'"):
+            # A reference in a list is not resolved before the task: what it holds is for the right versions only.
+            shared = [ray.put((rank, make, scorer, judge, top))]
+            waiting += [task.remote(shared, versions(), band) for band in bands(scorer.queries, slots * TASKS)]
+            waiting.reverse()
+            while waiting:
+                # Popped, so that a band's results leave the object store when they were used.
+                yield from ray.get(waiting.pop())
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -78,7 +73,25 @@ def bands(queries: int, wanted: int) -> list[range]:
     return [range(first, min(first + step, queries)) for first in range(0, queries, step)]
 
 
-def ranked(shared: tuple[Any, ...], queries: range) -> list[Any]:
-    """Rank a band of queries; ``shared`` is what :func:`each_ranking` puts into the object store."""
-    rank, make, scorer, judge, top = shared
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that scores, and thereby ranks, can depend on."""
+    return {library: version(library) for library in ("numpy", "numba", "torch")}
+
+
+def ranked(shared: list[Any], expected: dict[str, str], queries: range) -> list[Any]:
+    """Rank a band of queries.
+
+    Args:
+        shared: the reference of what :func:`each_ranking` puts into the object store.
+        expected: the driver's :func:`versions`.
+        queries: the numbers of the queries.
+
+    Raises:
+        RetrievalError: this machine has other versions.
+    """
+    others = others_of(expected, versions())
+    if others:
+        node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        raise RetrievalError(f"{node} has {others}: install the same there as here")
+    rank, make, scorer, judge, top = ray.get(shared[0])
     return list(rank(make, scorer, judge, top=top, queries=queries))

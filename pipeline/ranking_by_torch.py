@@ -4,6 +4,7 @@ Scores are float32 products as on the CPU, rounded by another library: what is e
 memory on the device is that of the features and of a few ``ROWS`` x ``COLUMNS`` arrays.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -63,9 +64,12 @@ def each_ranking(
         place = torch.device(device)
         if place.type not in DEVICES:
             raise RuntimeError(f"one of {', '.join(DEVICES)}")
-        asked = torch.from_numpy(scorer.query_rows).to(place)
-        items = asked if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
-        halves = None if scorer.half_squares is None else torch.from_numpy(scorer.half_squares).to(place)
+        with warnings.catch_warnings():
+            # Of arrays that may not be written to, as those mapped from a file: nothing writes to them.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            asked = torch.from_numpy(scorer.query_rows).to(place)
+            items = asked if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
+            halves = None if scorer.half_squares is None else torch.from_numpy(scorer.half_squares).to(place)
     except (RuntimeError, AssertionError) as error:
         problem = str(error).splitlines()[0]
         raise RetrievalError(f"device '{device}' cannot be used ({problem}): set device: cpu") from None

@@ -1,6 +1,8 @@
 """Where raw data lies: the place that a YAML writes, and where that is on this machine."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -26,13 +28,31 @@ def place_of(root: str | Place) -> Place:
     Raises:
         RetrievalError: see :func:`located`; fsspec does not know the URL's kind, or lacks the package for it.
     """
-    if isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
-        return located(root)
+    if "://" not in str(root):
+        return located(str(root))
     try:
         fsspec.get_filesystem_class(str(root).partition("://")[0])
     except (ImportError, ValueError) as error:
         raise RetrievalError(f"{root} cannot be opened ({error}): install what is missing, or mend the URL") from None
     return UPath(root)
+
+
+@contextmanager
+def asking(place: Place) -> Iterator[None]:
+    """Turn what the client of a URL raises, which may be anything, into one line.
+
+    Raises:
+        RetrievalError: it raised something.
+    """
+    try:
+        yield
+    except RetrievalError:
+        raise
+    except Exception as error:
+        if isinstance(place, Path):
+            raise
+        problem = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RetrievalError(f"{place} cannot be opened ({problem}): mend the URL or the access to it") from None
 
 
 def located(root: str | Path) -> Path:

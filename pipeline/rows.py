@@ -1,21 +1,49 @@
 """Matrices with a row an item that may be too large for memory: then they stay on the disk and are gone through."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int
+
+from pipeline.errors import RetrievalError
 
 LARGE = 1 << 30  # bytes; matrices from here on stay on the disk
 BLOCK = 4096  # rows that are gone through at a time
 
 
 def empty_rows(count: int, dim: int) -> Float32[np.ndarray, "item dim"]:
-    """Return a matrix to fill: in memory or, if it is ``LARGE``, in a nameless file where TMPDIR says."""
+    """Return a matrix to fill: in memory or, if it is ``LARGE``, in a nameless file where TMPDIR says.
+
+    Raises:
+        RetrievalError: there is no room for the file.
+    """
     if 4 * count * dim < LARGE:
         return np.empty((count, dim), np.float32)
-    with tempfile.TemporaryFile() as file:
-        return np.asarray(np.memmap(file, np.float32, "w+", shape=(count, dim)))
+    try:
+        with tempfile.TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process when the rows are written
+                os.posix_fallocate(file.fileno(), 0, 4 * count * dim)
+            return np.asarray(np.memmap(file, np.float32, "w+", shape=(count, dim)))
+    except OSError as error:
+        room, folder = 4 * count * dim / 2**30, tempfile.gettempdir()
+        raise RetrievalError(
+            f"no room for {room:.1f} GiB of features in {folder} ({error.strerror}): set TMPDIR to another folder"
+        ) from None
+
+
+def taken(rows: Float[np.ndarray, "item dim"], places: Int[np.ndarray, " place"]) -> Float[np.ndarray, "place dim"]:
+    """Return some rows in their order; a large matrix's stay on the disk."""
+    if rows.nbytes < LARGE:
+        some: Float[np.ndarray, "place dim"] = rows[places]
+        return some
+    if np.array_equal(places, np.arange(len(rows))):
+        return rows
+    found = empty_rows(len(places), rows.shape[1])
+    for block in blocks(len(places)):
+        found[block] = rows[places[block]]
+    return found
 
 
 def blocks(count: int) -> Iterator[slice]:

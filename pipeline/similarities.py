@@ -20,6 +20,7 @@ from pipeline.files import write_text
 from pipeline.manifest import read_manifest
 from pipeline.options import call, plain
 from pipeline.protocols import Difficulty, Protocol, protocols_of
+from pipeline.rows import taken
 from pipeline.similarity import unit_rows
 
 ROWS = 64  # queries whose scores are in memory at once
@@ -56,7 +57,7 @@ def judged_scores(
     features: Float[np.ndarray, "item dim"], protocol: Protocol, drawn: Int[np.ndarray, " drawn"]
 ) -> Iterator[tuple[Float32[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]]:
     """Yield, some queries at a time, the cosine of every pair that counts, and whether it is a positive."""
-    gallery = unit_rows(features[protocol.gallery])
+    gallery = unit_rows(taken(features, protocol.gallery))
     for start in range(0, len(drawn), ROWS):
         numbers = drawn[start : start + ROWS].tolist()
         scores = unit_rows(features[protocol.queries[numbers]]) @ gallery.T

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from pipeline.encoders.decoding import decoded, turned
+from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned
 from pipeline.encoding import DecodedImages, batches
 from pipeline.errors import RetrievalError
-from pipeline.extract import extract
+from pipeline.extract import extract, probe
+from pipeline.guards import Limits
 from pipeline.images import decode_part
 from pipeline.manifest import Item, Manifest
 from pipeline.provenance import made_by
@@ -124,8 +125,12 @@ def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
     with pytest.raises(RetrievalError, match="prepared by Pillow only: remove 'decoder'"):
         build("x", {**config_of("hog"), "decoder": "torchcodec"})
     on_gpu = build("x", {**config, "decoder": "nvjpeg"})
-    with pytest.raises(RetrievalError, match="decoder 'nvjpeg' needs a CUDA GPU and no workers"):
-        extract(on_gpu, manifest, PLAIN)
+    limits = Limits(mean_cosine=0.98, batch_difference=0.001)
+    for encode in (lambda: extract(on_gpu, manifest, PLAIN), lambda: probe(on_gpu, manifest, PLAIN, limits)):
+        with pytest.raises(RetrievalError, match="decoder 'nvjpeg' needs a CUDA GPU and no workers"):
+            encode()
+    # Where a cluster encodes, its driver tries some images without one.
+    assert probe(decoding_on_cpu(on_gpu), manifest, PLAIN, limits).problem == ""
 
 
 def test_without_torchcodec(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from pipeline.pairs import COLUMNS, read_aps
 from pipeline.pr import Curve, draw, read_curve
 from pipeline.pr import long_table as pr_table
 from pipeline.protocols import by_labels
-from pipeline.rows import empty_rows
+from pipeline.rows import empty_rows, taken
 from pipeline.runs import read_run
 from pipeline.style import Style, save_png, save_svg
 
@@ -381,6 +381,10 @@ def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monk
     assert here.flags.writeable and not mapped.flags.writeable
     assert isinstance(mapped.base, np.memmap)
     assert isinstance(empty_rows(100, 12).base, np.memmap)
+    places = np.arange(4999, 0, -50)
+    assert isinstance(taken(mapped, places).base, np.memmap)
+    np.testing.assert_array_equal(taken(mapped, places), features[places])
+    assert taken(mapped, np.arange(5000)) is mapped
     assert found.ap.tobytes() == expected.ap.tobytes()
     assert found.top_items.tobytes() == expected.top_items.tobytes()
     limits = Limits(mean_cosine=0.9, batch_difference=0.1)

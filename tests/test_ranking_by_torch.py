@@ -98,3 +98,12 @@ def test_a_search_without_positives(device: str) -> None:
     judge = Unjudged(np.arange(50))
     scorer = products("cosine", features, features)
     same(together(by_torch(scorer, judge, 9, device)), together(list(rank(scorer, judge, top=9))))
+
+
+def test_arrays_that_may_not_be_written_to() -> None:
+    rows = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    rows.setflags(write=False)
+    judge = SharedLabel([(str(index % 3),) for index in range(40)])
+    scorer = products("dot", rows, rows)
+    assert not scorer.query_rows.flags.writeable
+    same(together(by_torch(scorer, judge, 5, "cpu")), together(list(rank(scorer, judge, top=5))))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from upath import UPath
 
 from pipeline.cluster import Cluster, Node, connected, read_cluster
 from pipeline.encoders.encoder import Encoder
@@ -37,6 +38,8 @@ from ray.cluster_utils import Cluster as Simulated  # noqa: E402
 from pipeline import parts_by_ray, ranking_by_ray  # noqa: E402
 from pipeline.parts_by_ray import OnRay, pool_of  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
+
 ONE = Runtime(device="cpu", batch_size=4, workers=0, threads=1)
 
 
@@ -55,7 +58,9 @@ class Two:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Simulated]:
-    simulated = Simulated(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    simulated = Simulated(
+        initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False}
+    )
     try:
         with connected(Cluster(simulated.address)) as nodes:
             assert nodes == [Node(1, 0)]
@@ -67,7 +72,7 @@ def head() -> Iterator[Simulated]:
 @pytest.fixture
 def two(head: Simulated) -> Two:
     if not head.worker_nodes:  # never was, or was killed
-        head.add_node(num_cpus=1)
+        head.add_node(num_cpus=1, num_gpus=0)
     return Two(head, [Node(1, 0), Node(1, 0)])
 
 
@@ -170,6 +175,23 @@ def test_other_versions_of_the_libraries_are_an_error(
         extract(build("x", config_of("raw_pixels")), manifest, ONE, engine=OnRay(two.nodes))
 
 
+def test_images_are_found_from_another_folder(two: Two, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = build("x", config_of("raw_pixels"))
+    expected, _ = extract(encoder, manifest, ONE)
+    monkeypatch.chdir(manifest.root)  # the workers were not started here
+    for root in (Path(), UPath(f"file://{manifest.root}")):
+        features, _ = extract(encoder, replace(manifest, root=root), ONE, engine=OnRay(two.nodes))
+        assert features.tobytes() == expected.tobytes()
+
+
+def test_other_versions_are_an_error_of_a_ranking_too(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, protocol, names = case(600)
+    scorer = scores_of(features, protocol, Settings())
+    monkeypatch.setattr(ranking_by_ray, "versions", lambda: {"numpy": "0.1"})
+    with pytest.raises(RetrievalError, match=r"has numpy \d.* instead of 0\.1: install the same there as here"):
+        evaluate(scorer, protocol, names=names, settings=Settings(), nodes=two.nodes)
+
+
 class SlowProducts(Products):
     """Scores that take their time, where there is a choice."""
 
@@ -240,7 +262,7 @@ def test_an_error_of_a_ranking_is_one_line(two: Two, monkeypatch: pytest.MonkeyP
     with pytest.raises(RetrievalError, match="device 'abc' cannot be used .*: set device: cpu") as caught:
         list(ranking_by_ray.each_ranking(ranking_on_abc, repr, scorer, protocol.judge, top=1, nodes=two.nodes))
     assert "\n" not in str(caught.value)
-    with pytest.raises(RetrievalError, match="no machine of the cluster has a GPU"):
+    with pytest.raises(RetrievalError, match="no machine of the cluster has a GPU and a CPU"):
         evaluate(scorer, protocol, names=names, settings=Settings(device="cuda"), nodes=two.nodes)
 
 
@@ -287,6 +309,11 @@ def test_a_pool_that_cannot_be(runtime: dict[str, Any], nodes: list[tuple[int, i
         pool_of(asked, [Node(*node) for node in nodes])
 
 
+def test_a_gpu_that_decodes_has_no_workers() -> None:
+    asked = Runtime(device="auto", batch_size="auto", workers="auto")
+    assert pool_of(asked, [Node(16, 1)], "nvjpeg").runtime.workers == 0
+
+
 @pytest.mark.parametrize(("queries", "wanted", "lengths"), [(100, 8, [100]), (2000, 2, [1024, 976]), (0, 4, [])])
 def test_bands(queries: int, wanted: int, lengths: list[int]) -> None:
     found = ranking_by_ray.bands(queries, wanted)
@@ -299,7 +326,7 @@ def test_which_cluster() -> None:
     assert read_cluster({"ray": {"address": "auto"}}) == Cluster("auto")
     with pytest.raises(RetrievalError, match="ray in conf/runtime: unknown key 'adress'; its keys are address"):
         read_cluster({"ray": {"adress": "auto"}})
-    for address in ("127.0.0.1:1", "auto"):
+    for address in ("127.0.0.1:1", "127.0.0.1:99999"):
         with (
             pytest.raises(RetrievalError, match=f"ray in conf/runtime: no cluster at '{address}' .*: mend 'address'"),
             connected(Cluster(address)),

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.labels import read_labels
-from pipeline.raw import Place, as_written, place_of
+from pipeline.raw import Place, as_written, asking, place_of
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -123,8 +123,9 @@ def read_list(
 def list_base(top: Place, names: Sequence[str]) -> str:
     """Return the folder, relative to the root, that a list's paths start from: ``.`` or ``images``."""
     first = names[:100]
-    beside = any((top / name).is_file() for name in first)
-    return "images" if not beside and any((top / "images" / name).is_file() for name in first) else "."
+    with asking(top):
+        beside = any((top / name).is_file() for name in first)
+        return "images" if not beside and any((top / "images" / name).is_file() for name in first) else "."
 
 
 def existing(root: str) -> Place:
@@ -134,10 +135,8 @@ def existing(root: str) -> Place:
         RetrievalError: it is none, or its URL cannot be opened.
     """
     top = place_of(root)
-    try:
+    with asking(top):
         there = top.is_dir()
-    except Exception as error:  # what is behind a URL fails as its client pleases
-        raise RetrievalError(f"{root} cannot be opened ({type(error).__name__}: {error}): mend it") from None
     if not there:
         place = "" if top == as_written(root) else f" (looked for at {top})"
         raise RetrievalError(
@@ -207,5 +206,6 @@ def names_below(top: Place, *, follow_links: bool) -> list[str]:
     if isinstance(top, Path):
         names = [path.relative_to(top).as_posix() for path in files_below(top, follow_links=follow_links)]
     else:
-        names = [PurePosixPath(path).relative_to(top.path).as_posix() for path in top.fs.find(top.path)]
+        with asking(top):
+            names = [PurePosixPath(path).relative_to(top.path).as_posix() for path in top.fs.find(top.path)]
     return [name for name in names if not any(part.startswith(".") for part in name.split("/"))]

@@ -57,6 +57,13 @@ def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
     return replace(encoder, preprocess=OnTensors(encoder.preprocess), decode=decode, decoder=str(decoder))
 
 
+def decoding_on_cpu(encoder: Encoder) -> Encoder:
+    """Return an encoder that decodes as it does, but not on a GPU."""
+    if encoder.decoder != "nvjpeg":
+        return encoder
+    return replace(encoder, decode=partial(decoded, device="cpu"), decoder="torchcodec")
+
+
 class OnTensors(nn.Module):
     """The transform of :func:`pipeline.encoders.preprocessing.resize_crop_normalise`, on tensors.
 
