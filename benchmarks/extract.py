@@ -127,6 +127,22 @@ def rates(ways: Ways, images: int, repeats: int) -> dict[str, float]:
     return {name: images / statistics.median(values) for name, values in times.items()}
 
 
+def print_maps(options: argparse.Namespace, runtime: Runtime) -> None:
+    """Print what our features give, without timing anything."""
+    print("| encoder | precision | decoder | mAP |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = photographs(options.images, options.count, Path(folder))
+        for name, precision, decoder in product(options.encoders, options.precisions, options.decoders):
+            features, _ = extract(built(name, precision, decoder), manifest, runtime)
+            print(f"| {name} | {precision} | {decoder} | {map_of(features, manifest):.4f} |", flush=True)
+
+
+def map_of(features: np.ndarray, manifest: Manifest) -> float:
+    """Return the mAP of features, the folder of an image being its label."""
+    return float(score_features(features, [label for [label] in manifest.labels])["mAP"])
+
+
 def main() -> None:
     """Run the benchmark and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -136,6 +152,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="a folder with JPEGs; made ones by default")
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--untimed", action="store_true", help="only what the features give")
     options = parser.parse_args()
     config = OmegaConf.load(CONF / "runtime" / "default.yaml")
     assert isinstance(config, DictConfig)
@@ -143,6 +160,9 @@ def main() -> None:
     settle(runtime)
     print(f"{platform.machine()}, {runtime.resolved_threads()} threads, {runtime.resolved_device()}, ", end="")
     print(f"{runtime.resolved_batch_size()} images a batch, torch {torch.__version__}\n")
+    if options.untimed:
+        print_maps(options, runtime)
+        return
     print(
         "| encoder | precision | decoder | report | decoding | network | limit | ours | of the limit "
         "| times the report | mAP |"
@@ -159,8 +179,7 @@ def main() -> None:
                 network, decoding, ours_ = found[f"network {precision}"], found[f"decoding {decoder}"], found[way]
                 limit = 1 / (1 / network + 1 / decoding)
                 shown = " | ".join(f"{value:.0f}" for value in (found["report"], decoding, network, limit, ours_))
-                score = score_features(made[way], [label for [label] in manifest.labels])["mAP"]
-                ratios = f"{ours_ / limit:.2f} | {ours_ / found['report']:.2f} | {score:.4f}"
+                ratios = f"{ours_ / limit:.2f} | {ours_ / found['report']:.2f} | {map_of(made[way], manifest):.4f}"
                 print(f"| {name} | {precision} | {decoder} | {shown} | {ratios} |", flush=True)
 
 
