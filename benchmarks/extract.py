@@ -3,11 +3,13 @@
     python -m benchmarks.extract
     python -m benchmarks.extract --images ../shared/testdata/mini_voc/JPEGImages --encoders resnet18_random
 
+    python -m benchmarks.extract --compiled
+
 "report" opens, preprocesses and encodes one image at a time in float32, as the report's code did. "network" is the
 network alone on batches in memory, "decoding" reading, checking and preprocessing alone, each on all cores. "limit" is
 what both allow when one follows the other on the same cores: 1 / (1 / network + 1 / decoding). "ours" is
 ``pipeline.extract``, and mAP what its features give, the folder of an image being its label. Photographs are views of
-those inside scikit-image and scikit-learn, or a folder's.
+those inside scikit-image and scikit-learn, or a folder's. "compiled" is the network by torch.compile.
 """
 
 import argparse
@@ -77,6 +79,23 @@ def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str,
     made[way], _ = extract(encoder, manifest, runtime)
 
 
+def places_of(images: DecodedImages, runtime: Runtime) -> list[range]:
+    """Return all images in batches."""
+    count, step = len(images), runtime.resolved_batch_size()
+    return [range(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def read_ahead(images: DecodedImages, runtime: Runtime) -> list[torch.Tensor]:
+    """Return the batches of all images."""
+    return list(batches(images, places_of(images, runtime), replace(runtime, workers=0)))
+
+
+def alone(encoder: Encoder, ready: list[torch.Tensor], runtime: Runtime) -> Callable[[], object]:
+    """Return what encodes batches in memory."""
+    encoding = Encoding(encoder, runtime.resolved_device())
+    return lambda: [encoding(batch) for batch in ready]
+
+
 def ways_of(
     name: str,
     manifest: Manifest,
@@ -86,27 +105,19 @@ def ways_of(
     made: dict[str, np.ndarray],
 ) -> Ways:
     """Return what is timed of an encoder: each does the work for every image; ``made`` gets the features of ours."""
-    device = runtime.resolved_device()
     plainly = built(name, "fp32")
     plainly.network.to(memory_format=torch.contiguous_format)
-    count, step = len(manifest.items), runtime.resolved_batch_size()
-    places = [range(start, min(start + step, count)) for start in range(0, count, step)]
-    images = DecodedImages.of(manifest, plainly)
-    ready = list(batches(images, places, replace(runtime, workers=0)))
-
-    def alone(encoder: Encoder) -> Callable[[], object]:
-        encoding = Encoding(encoder, device)
-        return lambda: [encoding(batch) for batch in ready]
+    ready = read_ahead(DecodedImages.of(manifest, plainly), runtime)
 
     def decoding(images: DecodedImages) -> None:
-        for _ in batches(images, places, runtime):
+        for _ in batches(images, places_of(images, runtime), runtime):
             pass
 
     ways: Ways = {"report": lambda: by_the_report(plainly, manifest)}
     for decoder in decoders:
         ways[f"decoding {decoder}"] = partial(decoding, DecodedImages.of(manifest, built(name, "fp32", decoder)))
     for precision in precisions:
-        ways[f"network {precision}"] = alone(built(name, precision))
+        ways[f"network {precision}"] = alone(built(name, precision), ready, runtime)
         for decoder in decoders:
             way = f"ours {precision} {decoder}"
             ways[way] = partial(ours, built(name, precision, decoder), manifest, runtime, made, way)
@@ -138,6 +149,25 @@ def print_maps(options: argparse.Namespace, runtime: Runtime) -> None:
             print(f"| {name} | {precision} | {decoder} | {map_of(features, manifest):.4f} |", flush=True)
 
 
+def print_compiled(options: argparse.Namespace, runtime: Runtime) -> None:
+    """Print what torch.compile does to the network alone."""
+    print("| encoder | precision | network | compiled | times the network | compiling, s |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = photographs(options.images, options.count, Path(folder))
+        for name, precision in product(options.encoders, options.precisions):
+            usual, compiled = built(name, precision), built(name, precision)
+            compiled.network.compile()
+            ready = read_ahead(DecodedImages.of(manifest, usual), runtime)
+            started = time.perf_counter()
+            Encoding(compiled, runtime.resolved_device())(ready[0])
+            spent = time.perf_counter() - started
+            ways = {"network": alone(usual, ready, runtime), "compiled": alone(compiled, ready, runtime)}
+            found = rates(ways, len(manifest.items), options.repeats)
+            shown = f"{found['network']:.0f} | {found['compiled']:.0f} | {found['compiled'] / found['network']:.2f}"
+            print(f"| {name} | {precision} | {shown} | {spent:.0f} |", flush=True)
+
+
 def map_of(features: np.ndarray, manifest: Manifest) -> float:
     """Return the mAP of features, the folder of an image being its label."""
     return float(score_features(features, [label for [label] in manifest.labels])["mAP"])
@@ -152,6 +182,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="a folder with JPEGs; made ones by default")
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--compiled", action="store_true", help="only what torch.compile does to the networks")
     parser.add_argument("--untimed", action="store_true", help="only what the features give")
     options = parser.parse_args()
     config = OmegaConf.load(CONF / "runtime" / "default.yaml")
@@ -160,8 +191,8 @@ def main() -> None:
     settle(runtime)
     print(f"{platform.machine()}, {runtime.resolved_threads()} threads, {runtime.resolved_device()}, ", end="")
     print(f"{runtime.resolved_batch_size()} images a batch, torch {torch.__version__}\n")
-    if options.untimed:
-        print_maps(options, runtime)
+    if options.untimed or options.compiled:
+        (print_maps if options.untimed else print_compiled)(options, runtime)
         return
     print(
         "| encoder | precision | decoder | report | decoding | network | limit | ours | of the limit "

@@ -23,7 +23,6 @@ from pipeline.runtime import Runtime
 # Where an image is, the SHA-256 that its file had, and the part of it that counts.
 File = tuple[str, str, Box | None]
 
-
 # Batches that threads decode before the network has its turn: at each change some cores wait for the last image, and
 # the network's threads go on looking for work for a while.
 TURN = 4
@@ -111,9 +110,8 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
     with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
         for first in range(0, len(places), TURN):
             turn = places[first : first + TURN]
-            decoded = pool.map(images.__getitem__, chain.from_iterable(turn))
             # All of them: what is still being decoded would take its core from the network.
-            ready = deque(decoded)
+            ready = deque(pool.map(images.__getitem__, chain.from_iterable(turn)))
             for batch in turn:
                 yield usable(collate([ready.popleft() for _ in batch]))
 

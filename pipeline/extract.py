@@ -6,7 +6,6 @@ its finished parts (``pipeline.scratch``).
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from tqdm import tqdm
 from pipeline.app import app
 from pipeline.cluster import Cluster, connected, read_cluster
 from pipeline.encoders import build_encoder
-from pipeline.encoders.decoding import decoding_on_cpu
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.encoders.precomputed import read_precomputed
@@ -123,10 +121,8 @@ def extracted(
     Raises:
         RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
     """
-    # Where a cluster encodes, this machine may have no GPU.
-    own = isinstance(engine, Here)
-    tried = (encoder, runtime) if own else (decoding_on_cpu(encoder), replace(runtime, device="cpu"))
-    findings = {"batch_difference": probe(tried[0], manifest, tried[1], limits)}
+    tried, own = engine.trial(encoder, runtime)
+    findings = {"batch_difference": probe(tried, manifest, own, limits)}
     guard(findings, without, where=where)
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
     return features, made_by(encoder, len(features), seconds, engine.machine(runtime)), findings

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import RetrievalError
+from pipeline.manifest import Box
 from pipeline.raw import Place
 
 # What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.
@@ -120,7 +121,7 @@ def read_prepared(path: Place, sha256: str, *, dataset: str) -> bytes:
     return data
 
 
-def decode_part(data: bytes, box: tuple[float, float, float, float] | None, *, name: str) -> Image.Image:
-    """Return :func:`decode_rgb`, or the part of it that counts: left, top, right, bottom."""
+def decode_part(data: bytes, box: Box | None, *, name: str) -> Image.Image:
+    """Return what :func:`decode_rgb` does, or the part of it that counts."""
     image = decode_rgb(data, name=name)
     return image if box is None else image.crop(box)

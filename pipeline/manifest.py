@@ -131,7 +131,7 @@ def split_labels(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     if "|" not in text and "\\" not in text:
-        return (text,)
+        return (text,)  # nearly all of them; a large manifest is read in a fraction of the time
     parts = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", text, flags=re.DOTALL)
     return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 

@@ -45,6 +45,9 @@ Done = Callable[[int], Any]
 class Engine(Protocol):
     """Who encodes."""
 
+    def trial(self, encoder: Encoder, runtime: Runtime) -> tuple[Encoder, Runtime]:
+        """Return with what this process tries a few images before the rest is encoded."""
+
     def encoded(
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
     ) -> Iterator[Encoded]:
@@ -66,18 +69,23 @@ class Engine(Protocol):
 
 
 class Here:
-    """This process encodes, always by the same encoder."""
+    """This process encodes."""
 
     def __init__(self) -> None:
         """Start without one."""
         self.encoding: Encoding | None = None  # kept, as it learns how large a batch may be
 
+    def trial(self, encoder: Encoder, runtime: Runtime) -> tuple[Encoder, Runtime]:
+        """See :meth:`Engine.trial`."""
+        return encoder, runtime
+
     def encoded(
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
     ) -> Iterator[Encoded]:
         """See :meth:`Engine.encoded`; the parts come in their order."""
-        if self.encoding is None:
-            self.encoding = Encoding(encoder, runtime.resolved_device())
+        device = runtime.resolved_device()
+        if self.encoding is None or self.encoding.encoder is not encoder or self.encoding.device != device:
+            self.encoding = Encoding(encoder, device)
         chunks = {part.number: part.batches(runtime.resolved_batch_size()) for part in parts}
         # Decoding ahead goes on across the end of a part.
         stream = batches(images, [chunk for part in parts for chunk in chunks[part.number]], runtime)

@@ -15,7 +15,8 @@ import numpy as np
 import ray
 import ray.data
 
-from pipeline.cluster import WHERE, Node, in_one_line, others_of
+from pipeline.cluster import WHERE, Node, in_one_line, refusal
+from pipeline.encoders.decoding import decoding_on_cpu
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoding import DecodedImages, File
 from pipeline.errors import RetrievalError
@@ -84,11 +85,8 @@ class PartEncoder:
 
     def __init__(self, shared: "ray.ObjectRef[Any]", expected: Mapping[str, str]) -> None:
         """Take the encoder and its runtime, if the libraries have the versions that it must be used with."""
-        self.refused = ""
-        others = others_of(expected, versions())
-        if others:
-            node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-            self.refused = f"{node} has {others}: install the same there as here"
+        self.refused = refusal(expected, versions())
+        if self.refused:
             return
         self.encoder, self.dataset, self.runtime = ray.get(shared)
         settle(self.runtime)
@@ -125,6 +123,10 @@ class OnRay:
         """Take what the machines of the cluster have."""
         self.nodes = nodes
         self.machines: list[dict[str, Any]] = []
+
+    def trial(self, encoder: Encoder, runtime: Runtime) -> tuple[Encoder, Runtime]:
+        """See :meth:`pipeline.parts.Engine.trial`; the machine that asks the cluster may have no GPU."""
+        return decoding_on_cpu(encoder), replace(runtime, device="cpu")
 
     def encoded(
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done

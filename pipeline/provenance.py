@@ -1,7 +1,5 @@
 """Everything needed to make the same features again, and what they cost."""
 
-import contextlib
-import importlib.metadata
 import platform
 import resource
 import sys
@@ -18,6 +16,7 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precision import TYPES
 from pipeline.manifest import Manifest
 from pipeline.runtime import Runtime
+from pipeline.versions import versions_of
 
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
@@ -119,8 +118,4 @@ def peak_gpu_memory(device: torch.device) -> int | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that features can depend on, as far as they are installed."""
-    found = {}
-    for library in (*LIBRARIES, *OPTIONAL):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[library] = importlib.metadata.version(library)
-    return found
+    return versions_of((*LIBRARIES, *OPTIONAL))

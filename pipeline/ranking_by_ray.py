@@ -5,16 +5,16 @@ whose worker or machine dies is done again on another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 import ray
 
-from pipeline.cluster import WHERE, Node, in_one_line, others_of
+from pipeline.cluster import WHERE, Node, in_one_line, refusal
 from pipeline.errors import RetrievalError
 from pipeline.ranking import ROWS, Ranking
 from pipeline.relevance import Judge
 from pipeline.similarity import Scorer
+from pipeline.versions import versions_of
 
 Made = TypeVar("Made")
 
@@ -75,7 +75,7 @@ def bands(queries: int, wanted: int) -> list[range]:
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that scores, and thereby ranks, can depend on."""
-    return {library: version(library) for library in ("numpy", "numba", "torch")}
+    return versions_of(("numpy", "numba", "torch"))
 
 
 def ranked(shared: list[Any], expected: dict[str, str], queries: range) -> list[Any]:
@@ -89,9 +89,8 @@ def ranked(shared: list[Any], expected: dict[str, str], queries: range) -> list[
     Raises:
         RetrievalError: this machine has other versions.
     """
-    others = others_of(expected, versions())
-    if others:
-        node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        raise RetrievalError(f"{node} has {others}: install the same there as here")
+    refused = refusal(expected, versions())
+    if refused:
+        raise RetrievalError(refused)
     rank, make, scorer, judge, top = ray.get(shared[0])
     return list(rank(make, scorer, judge, top=top, queries=queries))

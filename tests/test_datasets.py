@@ -378,6 +378,44 @@ def test_a_list_behind_a_url(bucket: UPath, tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "own").labels == [("x",), ("x", "y")]
 
 
+ANNOTATION = (
+    "<annotation><object><name>cat</name>"
+    "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></object></annotation>"
+)
+STORED = {
+    "voc/ImageSets/Main/val.txt": "1\n",
+    "voc/Annotations/1.xml": ANNOTATION,
+    "voc/JPEGImages/1.jpg": "unread",
+    "truth/cat_1_query.txt": "oxc1_1 0 0 9 9",
+    "truth/cat_1_good.txt": "",
+    "truth/cat_1_ok.txt": "",
+    "truth/cat_1_junk.txt": "",
+}
+VOC = {"kind": "voc", "split": "val", "labels": "all", "difficult": False, "unlabelled": "error"}
+LAYOUTS = [
+    {**VOC, "root": "memory://bucket/voc"},
+    {"kind": "classic", "root": "memory://bucket/voc/JPEGImages", "ground_truth": "memory://bucket/truth"},
+]
+
+
+@pytest.mark.parametrize("config", LAYOUTS, ids=["voc", "classic"])
+def test_lists_behind_a_url_that_its_client_refuses(
+    bucket: UPath, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in STORED.items():
+        (bucket / name).parent.mkdir(parents=True, exist_ok=True)
+        (bucket / name).write_text(content)
+    if config["kind"] == "voc":
+        assert read_dataset("own", config, Path("unused")).entries == (("JPEGImages/1.jpg", ("cat",)),)
+
+    def denied(*_: object, **__: object) -> None:
+        raise RuntimeError("access\n denied")
+
+    monkeypatch.setattr(type(bucket.fs), "_open", denied)
+    with pytest.raises(RetrievalError, match=r"^memory://bucket/\S+ cannot be opened \(RuntimeError: access denied\)"):
+        read_dataset("own", config, Path("unused"))
+
+
 @pytest.mark.parametrize("root", ["no-such-kind://bucket/pictures", "nosuchkind://bucket"])
 def test_a_url_that_cannot_be_opened(root: str) -> None:
     with pytest.raises(RetrievalError, match=f"{root} cannot be opened .*: install what is missing, or mend the URL"):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
-from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned
+from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned, with_decoder
 from pipeline.encoding import DecodedImages, batches
 from pipeline.errors import RetrievalError
 from pipeline.extract import extract, probe
@@ -124,6 +125,10 @@ def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
         build("x", {**config, "decoder": "fast"})
     with pytest.raises(RetrievalError, match="prepared by Pillow only: remove 'decoder'"):
         build("x", {**config_of("hog"), "decoder": "torchcodec"})
+    usual = build("x", config)
+    flipped = transforms.Compose([*usual.preprocess.transforms, transforms.RandomHorizontalFlip(p=1)])
+    with pytest.raises(RetrievalError, match="^here: these images are prepared by Pillow only: remove 'decoder'"):
+        with_decoder(replace(usual, preprocess=flipped), "torchcodec", where="here")
     on_gpu = build("x", {**config, "decoder": "nvjpeg"})
     limits = Limits(mean_cosine=0.98, batch_difference=0.001)
     for encode in (lambda: extract(on_gpu, manifest, PLAIN), lambda: probe(on_gpu, manifest, PLAIN, limits)):

@@ -24,9 +24,11 @@ from pipeline.features import check_features, read_features, write_features
 from pipeline.images import decode_rgb
 from pipeline.manifest import Item, Manifest
 from pipeline.options import call
+from pipeline.parts import Here
 from pipeline.provenance import machine_of, made_by, provenance
 from pipeline.runtime import Runtime
 from pipeline.scratch import Scratch, key_of
+from pipeline.versions import versions_of
 from tests.conftest import Project
 from tests.test_encoders import build, config_of
 
@@ -71,6 +73,14 @@ def test_batches_and_workers_change_nothing(manifest: Manifest, name: str) -> No
         np.testing.assert_allclose(features, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_one_engine_takes_one_encoder_after_the_other(manifest: Manifest) -> None:
+    engine = Here()
+    for name in ("raw_pixels", "resnet18_random", "raw_pixels"):
+        encoder = build("x", config_of(name))
+        features, _ = extract(encoder, manifest, PLAIN, engine=engine)
+        assert features.tobytes() == extract(encoder, manifest, PLAIN)[0].tobytes()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_image_is_one_error(manifest: Manifest, workers: int) -> None:
     bad = manifest.root / "5.png"
@@ -90,6 +100,10 @@ def test_a_changed_or_missing_image_is_an_error(manifest: Manifest, draw: Callab
     (manifest.root / "3.png").unlink()
     with pytest.raises(RetrievalError, match=r"3\.png cannot be read"):
         extract(encoder, manifest, PLAIN)
+
+
+def test_versions_are_those_of_what_is_installed() -> None:
+    assert versions_of(("numpy", "no-such-library")) == {"numpy": np.__version__}
 
 
 def test_a_wrong_dimension_is_an_error(manifest: Manifest) -> None:

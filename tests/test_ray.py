@@ -167,6 +167,12 @@ def test_errors_name_the_image_and_keep_what_is_finished(two: Two, manifest: Man
     assert list((tmp_path / "scratch/key").glob("*.npy"))
 
 
+def test_the_driver_tries_some_images_without_a_gpu() -> None:
+    encoder = build("x", {**config_of("resnet18_random"), "decoder": "nvjpeg"})
+    tried, runtime = OnRay([]).trial(encoder, replace(ONE, device="cuda"))
+    assert (tried.decoder, runtime.device) == ("torchcodec", "cpu")
+
+
 def test_other_versions_of_the_libraries_are_an_error(
     two: Two, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from pipeline.datasets.layouts import confine, existing, names_below, refuse_abs
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.manifest import Box, Query, check_queries, split_box
-from pipeline.raw import Place, as_written
+from pipeline.raw import Place, as_written, asking
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file
@@ -39,7 +39,8 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
     paths = sorted(path for name, path in found.items() if name not in exclude)
     places = {path: place for place, path in enumerate(paths)}
     known = {name: None if name in exclude else places[path] for name, path in found.items()}
-    asked = sorted(path.name.removesuffix(QUERY) for path in lists.glob(f"*{QUERY}"))
+    with asking(lists):
+        asked = sorted(path.name.removesuffix(QUERY) for path in lists.glob(f"*{QUERY}"))
     if not asked:
         raise RetrievalError(f"{ground_truth} has no file named like all_souls_1{QUERY}: put the ground truth there")
     boxes: dict[int, Box] = {}
@@ -92,6 +93,7 @@ def known_place(name: str, known: Mapping[str, int | None], *, where: Place) -> 
 def words_of(path: Place) -> list[str]:
     """Return what stands in a list, split at white space."""
     try:
-        return path.read_text(encoding="utf-8").split()
+        with asking(path):
+            return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise RetrievalError(f"{path} cannot be read ({error}): the ground truth is not complete") from None

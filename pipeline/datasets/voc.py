@@ -11,7 +11,7 @@ from pipeline.datasets.layouts import confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.errors import RetrievalError
 from pipeline.images import read_file
-from pipeline.raw import Place, as_written
+from pipeline.raw import Place, as_written, asking
 
 SPLIT = re.compile(r"[\w.-]+")
 
@@ -90,10 +90,13 @@ def read_split(top: Place, split: str) -> list[str]:
             (``car_val.txt``), an id that stands there already, or one that is a path out of its folder.
     """
     listed = top / "ImageSets" / "Main" / f"{split}.txt"
-    if not SPLIT.fullmatch(split) or not listed.is_file():
+    with asking(listed):
+        known = bool(SPLIT.fullmatch(split)) and listed.is_file()
+    if not known:
         raise RetrievalError(f"{listed} is not there: 'split' names a list in ImageSets/Main, such as val")
     try:
-        text = listed.read_text(encoding="utf-8-sig")
+        with asking(listed):
+            text = listed.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RetrievalError(f"{listed} cannot be read ({error}): it lists the images, an id a line") from None
     names: dict[str, int] = {}

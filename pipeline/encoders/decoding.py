@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import torch
 from PIL import Image
@@ -21,6 +22,13 @@ from pipeline.options import choose
 
 TORCHCODEC = "torchcodec.decoders"
 ORIENTATION = 0x0112  # EXIF's tag; 1: upright
+# What does the same to tensors as a step of a transform does to Pillow's images.
+STEPS: Mapping[type, Callable[[Any], nn.Module]] = {
+    transforms.Resize: lambda step: v2.Resize(step.size, step.interpolation, step.max_size, antialias=True),
+    transforms.CenterCrop: lambda step: v2.CenterCrop(step.size),
+    transforms.ToTensor: lambda step: v2.ToDtype(torch.float32, scale=True),
+    transforms.Normalize: lambda step: v2.Normalize(step.mean, step.std),
+}
 
 
 def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
@@ -52,7 +60,7 @@ def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
         raise RetrievalError(
             f"{where}: decoder '{decoder}' needs TorchCodec ({problem}): pip install torchcodec"
         ) from None
-    if not isinstance(encoder.preprocess, transforms.Compose):
+    if not isinstance(encoder.preprocess, transforms.Compose) or not on_tensors_too(encoder.preprocess):
         raise RetrievalError(f"{where}: these images are prepared by Pillow only: remove 'decoder'")
     return replace(encoder, preprocess=OnTensors(encoder.preprocess), decode=decode, decoder=str(decoder))
 
@@ -73,7 +81,7 @@ class OnTensors(nn.Module):
     def __init__(self, compose: transforms.Compose) -> None:
         """Take the transform for Pillow's images."""
         super().__init__()
-        self.steps = v2.Compose([on_tensors(step) for step in compose.transforms])
+        self.steps = v2.Compose([STEPS[type(step)](step) for step in compose.transforms])
 
     def forward(self, image: Image.Image | Tensor) -> Tensor:
         """Return the network's input."""
@@ -81,19 +89,9 @@ class OnTensors(nn.Module):
         return made
 
 
-def on_tensors(step: Callable[..., Tensor]) -> nn.Module:
-    """Return the step of a transform that does the same to tensors."""
-    made: nn.Module
-    if isinstance(step, transforms.Resize):
-        made = v2.Resize(step.size, step.interpolation, antialias=True)
-    elif isinstance(step, transforms.CenterCrop):
-        made = v2.CenterCrop(step.size)
-    elif isinstance(step, transforms.ToTensor):
-        made = v2.ToDtype(torch.float32, scale=True)
-    else:
-        assert isinstance(step, transforms.Normalize)
-        made = v2.Normalize(step.mean, step.std)
-    return made
+def on_tensors_too(compose: transforms.Compose) -> bool:
+    """Return whether all steps of a transform are known for tensors."""
+    return all(type(step) in STEPS for step in compose.transforms)
 
 
 def decoded(data: bytes, box: Box | None, *, name: str, device: str) -> Tensor:
@@ -113,7 +111,8 @@ def decoded(data: bytes, box: Box | None, *, name: str, device: str) -> Tensor:
         return part.to(device)
     try:
         # nvJPEG reads no EXIF.
-        image: Tensor = import_module(TORCHCODEC).decode_jpeg(data, device="cpu" if turned(data) else device)
+        by = "cpu" if device != "cpu" and turned(data) else device
+        image: Tensor = import_module(TORCHCODEC).decode_jpeg(data, device=by)
     except RuntimeError as error:
         raise RetrievalError(f"{name} cannot be decoded ({str(error).splitlines()[0]}): {REMEDY}") from None
     return image.to(device)
