@@ -110,10 +110,12 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
     with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
         for first in range(0, len(places), TURN):
             turn = places[first : first + TURN]
-            # All of them: what is still being decoded would take its core from the network.
-            ready = deque(pool.map(images.__getitem__, chain.from_iterable(turn)))
-            for batch in turn:
-                yield usable(collate([ready.popleft() for _ in batch]))
+            decoded = pool.map(images.__getitem__, chain.from_iterable(turn))
+            # All of them: what is still being decoded would take its core from the network. Stacked at once, since
+            # images that wait as they were decoded leave a gap in the memory of the thread that decoded them.
+            ready = deque([collate([next(decoded) for _ in batch]) for batch in turn])
+            while ready:
+                yield usable(ready.popleft())
 
 
 def workers_of(images: DecodedImages, runtime: Runtime) -> int:
