@@ -2,7 +2,6 @@
 
     python -m benchmarks.extract
     python -m benchmarks.extract --images ../shared/testdata/mini_voc/JPEGImages --encoders resnet18_random
-
     python -m benchmarks.extract --compiled
 
 "report" opens, preprocesses and encodes one image at a time in float32, as the report's code did. "network" is the
@@ -37,6 +36,7 @@ from pipeline.extract import extract
 from pipeline.files import sha256_of
 from pipeline.manifest import Item, Manifest
 from pipeline.options import plain
+from pipeline.parts import Part
 from pipeline.runtime import Runtime, read_runtime, settle
 from pipeline.score import score_features
 
@@ -81,8 +81,7 @@ def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str,
 
 def places_of(images: DecodedImages, runtime: Runtime) -> list[range]:
     """Return all images in batches."""
-    count, step = len(images), runtime.resolved_batch_size()
-    return [range(start, min(start + step, count)) for start in range(0, count, step)]
+    return Part(0, range(len(images))).batches(runtime.resolved_batch_size())
 
 
 def read_ahead(images: DecodedImages, runtime: Runtime) -> list[torch.Tensor]:
@@ -151,21 +150,18 @@ def print_maps(options: argparse.Namespace, runtime: Runtime) -> None:
 
 def print_compiled(options: argparse.Namespace, runtime: Runtime) -> None:
     """Print what torch.compile does to the network alone."""
-    print("| encoder | precision | network | compiled | times the network | compiling, s |")
-    print("|---|---|---|---|---|---|")
+    print("| encoder | precision | network | compiled | times the network |")
+    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         manifest = photographs(options.images, options.count, Path(folder))
         for name, precision in product(options.encoders, options.precisions):
             usual, compiled = built(name, precision), built(name, precision)
             compiled.network.compile()
             ready = read_ahead(DecodedImages.of(manifest, usual), runtime)
-            started = time.perf_counter()
-            Encoding(compiled, runtime.resolved_device())(ready[0])
-            spent = time.perf_counter() - started
             ways = {"network": alone(usual, ready, runtime), "compiled": alone(compiled, ready, runtime)}
             found = rates(ways, len(manifest.items), options.repeats)
             shown = f"{found['network']:.0f} | {found['compiled']:.0f} | {found['compiled'] / found['network']:.2f}"
-            print(f"| {name} | {precision} | {shown} | {spent:.0f} |", flush=True)
+            print(f"| {name} | {precision} | {shown} |", flush=True)
 
 
 def map_of(features: np.ndarray, manifest: Manifest) -> float:

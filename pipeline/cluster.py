@@ -74,15 +74,17 @@ def in_one_line(remedy: str) -> Iterator[None]:
 
 def refusal(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
     """Return why the machine that runs this may do no work: other versions than expected; empty if it may."""
-    import ray
-
     others = [
         f"{library} {found.get(library)} instead of {version}"
         for library, version in expected.items()
         if found.get(library) != version
     ]
-    node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    return f"{node} has {', '.join(others)}: install the same there as here" if others else ""
+    if not others:
+        return ""
+    from ray.util import get_node_ip_address
+
+    node = get_node_ip_address()  # type: ignore[no-untyped-call]
+    return f"{node} has {', '.join(others)}: install the same there as here"
 
 
 @contextmanager
