@@ -392,15 +392,13 @@ STORED = {
     "truth/cat_1_junk.txt": "",
 }
 VOC = {"kind": "voc", "split": "val", "labels": "all", "difficult": False, "unlabelled": "error"}
-LAYOUTS = [
-    {**VOC, "root": "memory://bucket/voc"},
-    {"kind": "classic", "root": "memory://bucket/voc/JPEGImages", "ground_truth": "memory://bucket/truth"},
-]
+OXFORD = {"kind": "classic", "root": "memory://bucket/voc/JPEGImages", "ground_truth": "memory://bucket/truth"}
+REFUSED = [({**VOC, "root": "memory://bucket/voc"}, "_open"), (OXFORD, "_open"), (OXFORD, "glob")]
 
 
-@pytest.mark.parametrize("config", LAYOUTS, ids=["voc", "classic"])
+@pytest.mark.parametrize(("config", "method"), REFUSED, ids=["voc", "classic", "classic-names"])
 def test_lists_behind_a_url_that_its_client_refuses(
-    bucket: UPath, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    bucket: UPath, config: dict[str, object], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, content in STORED.items():
         (bucket / name).parent.mkdir(parents=True, exist_ok=True)
@@ -411,7 +409,7 @@ def test_lists_behind_a_url_that_its_client_refuses(
     def denied(*_: object, **__: object) -> None:
         raise RuntimeError("access\n denied")
 
-    monkeypatch.setattr(type(bucket.fs), "_open", denied)
+    monkeypatch.setattr(type(bucket.fs), method, denied)
     with pytest.raises(RetrievalError, match=r"^memory://bucket/\S+ cannot be opened \(RuntimeError: access denied\)"):
         read_dataset("own", config, Path("unused"))
 
