@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,11 +176,17 @@ def test_wrong_settings_and_a_port_in_use(small_project: Project, server: str) -
 def server(small_project: Project) -> Iterator[str]:
     """The address of the demo, run as a user runs it."""
     command = [sys.executable, "-m", "pipeline.demo", "port=0", "megabytes=1"]
-    with subprocess.Popen(command, cwd=small_project.top, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[0]
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts with & ignores it
+    with subprocess.Popen(
+        command, cwd=small_project.top, stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[0]
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()  # or leaving the block would wait for ever
 
 
 @pytest.fixture(scope="module")
