@@ -18,12 +18,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.evaluation import Settings, report, scores_of
-from pipeline.metrics import average_precision, interpolated_precision
-from pipeline.protocols import by_labels
-from pipeline.ranking import Ranking, each_ranking, rank
-from pipeline.relevance import SharedLabel, Unjudged
-from pipeline.similarity import Products, products, unit_rows
+from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.metrics import average_precision, interpolated_precision
+from pipeline.retrieval.protocols import by_labels
+from pipeline.retrieval.ranking import Ranking, each_ranking, rank
+from pipeline.retrieval.relevance import SharedLabel, Unjudged
+from pipeline.retrieval.similarity import Products, products, unit_rows
 
 Data = tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]
 
@@ -103,7 +103,7 @@ def by_this_project_on_torch(data: Data, top: int) -> float:
     """Return the same by torch: on a GPU where there is one, else on its CPU."""
     import torch
 
-    from pipeline import ranking_by_torch
+    from pipeline.retrieval import ranking_by_torch
 
     features, labels = data
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -27,17 +27,17 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from pipeline.app import CONF
 from pipeline.datasets.embedded import make_photo_views
-from pipeline.encoders import build_encoder
+from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoding import DecodedImages, Encoding, batches
 from pipeline.extract import extract
-from pipeline.files import sha256_of
-from pipeline.manifest import Item, Manifest
-from pipeline.options import plain
-from pipeline.parts import Part
-from pipeline.runtime import Runtime, read_runtime, settle
+from pipeline.extraction.encoding import DecodedImages, Encoding, batches
+from pipeline.extraction.parts import Part
+from pipeline.extraction.runtime import Runtime, read_runtime, settle
+from pipeline.frame.app import CONF
+from pipeline.frame.files import sha256_of
+from pipeline.manifest.manifest import Item, Manifest
+from pipeline.retrieval.settings import plain
 from pipeline.score import score_features
 
 ENCODERS = ("resnet18_random", "resnet34_random", "clip_random", "dinov2_random")

@@ -18,13 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from pipeline.cost import Cost
 from pipeline.explore import results_of, write_results
-from pipeline.files import write_text
-from pipeline.manifest import Item, Manifest
-from pipeline.options import plain
+from pipeline.frame.files import write_text
+from pipeline.manifest.manifest import Item, Manifest
 from pipeline.page import PageStyle, charting, page_of
-from pipeline.retrievals import Retrieval
+from pipeline.results.cost import Cost
+from pipeline.results.retrievals import Retrieval
+from pipeline.retrieval.settings import plain
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATASET = "made_up"

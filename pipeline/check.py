@@ -4,18 +4,18 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.experiment import Experiment, read_experiment
-from pipeline.files import write_json
-from pipeline.tracked import LEAVES, refuse_untracked
+from pipeline.frame.app import app
+from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.files import write_json
+from pipeline.frame.tracked import LEAVES, refuse_untracked
+from pipeline.retrieval.errors import RetrievalError
 
 
 def check_names(experiment: Experiment, conf: Path) -> None:
     """Check that ``conf/encoder``, ``conf/dataset`` and ``conf/ranking`` hold a YAML for every name.
 
     Raises:
-        RetrievalError: a name has no YAML, or one that :func:`pipeline.tracked.refuse_untracked` refuses.
+        RetrievalError: a name has no YAML, or one that :func:`pipeline.frame.tracked.refuse_untracked` refuses.
     """
     for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True):
         available = sorted(path.stem for path in (conf / group).glob("*.yaml"))

@@ -13,14 +13,14 @@ import pandas as pd
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.app import app
-from pipeline.cost import cost_of
-from pipeline.experiment import Experiment, read_experiment
-from pipeline.files import write_json, write_text
-from pipeline.options import call, plain
-from pipeline.pairs import compare_pairs, indistinguishable_from_best, leaders_of, read_aps
-from pipeline.published import Published, against, with_published
-from pipeline.runs import read_run, scalars
+from pipeline.frame.app import app
+from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.files import write_json, write_text
+from pipeline.frame.runs import read_run, scalars
+from pipeline.results.cost import cost_of
+from pipeline.results.pairs import compare_pairs, indistinguishable_from_best, leaders_of, read_aps
+from pipeline.results.published import Published, against, with_published
+from pipeline.retrieval.settings import call, plain
 
 MEAN = "mean mAP"
 RELATIVE = "relative to best"

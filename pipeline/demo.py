@@ -8,10 +8,10 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.options import call, plain
-from pipeline.runtime import read_runtime, settle
+from pipeline.extraction.runtime import read_runtime, settle
+from pipeline.frame.app import app
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
 
 FORM = 1 << 16  # bytes that a form may have beside its image
 ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search
@@ -45,7 +45,7 @@ def main(config: DictConfig) -> None:
         raise RetrievalError(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     from waitress import create_server
 
-    from pipeline.demo_server import Collection, create_app
+    from pipeline.search.server import Collection, create_app
 
     values = plain(config)
     limits = call(Limits, {name: values[name] for name in ("port", "megabytes", "k")}, where="conf/demo.yaml")

@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.app import app
-from pipeline.cluster import connected, read_cluster
-from pipeline.errors import RetrievalError
-from pipeline.evaluation import Evaluation, Settings, per_class, report, scores_of
-from pipeline.features import read_checked
-from pipeline.files import replacing_file, write_json, write_text
-from pipeline.manifest import read_manifest
-from pipeline.options import call, plain
-from pipeline.postprocessing import read_recipe
-from pipeline.protocols import protocols_of
-from pipeline.runs import run_name
+from pipeline.cluster.connection import connected, read_cluster
+from pipeline.extraction.features import read_checked
+from pipeline.frame.app import app
+from pipeline.frame.files import replacing_file, write_json, write_text
+from pipeline.frame.runs import run_name
+from pipeline.manifest.manifest import read_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.evaluation import Evaluation, Settings, per_class, report, scores_of
+from pipeline.retrieval.postprocessing import read_recipe
+from pipeline.retrieval.protocols import protocols_of
+from pipeline.retrieval.settings import call, plain
 
 CONFIG = "conf/evaluate.yaml"
 

@@ -14,17 +14,17 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.experiment import read_experiment
-from pipeline.files import replacing_directory, write_text
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, plain
-from pipeline.outputs import made_by
-from pipeline.retrievals import Retrieval, read_retrievals
-from pipeline.runs import stage_of
+from pipeline.frame.app import app
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.files import replacing_directory, write_text
+from pipeline.frame.runs import stage_of
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.results.outputs import made_by
+from pipeline.results.retrievals import Retrieval, read_retrievals
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
 
-# As pipeline.metrics.RECALL_LEVELS, without the compiled code that comes with it.
+# As pipeline.retrieval.metrics.RECALL_LEVELS, without the compiled code that comes with it.
 RECALL = [step / 10 for step in range(11)]
 
 

@@ -1,7 +1,7 @@
 """Manifest + encoder -> features, and where they came from.
 
 ``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/``. What was killed goes on from
-its finished parts (``pipeline.scratch``).
+its finished parts (``pipeline.extraction.scratch``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +14,12 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from pipeline.app import app
-from pipeline.cluster import Cluster, connected, read_cluster
-from pipeline.encoders import build_encoder
+from pipeline.cluster.connection import Cluster, connected, read_cluster
+from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.precomputed import NAME as PRECOMPUTED
-from pipeline.encoders.precomputed import read_precomputed
-from pipeline.encoding import DecodedImages, Encoding, collate, usable, workers_of
-from pipeline.features import check_features, write_features
-from pipeline.guards import (
+from pipeline.extraction.encoding import DecodedImages, Encoding, collate, usable, workers_of
+from pipeline.extraction.features import check_features, write_features
+from pipeline.extraction.guards import (
     Finding,
     Limits,
     batch_difference,
@@ -32,13 +29,16 @@ from pipeline.guards import (
     mean_cosine,
     refuse_unknown,
 )
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, plain
-from pipeline.parts import Engine, Here, parts_of
-from pipeline.provenance import made_by, provenance, versions
-from pipeline.rows import empty_rows
-from pipeline.runtime import Runtime, read_runtime, settle
-from pipeline.scratch import PART, Scratch, key_of
+from pipeline.extraction.parts import Engine, Here, parts_of
+from pipeline.extraction.precomputed import NAME as PRECOMPUTED
+from pipeline.extraction.precomputed import read_precomputed
+from pipeline.extraction.provenance import made_by, provenance, versions
+from pipeline.extraction.runtime import Runtime, read_runtime, settle
+from pipeline.extraction.scratch import PART, Scratch, key_of
+from pipeline.frame.app import app
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.retrieval.matrix import empty_rows
+from pipeline.retrieval.settings import call, plain
 
 PROBED = 4  # images whose features are compared alone and in a batch
 
@@ -139,7 +139,7 @@ def engine_of(cluster: Cluster | None) -> Iterator[Engine]:
         yield Here()
         return
     with connected(cluster) as nodes:
-        from pipeline.parts_by_ray import OnRay
+        from pipeline.extraction.parts_by_ray import OnRay
 
         yield OnRay(nodes)
 

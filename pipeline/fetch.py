@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.archives import extract_archive, is_archive
-from pipeline.download import RemoteFile, download
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_directory
-from pipeline.options import call, plain
-from pipeline.raw import RAW, located
+from pipeline.fetching.archives import extract_archive, is_archive
+from pipeline.fetching.download import RemoteFile, download
+from pipeline.frame.app import app
+from pipeline.frame.files import replacing_directory
+from pipeline.frame.places import RAW, located
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
 
 DIGITS = {"md5": 32, "sha256": 64}
 MAX_FILES = 200_000  # an archive; VOC 2012 has 17,125 images and as many annotations
@@ -31,7 +31,7 @@ class Parcel:
     """Files that together make a folder.
 
     Attributes:
-        into: the folder, as the YAML writes it (see ``pipeline.raw``).
+        into: the folder, as the YAML writes it (see ``pipeline.frame.places``).
         files: archives, which are extracted into it, and other files, which are copied.
         max_bytes: the most that the folder may come to hold.
     """
@@ -121,7 +121,7 @@ def unpack(files: list[Path], target: Path, *, max_bytes: int) -> None:
     """Extract the archives among ``files`` into ``target`` and copy the others there.
 
     Raises:
-        RetrievalError: an archive is refused (see :func:`pipeline.archives.extract_archive`).
+        RetrievalError: an archive is refused (see :func:`pipeline.fetching.archives.extract_archive`).
     """
     for file in files:
         if is_archive(file.name):

@@ -13,16 +13,16 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.cost import cost_of
-from pipeline.errors import RetrievalError
-from pipeline.experiment import Experiment, read_experiment
-from pipeline.files import replacing_directory
-from pipeline.options import call, plain
-from pipeline.outputs import made_by
-from pipeline.results import read_results
-from pipeline.runs import read_run, stage_of
-from pipeline.style import Style, plain_text, save_png, save_svg
+from pipeline.frame.app import app
+from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.files import replacing_directory
+from pipeline.frame.runs import read_run, stage_of
+from pipeline.results.cost import cost_of
+from pipeline.results.outputs import made_by
+from pipeline.results.per_query import read_results
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
+from pipeline.views.style import Style, plain_text, save_png, save_svg
 
 MOST_CLASSES = 60  # that a heat map can name
 

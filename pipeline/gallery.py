@@ -11,13 +11,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.manifest import read_manifest
-from pipeline.options import call, plain
-from pipeline.retrievals import Retrieval, read_retrievals
-from pipeline.sheet import SheetStyle, draw_sheet, row_of
-from pipeline.style import save_png
+from pipeline.frame.app import app
+from pipeline.manifest.manifest import read_manifest
+from pipeline.results.retrievals import Retrieval, read_retrievals
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
+from pipeline.views.sheet import SheetStyle, draw_sheet, row_of
+from pipeline.views.style import save_png
 
 
 def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.experiment import read_experiment
-from pipeline.files import write_json, write_text
-from pipeline.metrics import RECALL_LEVELS
-from pipeline.options import call, plain
-from pipeline.runs import read_run, scalars
+from pipeline.frame.app import app
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.files import write_json, write_text
+from pipeline.frame.runs import read_run, scalars
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.metrics import RECALL_LEVELS
+from pipeline.retrieval.settings import call, plain
 
 
 @dataclass(frozen=True)

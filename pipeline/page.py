@@ -17,16 +17,16 @@ import vl_convert
 import yaml
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.cost import cost_of
-from pipeline.errors import RetrievalError
-from pipeline.experiment import Experiment, read_experiment
-from pipeline.files import write_text
-from pipeline.options import call, plain
-from pipeline.outputs import made_by
-from pipeline.pairs import indistinguishable_from_best, leaders_of
-from pipeline.runs import JOINED, read_run
-from pipeline.templates import render
+from pipeline.frame.app import app
+from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.files import write_text
+from pipeline.frame.runs import JOINED, read_run
+from pipeline.results.cost import cost_of
+from pipeline.results.outputs import made_by
+from pipeline.results.pairs import indistinguishable_from_best, leaders_of
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
+from pipeline.views.templates import render
 
 # Vega's names of marks, and a letter that looks like each.
 MARKS = {

@@ -13,14 +13,14 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.experiment import read_experiment
-from pipeline.files import write_text
-from pipeline.metrics import RECALL_LEVELS
-from pipeline.options import call, plain
-from pipeline.results import read_results
-from pipeline.style import Style, plain_text, save_png, save_svg
-from pipeline.uncertainty import bootstrap_means, interval
+from pipeline.frame.app import app
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.files import write_text
+from pipeline.results.per_query import read_results
+from pipeline.retrieval.metrics import RECALL_LEVELS
+from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.uncertainty import bootstrap_means, interval
+from pipeline.views.style import Style, plain_text, save_png, save_svg
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
     """Return the curve of one run.
 
     Raises:
-        RetrievalError: see :func:`pipeline.results.read_results`.
+        RetrievalError: see :func:`pipeline.results.per_query.read_results`.
     """
     interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
     low, high = interval(bootstrap_means(interpolated, resamples=resamples, seed=seed))

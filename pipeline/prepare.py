@@ -13,15 +13,15 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from pipeline.app import app
-from pipeline.datasets import read_dataset
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_directory
-from pipeline.images import decode_rgb, read_file
-from pipeline.manifest import Box, Item, Manifest, join_box, write_manifest
-from pipeline.options import plain
-from pipeline.raw import place_of
+from pipeline.datasets.readers import read_dataset
+from pipeline.frame.app import app
+from pipeline.frame.files import replacing_directory
+from pipeline.frame.places import place_of
+from pipeline.manifest.images import decode_rgb, read_file
+from pipeline.manifest.manifest import Box, Item, Manifest, join_box, write_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import plain
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:

@@ -13,13 +13,13 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from pipeline.app import app
 from pipeline.check import check_names
-from pipeline.errors import RetrievalError
-from pipeline.experiment import Experiment, read_experiment
 from pipeline.fetch import fetch as fetch_parcel
 from pipeline.fetch import read_parcels
-from pipeline.raw import ELSEWHERE, located, place_of
+from pipeline.frame.app import app
+from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.places import ELSEWHERE, located, place_of
+from pipeline.retrieval.errors import RetrievalError
 from pipeline.weights import fetch as fetch_weights
 
 TABLE = "metrics/table.md"

@@ -15,22 +15,22 @@ from omegaconf import DictConfig
 from PIL import Image
 from tabulate import tabulate
 
-from pipeline.app import app
-from pipeline.encoders import build_encoder
+from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoding import Encoding
-from pipeline.errors import RetrievalError
-from pipeline.features import check_features, read_checked
-from pipeline.images import decode_rgb, read_file
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, plain
-from pipeline.ranking import rank
-from pipeline.relevance import Unjudged
-from pipeline.runtime import Runtime, read_runtime, settle
-from pipeline.sheet import Cell, SheetStyle, draw_sheet, retrieved
-from pipeline.shown import named
-from pipeline.similarity import Kind, products
-from pipeline.style import save_png
+from pipeline.extraction.encoding import Encoding
+from pipeline.extraction.features import check_features, read_checked
+from pipeline.extraction.runtime import Runtime, read_runtime, settle
+from pipeline.frame.app import app
+from pipeline.manifest.images import decode_rgb, read_file
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.ranking import rank
+from pipeline.retrieval.relevance import Unjudged
+from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.similarity import Kind, products
+from pipeline.views.items import named
+from pipeline.views.sheet import Cell, SheetStyle, draw_sheet, retrieved
+from pipeline.views.style import save_png
 
 Found = list[tuple[int, float]]
 

@@ -16,17 +16,17 @@ import numpy as np
 from jaxtyping import Float
 from omegaconf import DictConfig
 
-from pipeline.app import app
 from pipeline.datasets.revisited import read_ground_truth
-from pipeline.errors import RetrievalError
-from pipeline.evaluation import Settings, report, scores_of
-from pipeline.features import check_features, read_matrix
-from pipeline.files import write_json
-from pipeline.labels import Labelled, read_labels
-from pipeline.manifest import Query
-from pipeline.options import call, plain
-from pipeline.postprocessing import PcaWhitening, Recipe, read_recipe, read_steps
-from pipeline.protocols import DIFFICULTIES, by_labels, by_landmarks
+from pipeline.extraction.features import check_features, read_matrix
+from pipeline.frame.app import app
+from pipeline.frame.files import write_json
+from pipeline.manifest.labels import Labelled, read_labels
+from pipeline.manifest.manifest import Query
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.postprocessing import PcaWhitening, Recipe, read_recipe, read_steps
+from pipeline.retrieval.protocols import DIFFICULTIES, by_labels, by_landmarks
+from pipeline.retrieval.settings import call, plain
 
 
 def score_features(
@@ -49,14 +49,14 @@ def score_features(
         features: a row an item, of any floating-point type; float16 is promoted, and the result says so.
         labels: of each item, one or several; items that share one are relevant to each other. An item with none,
             ``()``, is a distractor.
-        queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.manifest.Query`).
+        queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.manifest.manifest.Query`).
         names: of the items, for errors; their numbers by default.
         roles: ``both``, ``query`` or ``gallery`` of each item.
         groups: of each item or None; items of a query's group are left out of its ranking.
         steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
-            step and its settings, see :mod:`pipeline.postprocessing`.
+            step and its settings, see :mod:`pipeline.retrieval.postprocessing`.
         learn_on: features of other items, which PCA-whitening learns on.
-        settings: see :class:`pipeline.evaluation.Settings`.
+        settings: see :class:`pipeline.retrieval.evaluation.Settings`.
 
     Returns:
         What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals
@@ -64,7 +64,7 @@ def score_features(
 
     Raises:
         RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; labels of one kind only, so
-            that every ranking is perfect; see also :func:`pipeline.evaluation.evaluate`.
+            that every ranking is perfect; see also :func:`pipeline.retrieval.evaluation.evaluate`.
     """
     chosen = call(Settings, settings, where="settings")
     made = read_steps(steps, where="steps")

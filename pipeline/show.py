@@ -10,15 +10,15 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from tabulate import tabulate
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, fits, plain
-from pipeline.retrievals import Retrieval, read_retrievals
-from pipeline.runs import run_name
-from pipeline.sheet import SIGNS, SheetStyle, draw_sheet, row_of
-from pipeline.shown import named
-from pipeline.style import save_png
+from pipeline.frame.app import app
+from pipeline.frame.runs import run_name
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.results.retrievals import Retrieval, read_retrievals
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, fits, plain
+from pipeline.views.items import named
+from pipeline.views.sheet import SIGNS, SheetStyle, draw_sheet, row_of
+from pipeline.views.style import save_png
 
 # What conf/ names the results by.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)

@@ -13,15 +13,15 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.features import read_checked
-from pipeline.files import write_text
-from pipeline.manifest import read_manifest
-from pipeline.options import call, plain
-from pipeline.protocols import Difficulty, Protocol, protocols_of
-from pipeline.rows import taken
-from pipeline.similarity import unit_rows
+from pipeline.extraction.features import read_checked
+from pipeline.frame.app import app
+from pipeline.frame.files import write_text
+from pipeline.manifest.manifest import read_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import taken
+from pipeline.retrieval.protocols import Difficulty, Protocol, protocols_of
+from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.similarity import unit_rows
 
 ROWS = 64  # queries whose scores are in memory at once
 

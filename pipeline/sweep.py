@@ -15,11 +15,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.experiment import read_experiment
-from pipeline.files import write_json
-from pipeline.runs import read_run, scalars
+from pipeline.frame.app import app
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.files import write_json
+from pipeline.frame.runs import read_run, scalars
+from pipeline.retrieval.errors import RetrievalError
 
 LOCK = Path(".dvc/tmp/sweep.lock")
 

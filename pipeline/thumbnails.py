@@ -12,12 +12,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.app import app
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_directory
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import call, plain
-from pipeline.shown import thumbnail
+from pipeline.frame.app import app
+from pipeline.frame.files import replacing_directory
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, plain
+from pipeline.views.items import thumbnail
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from omegaconf import DictConfig
 
-from pipeline.addresses import files_of, plain_name
-from pipeline.app import app
-from pipeline.checkpoints import kind_of, read_checkpoint
-from pipeline.download import NotFetched, RemoteFile, download, verify
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_directory, sha256_of, write_json
-from pipeline.options import plain
-from pipeline.raw import located
+from pipeline.checkpoints.addresses import files_of, plain_name
+from pipeline.checkpoints.checkpoint import kind_of, read_checkpoint
+from pipeline.fetching.download import NotFetched, RemoteFile, download, verify
+from pipeline.frame.app import app
+from pipeline.frame.files import replacing_directory, sha256_of, write_json
+from pipeline.frame.places import located
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import plain
 
 
 def provide(remote: RemoteFile, store: Path, path: str | None) -> Path:
@@ -93,7 +93,7 @@ def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[Remote
         origin = {"kind": kind_of(config, where=where), "files": described}
         if files:
             # torch is imported only where there are weights to read.
-            from pipeline.tensors import read_tensors
+            from pipeline.checkpoints.tensors import read_tensors
 
             read_tensors(next(iter(files.values())), read_checkpoint(config, where=where))
             origin["checkpoint"] = next(iter(described))

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.errors import RetrievalError
 from pipeline.fetch import fetch, read_parcels
-from pipeline.raw import located
+from pipeline.frame.places import located
+from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import TOP
 
 

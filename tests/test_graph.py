@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from pipeline.check import check_names
-from pipeline.experiment import read_experiment
-from pipeline.tracked import INVISIBLE, LEAVES, keys_of
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.tracked import INVISIBLE, LEAVES, keys_of
 from tests.conftest import TOP
 
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text())["stages"]
@@ -73,8 +73,8 @@ def test_the_deps_name_exactly_the_modules_imported(stage: str) -> None:
 def test_the_page_depends_on_all_that_it_is_made_with() -> None:
     deps = STAGES["page"]["deps"]
     assert {"plots/report/results", "plots/report/thumbnails"} <= set(deps)  # so that dvc repro page makes them too
-    declared = {Path(dep).name for dep in deps if dep.startswith("pipeline/templates/")}
-    page = (TOP / "pipeline/templates/report.html").read_text()
+    declared = {Path(dep).name for dep in deps if dep.startswith("pipeline/views/templates/")}
+    page = (TOP / "pipeline/views/templates/report.html").read_text()
     assert declared == {"__init__.py", "report.html", *re.findall(r'"([\w.]+)"\|inlined', page)}
 
 
@@ -100,7 +100,7 @@ def test_no_key_is_one_that_the_run_cache_overlooks(path: Path) -> None:
 
 
 def test_the_run_cache_overlooks_just_these_keys() -> None:
-    """If this fails after an update of DVC, the rule in pipeline/tracked.py may be dropped or must be widened."""
+    """If this fails after an update of DVC, the rule in pipeline/frame/tracked.py may be dropped or must be widened."""
     from dvc.stage.cache import _get_cache_hash
 
     def key(**params: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.check import check_names
-from pipeline.experiment import read_experiment
+from pipeline.frame.experiment import read_experiment
 from tests.conftest import TOP, Project
 
 PRESETS = sorted((TOP / "conf/experiment").glob("*.yaml"))

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.checkpoints import Checkpoint, kind_of, read_checkpoint
-from pipeline.download import RemoteFile
-from pipeline.errors import RetrievalError
-from pipeline.timm_names import pretrained_config
+from pipeline.checkpoints.checkpoint import Checkpoint, kind_of, read_checkpoint
+from pipeline.checkpoints.timm_names import pretrained_config
+from pipeline.fetching.download import RemoteFile
+from pipeline.retrieval.errors import RetrievalError
 
 HUB = "https://huggingface.co"
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import RetrievalError
-from pipeline.options import call
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 UNVERIFIED = "unverified"
 
@@ -48,7 +48,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> str | None:
-        """What the file must have, as in :class:`pipeline.download.RemoteFile`."""
+        """What the file must have, as in :class:`pipeline.fetching.download.RemoteFile`."""
         return None if self.sha256 == UNVERIFIED else f"sha256:{self.sha256}"
 
 

@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.checkpoints import Checkpoint
-from pipeline.errors import RetrievalError
+from pipeline.checkpoints.checkpoint import Checkpoint
+from pipeline.retrieval.errors import RetrievalError
 
 Tensors = dict[str, Tensor]
 

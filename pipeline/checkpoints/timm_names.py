@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 
 def timm_module(*, where: str) -> ModuleType:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RetrievalError
-from pipeline.options import call
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 WHERE = "ray in conf/runtime"
 LOCAL = "local"
@@ -107,7 +107,7 @@ def connected(cluster: Cluster) -> Iterator[list[Node]]:
         ) from None
     own = cluster.address == LOCAL
     more: dict[str, Any] = {"include_dashboard": False} if own else {}
-    code = {} if own else {"py_modules": [str(Path(__file__).parent)]}
+    code = {} if own else {"py_modules": [str(Path(__file__).parent.parent)]}
     quiet = logging.ERROR
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(quiet)

@@ -1,4 +1,4 @@
-"""The rankings of :mod:`pipeline.ranking` by tasks on a Ray cluster. Only what is asked to run there imports this.
+"""The rankings of :mod:`pipeline.retrieval.ranking` by tasks on a Ray cluster. Only what is asked to run there imports this.
 
 Features and what is relevant are put into the cluster's object store once; each task ranks a band of queries. A task
 whose worker or machine dies is done again on another.
@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import ray
 
-from pipeline.cluster import WHERE, Node, in_one_line, refusal
-from pipeline.errors import RetrievalError
-from pipeline.ranking import ROWS, Ranking
-from pipeline.relevance import Judge
-from pipeline.similarity import Scorer
-from pipeline.versions import versions_of
+from pipeline.cluster.connection import WHERE, Node, in_one_line, refusal
+from pipeline.frame.versions import versions_of
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.ranking import ROWS, Ranking
+from pipeline.retrieval.relevance import Judge
+from pipeline.retrieval.similarity import Scorer
 
 Made = TypeVar("Made")
 
@@ -36,7 +36,7 @@ def each_ranking(
 
     Args:
         rank: ranks some queries on one CPU or GPU; called in the tasks, as ``each_ranking`` of
-            :mod:`pipeline.ranking` or :mod:`pipeline.ranking_by_torch`, with ``queries``.
+            :mod:`pipeline.retrieval.ranking` or :mod:`pipeline.retrieval.ranking_by_torch`, with ``queries``.
         make: called with each, in the tasks.
         scorer: gives the scores of any queries and items.
         judge: gives the positives of a query and what is left out of its ranking.

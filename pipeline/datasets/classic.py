@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Box, Query, check_queries, split_box
-from pipeline.raw import Place, as_written, asking
+from pipeline.frame.places import Place, as_written, asking
+from pipeline.manifest.manifest import Box, Query, check_queries, split_box
+from pipeline.retrieval.errors import RetrievalError
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file
@@ -23,7 +23,7 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
     They have no labels. Positives of a query are its good and ok items; junk is neither for nor against it.
 
     Args:
-        root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.raw``).
+        root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.frame.places``).
         ground_truth: the folder of the lists.
         exclude: names of files, without their folder, to leave out, such as known corrupt ones; they may stand in
             the lists.

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_digits
 
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 # Photographs and scans inside the wheels. Left out: drawings, test patterns and motorcycle_right, which
 # is motorcycle_left seen from 20 cm beside it.

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.raw import as_written
+from pipeline.frame.places import as_written
+from pipeline.retrieval.errors import RetrievalError
 
 NAME = re.compile(r"(?:paris_)?(?P<landmark>.+)_[0-9]{6}\.jpg")
 
@@ -19,7 +19,7 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
     landmark is to be seen. Hidden files (``.DS_Store``) are passed over.
 
     Args:
-        root: the folder (see ``pipeline.raw``).
+        root: the folder (see ``pipeline.frame.places``).
         exclude: names of files, without their folder, to leave out, such as known corrupt ones.
         follow_links: accept symbolic links that lead out of the root.
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.labels import read_labels
-from pipeline.raw import Place, as_written, asking, place_of
+from pipeline.frame.places import Place, as_written, asking, place_of
+from pipeline.manifest.labels import read_labels
+from pipeline.retrieval.errors import RetrievalError
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -23,7 +23,7 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
     would change the dataset; hidden files (``.DS_Store``) are passed over.
 
     Args:
-        root: the folder; relative to the top of the project if not absolute (see ``pipeline.raw``).
+        root: the folder; relative to the top of the project if not absolute (see ``pipeline.frame.places``).
         exclude: paths relative to the root to leave out, such as known corrupt files.
         follow_links: accept symbolic links that lead out of the root.
 
@@ -81,10 +81,10 @@ def read_list(
 
     The paths start at the root (``images/cat/1.jpg``) or, as in lists that leave it out, at
     ``<root>/images``; all lines alike. A CSV can also say several labels, roles and groups, see
-    :func:`pipeline.labels.read_labels`; an image without labels is a distractor, in the gallery only.
+    :func:`pipeline.manifest.labels.read_labels`; an image without labels is a distractor, in the gallery only.
 
     Args:
-        root: the folder; relative to the top of the project if not absolute (see ``pipeline.raw``).
+        root: the folder; relative to the top of the project if not absolute (see ``pipeline.frame.places``).
         list: the list's name in it.
         exclude: paths, as written in the list, to leave out.
         follow_links: accept symbolic links that lead out of the root.

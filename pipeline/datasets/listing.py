@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.manifest import Box, Given, Query, Role
-from pipeline.raw import Place
+from pipeline.frame.places import Place
+from pipeline.manifest.manifest import Box, Given, Query, Role
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Listing:
     """The images of a dataset before they are opened.
 
     Attributes:
-        root: the folder that the paths start from, as the YAML writes it (see ``pipeline.raw``).
+        root: the folder that the paths start from, as the YAML writes it (see ``pipeline.frame.places``).
         entries: a path relative to ``root``, with forward slashes, and the image's labels, one pair
             an image; their order becomes that of the manifest and the features.
         queries: the queries of a dataset that comes with them; None where every image is one.

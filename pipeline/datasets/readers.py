@@ -15,8 +15,8 @@ from pipeline.datasets.layouts import read_folder, read_list, with_distractors
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.revisited import read_revisited
 from pipeline.datasets.voc import read_voc
-from pipeline.errors import RetrievalError
-from pipeline.options import call, choose, fits
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, choose, fits
 
 LAYOUTS: Mapping[str, Callable[..., Listing]] = {
     "classic": read_classic,

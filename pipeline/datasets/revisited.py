@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import confine, existing, names_below
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.images import read_file
-from pipeline.manifest import Box, Query, check_queries
-from pipeline.raw import as_written, located
+from pipeline.frame.places import as_written, located
+from pipeline.manifest.images import read_file
+from pipeline.manifest.manifest import Box, Query, check_queries
+from pipeline.retrieval.errors import RetrievalError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> 
     They have no labels. An image named in both lists is two entries, of which the query's is cropped.
 
     Args:
-        root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.raw``).
+        root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.frame.places``).
         ground_truth: the path of ``gnd_roxford5k.pkl`` or ``gnd_rparis6k.pkl``.
         follow_links: accept symbolic links that lead out of the root.
 

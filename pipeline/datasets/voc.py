@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 from pipeline.datasets.layouts import confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
-from pipeline.errors import RetrievalError
-from pipeline.images import read_file
-from pipeline.raw import Place, as_written, asking
+from pipeline.frame.places import Place, as_written, asking
+from pipeline.manifest.images import read_file
+from pipeline.retrieval.errors import RetrievalError
 
 SPLIT = re.compile(r"[\w.-]+")
 
@@ -42,7 +42,7 @@ def read_voc(
     """Read the images of ``ImageSets/Main/<split>.txt`` with labels from their annotations, in the split's order.
 
     Args:
-        root: the folder of a year, such as ``VOCdevkit/VOC2012`` (see ``pipeline.raw``).
+        root: the folder of a year, such as ``VOCdevkit/VOC2012`` (see ``pipeline.frame.places``).
         split: a list of image ids, such as ``val``.
         labels: ``all`` classes with an instance in the image; or ``largest``, the one class of the instance
             whose bounding box has the largest area, the first in the XML if several have.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from pipeline.options import choose
+from pipeline.retrieval.settings import choose
 
 
 def running(network: nn.Module) -> nn.Module:

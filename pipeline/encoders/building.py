@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.encoders.decoding import with_decoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precision import in_precision
-from pipeline.options import call, choose
+from pipeline.retrieval.settings import call, choose
 
 # Imported when asked for: transformers alone takes seconds to import.
 SOURCES = {
@@ -17,12 +17,12 @@ SOURCES = {
     "huggingface": "pipeline.encoders.huggingface",
     "timm": "pipeline.encoders.timm_models",
     "python": "pipeline.encoders.python_factory",
-    "precomputed": "pipeline.encoders.precomputed",
+    "precomputed": "pipeline.extraction.precomputed",
 }
 
 
 # Keys of the YAML that are not the source's: which source, what decodes images, in which type it computes, and what
-# pipeline.guards is to let pass.
+# pipeline.extraction.guards is to let pass.
 OTHER_KEYS = ("source", "decoder", "precision", "without_guards")
 
 

@@ -15,10 +15,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.encoders.encoder import Decode, Encoder
-from pipeline.errors import RetrievalError
-from pipeline.images import REMEDY, decode_part, formats
-from pipeline.manifest import Box
-from pipeline.options import choose
+from pipeline.manifest.images import REMEDY, decode_part, formats
+from pipeline.manifest.manifest import Box
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import choose
 
 TORCHCODEC = "torchcodec.decoders"
 ORIENTATION = 0x0112  # EXIF's tag; 1: upright

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.errors import RetrievalError
-from pipeline.images import decode_part
+from pipeline.manifest.images import decode_part
+from pipeline.retrieval.errors import RetrievalError
 
 Decode = Callable[..., Image.Image | Tensor]
 

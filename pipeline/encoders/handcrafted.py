@@ -11,8 +11,8 @@ from skimage.feature import hog
 from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.errors import RetrievalError
-from pipeline.options import call, choose
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, choose
 
 
 class Descriptor:

@@ -10,13 +10,13 @@ import transformers
 from PIL.Image import Resampling
 from torch import Tensor, nn
 
-from pipeline.checkpoints import Checkpoint
+from pipeline.checkpoints.checkpoint import Checkpoint
+from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import misfit, with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
-from pipeline.errors import RetrievalError
-from pipeline.options import choose
-from pipeline.tensors import Tensors
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import choose
 
 # What the feature is: a field of the network's output, and which of its tokens where it has several.
 POOLINGS: Mapping[str, Callable[[Any], Tensor]] = {

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.checkpoints import Checkpoint, kind_of, read_checkpoint
-from pipeline.errors import RetrievalError
-from pipeline.files import sha256_of
-from pipeline.options import call
-from pipeline.tensors import Tensors, read_tensors
+from pipeline.checkpoints.checkpoint import Checkpoint, kind_of, read_checkpoint
+from pipeline.checkpoints.tensors import Tensors, read_tensors
+from pipeline.frame.files import sha256_of
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 
 def with_weights(
@@ -29,7 +29,7 @@ def with_weights(
     Args:
         build: makes the network with whatever initial weights its library gives it.
         weights: ``{kind: random, seed: ...}``, or ``{kind: checkpoint, ...}`` with the keys of
-            :class:`pipeline.checkpoints.Checkpoint`.
+            :class:`pipeline.checkpoints.checkpoint.Checkpoint`.
         directory: what ``pipeline.weights`` wrote for the encoder.
         where: what to call the YAML in an error.
         fit: makes the network from tensors; :func:`fit_strictly` unless given.

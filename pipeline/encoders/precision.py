@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.errors import RetrievalError
-from pipeline.options import choose
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import choose
 
 TYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

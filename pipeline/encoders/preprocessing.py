@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from pipeline.errors import RetrievalError
-from pipeline.options import call, choose
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call, choose
 
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

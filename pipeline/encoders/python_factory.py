@@ -11,9 +11,9 @@ from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
-from pipeline.errors import RetrievalError
-from pipeline.files import sha256_of
-from pipeline.options import call
+from pipeline.frame.files import sha256_of
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 
 def build(

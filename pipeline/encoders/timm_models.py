@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.checkpoints.timm_names import pretrained_config, timm_module
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
-from pipeline.errors import RetrievalError
-from pipeline.timm_names import pretrained_config, timm_module
+from pipeline.retrieval.errors import RetrievalError
 
 
 def build(

@@ -12,7 +12,7 @@ from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 
 def build(

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.errors import RetrievalError
-from pipeline.images import read_prepared
-from pipeline.manifest import Box, Manifest
-from pipeline.raw import as_written, place_of
-from pipeline.runtime import Runtime
+from pipeline.extraction.runtime import Runtime
+from pipeline.frame.places import as_written, place_of
+from pipeline.manifest.images import read_prepared
+from pipeline.manifest.manifest import Box, Manifest
+from pipeline.retrieval.errors import RetrievalError
 
 # Where an image is, the SHA-256 that its file had, and the part of it that counts.
 File = tuple[str, str, Box | None]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline import rows
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_directory, write_json
-from pipeline.manifest import Manifest
+from pipeline.frame.files import replacing_directory, write_json
+from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval import matrix as rows
+from pipeline.retrieval.errors import RetrievalError
 
 
 def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str) -> None:
@@ -82,7 +82,7 @@ def read_checked(features: Path, manifest: Manifest) -> tuple[Float[np.ndarray, 
 def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
     """Return the matrix in a ``.npy`` and the name of its type; bfloat16 comes as float32.
 
-    A large one (:data:`pipeline.rows.LARGE`) stays on the disk and is mapped into memory.
+    A large one (:data:`pipeline.retrieval.matrix.LARGE`) stays on the disk and is mapped into memory.
 
     Raises:
         RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.

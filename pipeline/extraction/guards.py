@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.errors import RetrievalError
-from pipeline.rows import blocks
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import blocks
 
 
 @dataclass(frozen=True)

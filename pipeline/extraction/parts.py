@@ -1,4 +1,4 @@
-"""A dataset in parts, and who encodes them: this process, or a cluster (:mod:`pipeline.parts_by_ray`)."""
+"""A dataset in parts, and who encodes them: this process, or a cluster (:mod:`pipeline.extraction.parts_by_ray`)."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoding import DecodedImages, Encoding, batches
-from pipeline.provenance import machine_of
-from pipeline.runtime import Runtime
+from pipeline.extraction.encoding import DecodedImages, Encoding, batches
+from pipeline.extraction.provenance import machine_of
+from pipeline.extraction.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ import numpy as np
 import ray
 import ray.data
 
-from pipeline.cluster import WHERE, Node, in_one_line, refusal
+from pipeline.cluster.connection import WHERE, Node, in_one_line, refusal
 from pipeline.encoders.decoding import decoding_on_cpu
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoding import DecodedImages, File
-from pipeline.errors import RetrievalError
-from pipeline.parts import Done, Encoded, Here, Part
-from pipeline.provenance import machine_of, versions
-from pipeline.runtime import Runtime, settle
+from pipeline.extraction.encoding import DecodedImages, File
+from pipeline.extraction.parts import Done, Encoded, Here, Part
+from pipeline.extraction.provenance import machine_of, versions
+from pipeline.extraction.runtime import Runtime, settle
+from pipeline.retrieval.errors import RetrievalError
 
 # Of a part whose worker died, before it is said to be the part's fault. While a machine is not yet known to be dead,
 # every second takes one.
@@ -125,13 +125,13 @@ class OnRay:
         self.machines: list[dict[str, Any]] = []
 
     def trial(self, encoder: Encoder, runtime: Runtime) -> tuple[Encoder, Runtime]:
-        """See :meth:`pipeline.parts.Engine.trial`; the machine that asks the cluster may have no GPU."""
+        """See :meth:`pipeline.extraction.parts.Engine.trial`; the machine that asks the cluster may have no GPU."""
         return decoding_on_cpu(encoder), replace(runtime, device="cpu")
 
     def encoded(
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
     ) -> Iterator[Encoded]:
-        """See :meth:`pipeline.parts.Engine.encoded`.
+        """See :meth:`pipeline.extraction.parts.Engine.encoded`.
 
         Raises:
             RetrievalError: see there; a machine has other versions of the libraries; workers die again and again.
@@ -155,7 +155,7 @@ class OnRay:
                 started = finished
 
     def machine(self, runtime: Runtime) -> dict[str, Any]:
-        """See :meth:`pipeline.parts.Engine.machine`; memory is that of the worker that had most."""
+        """See :meth:`pipeline.extraction.parts.Engine.machine`; memory is that of the worker that had most."""
         if not self.machines:  # every part was there already
             return {"ray": ray.__version__}
         used = self.machines

@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.checkpoints import Checkpoint
-from pipeline.encoders import OTHER_KEYS
-from pipeline.errors import RetrievalError
-from pipeline.features import read_matrix
-from pipeline.files import sha256_of
-from pipeline.labels import Labelled, read_labels
-from pipeline.manifest import Manifest
-from pipeline.options import call
-from pipeline.raw import located
+from pipeline.checkpoints.checkpoint import Checkpoint
+from pipeline.encoders.building import OTHER_KEYS
+from pipeline.extraction.features import read_matrix
+from pipeline.frame.files import sha256_of
+from pipeline.frame.places import located
+from pipeline.manifest.labels import Labelled, read_labels
+from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 NAME = "precomputed"
 
@@ -27,9 +27,9 @@ class Files:
     """The features of one dataset.
 
     Attributes:
-        features: a ``.npy``, a row an item (see :func:`pipeline.features.read_matrix`).
-        labels: the list of its items, in the order of the rows (see :func:`pipeline.labels.read_labels`).
-        features_sha256: of the first, as in :class:`pipeline.checkpoints.Checkpoint`. DVC sees a change of the file
+        features: a ``.npy``, a row an item (see :func:`pipeline.extraction.features.read_matrix`).
+        labels: the list of its items, in the order of the rows (see :func:`pipeline.manifest.labels.read_labels`).
+        features_sha256: of the first, as in :class:`pipeline.checkpoints.checkpoint.Checkpoint`. DVC sees a change of the file
             only by a change of this.
         labels_sha256: of the second.
     """

@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precision import TYPES
-from pipeline.manifest import Manifest
-from pipeline.runtime import Runtime
-from pipeline.versions import versions_of
+from pipeline.extraction.runtime import Runtime
+from pipeline.frame.versions import versions_of
+from pipeline.manifest.manifest import Manifest
 
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import RetrievalError
-from pipeline.options import call
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pipeline.files import replacing_file, sha256_of, write_json
+from pipeline.frame.files import replacing_file, sha256_of, write_json
 
 PART = 512  # images
 

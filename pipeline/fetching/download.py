@@ -10,8 +10,8 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from pipeline.errors import RetrievalError
-from pipeline.files import digest_of
+from pipeline.frame.files import digest_of
+from pipeline.retrieval.errors import RetrievalError
 
 ATTEMPTS = 4  # without progress; every one goes on where the last was cut off
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the answer

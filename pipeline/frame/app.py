@@ -10,10 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipeline.errors import RetrievalError
-from pipeline.tracked import LEAVES, refuse_untracked
+from pipeline.frame.tracked import LEAVES, refuse_untracked
+from pipeline.retrieval.errors import RetrievalError
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def app(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import RetrievalError
-from pipeline.runs import PLAIN, run_name
+from pipeline.frame.runs import PLAIN, run_name
+from pipeline.retrieval.errors import RetrievalError
 
 PARAMS = Path("params.yaml")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 from upath import UPath
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 # A folder of this machine, or one behind a URL that fsspec opens.
 Place = Path | UPath

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 PLAIN = "similarity"  # the ranking that takes features as they are: conf/ranking/similarity.yaml
 JOINED = "+"  # no name of an encoder has it

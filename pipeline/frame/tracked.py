@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 # The groups whose files DVC tracks one by one.
 LEAVES = ("encoder", "dataset", "ranking")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Box
-from pipeline.raw import Place
+from pipeline.frame.places import Place
+from pipeline.manifest.manifest import Box
+from pipeline.retrieval.errors import RetrievalError
 
 # What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.
 FORMATS = (

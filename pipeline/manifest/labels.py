@@ -4,9 +4,9 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Role, as_role, split_labels
-from pipeline.raw import Place, asking
+from pipeline.frame.places import Place, asking
+from pipeline.manifest.manifest import Role, as_role, split_labels
+from pipeline.retrieval.errors import RetrievalError
 
 
 @dataclass(frozen=True)

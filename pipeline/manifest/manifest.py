@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from pipeline.errors import RetrievalError
-from pipeline.files import sha256_of, write_json, write_text
-from pipeline.raw import Place, as_written
+from pipeline.frame.files import sha256_of, write_json, write_text
+from pipeline.frame.places import Place, as_written
+from pipeline.retrieval.errors import RetrievalError
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
 LARGE = 200_000  # items; a manifest from here on is Parquet
@@ -102,7 +102,7 @@ class Manifest:
     given: Given = "revisited"
 
     def folder(self, item: Item) -> Place:
-        """Return the folder that an item's path starts from, as the YAML writes it (see ``pipeline.raw``)."""
+        """Return the folder that an item's path starts from, as the YAML writes it (see ``pipeline.frame.places``)."""
         return item.root or self.root
 
     @cached_property
@@ -161,7 +161,7 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
         writer.writerows(rows)
         write_text(directory / CSV, buffer.getvalue())
     else:
-        from pipeline.manifest_parquet import write_rows  # pyarrow is for large manifests only
+        from pipeline.manifest.parquet import write_rows  # pyarrow is for large manifests only
 
         write_rows(rows, directory / PARQUET)
     if manifest.queries is not None:
@@ -218,7 +218,7 @@ def read_manifest(directory: Path) -> Manifest:
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
         items: Sequence[Item]
         if path.is_file():
-            from pipeline.manifest_parquet import Items
+            from pipeline.manifest.parquet import Items
 
             items = Items(path)
         else:

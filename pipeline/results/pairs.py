@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from pipeline.errors import RetrievalError
-from pipeline.results import read_results
-from pipeline.runs import stage_of
-from pipeline.uncertainty import bootstrap_means, distinguishable, holm, interval, randomisation_p
+from pipeline.frame.runs import stage_of
+from pipeline.results.per_query import read_results
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.uncertainty import bootstrap_means, distinguishable, holm, interval, randomisation_p
 
 COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import RetrievalError
-from pipeline.runs import stage_of
+from pipeline.frame.runs import stage_of
+from pipeline.retrieval.errors import RetrievalError
 
 
 def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Return some of the arrays of a run by their names (see :class:`pipeline.evaluation.Evaluation`).
+    """Return some of the arrays of a run by their names (see :class:`pipeline.retrieval.evaluation.Evaluation`).
 
     Raises:
         RetrievalError: the file is missing, damaged, or lacks an array.

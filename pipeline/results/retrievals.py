@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Manifest
-from pipeline.results import read_results
-from pipeline.runs import stage_of
+from pipeline.frame.runs import stage_of
+from pipeline.manifest.manifest import Manifest
+from pipeline.results.per_query import read_results
+from pipeline.retrieval.errors import RetrievalError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read_retrievals(path: Path, manifest: Manifest) -> list[Retrieval]:
         manifest: of the dataset.
 
     Raises:
-        RetrievalError: see :func:`pipeline.results.read_results`; the results are those of another manifest.
+        RetrievalError: see :func:`pipeline.results.per_query.read_results`; the results are those of another manifest.
     """
     names = ("queries", "AP", "top_items", "top_scores", "top_hits")
     found = read_results(path, "manifest_sha256", *names)

@@ -8,17 +8,17 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline import metrics
-from pipeline.cluster import Node
-from pipeline.errors import RetrievalError
-from pipeline.metrics import Rule
-from pipeline.postprocessing import KReciprocal, Sets, Step, scores_after
-from pipeline.protocols import Difficulty, Protocol
-from pipeline.ranking import Ranking, each_ranking
-from pipeline.relevance import Without
-from pipeline.rows import taken
-from pipeline.similarity import Kind, Scorer, products, unit_rows
-from pipeline.uncertainty import bootstrap_means, interval
+from pipeline.cluster.connection import Node
+from pipeline.retrieval import metrics
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import taken
+from pipeline.retrieval.metrics import Rule
+from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_after
+from pipeline.retrieval.protocols import Difficulty, Protocol
+from pipeline.retrieval.ranking import Ranking, each_ranking
+from pipeline.retrieval.relevance import Without
+from pipeline.retrieval.similarity import Kind, Scorer, products, unit_rows
+from pipeline.retrieval.uncertainty import bootstrap_means, interval
 
 # Steps of recall of the finer curve.
 FINE = 100
@@ -183,7 +183,7 @@ def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings) -> d
 def ranker(settings: Settings, nodes: Sequence[Node] | None) -> Callable[..., Iterator[dict[str, np.ndarray]]]:
     """Return what ranks: the CPU, a GPU, or the machines of a cluster by theirs."""
     if settings.device != "cpu":
-        from pipeline import ranking_by_torch  # torch takes seconds to import
+        from pipeline.retrieval import ranking_by_torch  # torch takes seconds to import
 
         # A task on a cluster sees the GPU that it was given, and no other.
         device = settings.device if nodes is None else settings.device.partition(":")[0]
@@ -195,7 +195,7 @@ def ranker(settings: Settings, nodes: Sequence[Node] | None) -> Callable[..., It
         rank = partial(each_ranking, memory=settings.memory / max(tasks, 1), threads=1)
     if nodes is None:
         return rank
-    from pipeline import ranking_by_ray
+    from pipeline.cluster import ranking as ranking_by_ray
 
     return partial(ranking_by_ray.each_ranking, rank, nodes=nodes, gpus=int(settings.device != "cpu"))
 
@@ -255,7 +255,7 @@ def scores_of(
         features: a row an item.
         protocol: which items are queries, and which the gallery.
         settings: the similarity, and the memory for searches of the steps.
-        steps: what is done to features first, see :data:`pipeline.postprocessing.STEPS`.
+        steps: what is done to features first, see :data:`pipeline.retrieval.postprocessing.STEPS`.
         learnt: the features of another set, for steps that learn on one.
 
     Raises:

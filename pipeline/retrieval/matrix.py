@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 LARGE = 1 << 30  # bytes; matrices from here on stay on the disk
 BLOCK = 4096  # rows that are gone through at a time

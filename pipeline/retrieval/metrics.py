@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.errors import RetrievalError
-from pipeline.ragged import Ragged
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.ragged import Ragged
 
 Rule = Literal["rectangle", "trapezoid"]
 RECALL_LEVELS = tuple(level / 10 for level in range(11))

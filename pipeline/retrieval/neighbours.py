@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy import sparse
 
-from pipeline.counting import compiled
-from pipeline.ranking import rank
-from pipeline.relevance import Unjudged
-from pipeline.similarity import Products
+from pipeline.retrieval.counting import compiled
+from pipeline.retrieval.ranking import rank
+from pipeline.retrieval.relevance import Unjudged
+from pipeline.retrieval.similarity import Products
 
 
 @dataclass(frozen=True)

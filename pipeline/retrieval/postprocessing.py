@@ -13,10 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from pipeline.errors import RetrievalError
-from pipeline.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
-from pipeline.options import call, choose, fits
-from pipeline.similarity import Scorer, products, unit_rows
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
+from pipeline.retrieval.settings import call, choose, fits
+from pipeline.retrieval.similarity import Scorer, products, unit_rows
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Int
 
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Manifest, Query, Role
-from pipeline.metrics import Rule
-from pipeline.relevance import Judge, Listed, SharedLabel
-from pipeline.uncertainty import label_clusters, linked_clusters
+from pipeline.manifest.manifest import Manifest, Query, Role
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.metrics import Rule
+from pipeline.retrieval.relevance import Judge, Listed, SharedLabel
+from pipeline.retrieval.uncertainty import label_clusters, linked_clusters
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")

@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pipeline.counting import drop_one_each
-from pipeline.ragged import Ragged
+from pipeline.retrieval.counting import drop_one_each
+from pipeline.retrieval.ragged import Ragged
 
 
 @runtime_checkable

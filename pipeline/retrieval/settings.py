@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 Result = TypeVar("Result")
 

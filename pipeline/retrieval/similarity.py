@@ -6,8 +6,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pipeline.errors import RetrievalError
-from pipeline.rows import blocks, empty_rows
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import blocks, empty_rows
 
 Kind = Literal["cosine", "dot", "euclidean"]
 # Squares and products of features up to this norm stay finite in float32.

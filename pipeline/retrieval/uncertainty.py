@@ -11,7 +11,7 @@ from os import cpu_count
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError
 
 # So many numbers are drawn at once.
 DRAWN = 1 << 20

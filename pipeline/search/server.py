@@ -19,21 +19,21 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from pipeline.app import CONF
-from pipeline.encoders import build_encoder
+from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.precomputed import NAME as PRECOMPUTED
-from pipeline.errors import RetrievalError
-from pipeline.experiment import read_experiment
-from pipeline.features import check_features
-from pipeline.images import decode_rgb
-from pipeline.manifest import Manifest, read_manifest
-from pipeline.options import plain
+from pipeline.extraction.features import check_features
+from pipeline.extraction.precomputed import NAME as PRECOMPUTED
+from pipeline.extraction.runtime import Runtime
+from pipeline.frame.app import CONF
+from pipeline.frame.experiment import read_experiment
+from pipeline.frame.tracked import refuse_untracked
+from pipeline.manifest.images import decode_rgb
+from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.query import encode, features_of, search
-from pipeline.runtime import Runtime
-from pipeline.shown import named, thumbnail
-from pipeline.templates import TEMPLATES, render
-from pipeline.tracked import refuse_untracked
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import plain
+from pipeline.views.items import named, thumbnail
+from pipeline.views.templates import TEMPLATES, render
 
 SIDE = 160  # pixels of a thumbnail's longest side
 TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
@@ -100,7 +100,7 @@ class Collection:
         """Return the image in an upload; uploads take turns, since one can need much memory.
 
         Raises:
-            RetrievalError: see :func:`pipeline.images.decode_rgb`.
+            RetrievalError: see :func:`pipeline.manifest.images.decode_rgb`.
         """
         with self._lock:
             return decode_rgb(data, name=name, remedy="choose another image")

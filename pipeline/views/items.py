@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.images import decode_part, read_prepared
-from pipeline.manifest import Item, Manifest
-from pipeline.raw import place_of
+from pipeline.frame.places import place_of
+from pipeline.manifest.images import decode_part, read_prepared
+from pipeline.manifest.manifest import Item, Manifest
 
 
 def named(item: Item) -> str:

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.errors import RetrievalError
-from pipeline.manifest import Manifest
-from pipeline.retrievals import Retrieval
-from pipeline.shown import named, thumbnail
-from pipeline.style import plain_text, refuse_colors
+from pipeline.manifest.manifest import Manifest
+from pipeline.results.retrievals import Retrieval
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.views.items import named, thumbnail
+from pipeline.views.style import plain_text, refuse_colors
 
 Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.

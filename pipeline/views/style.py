@@ -11,8 +11,8 @@ from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from pipeline.errors import RetrievalError
-from pipeline.files import replacing_file
+from pipeline.frame.files import replacing_file
+from pipeline.retrieval.errors import RetrievalError
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "retrieval-bench"  # otherwise its names differ from run to run

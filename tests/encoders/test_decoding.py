@@ -1,0 +1,158 @@
+"""Decoders other than Pillow: the same pixels of every JPEG, nearly the same features, and never unnoticed."""
+
+import hashlib
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms.functional import pil_to_tensor
+
+from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned, with_decoder
+from pipeline.extract import extract, probe
+from pipeline.extraction.encoding import DecodedImages, batches
+from pipeline.extraction.guards import Limits
+from pipeline.extraction.provenance import made_by
+from pipeline.extraction.runtime import Runtime
+from pipeline.manifest.images import decode_part
+from pipeline.manifest.manifest import Item, Manifest
+from pipeline.retrieval.errors import RetrievalError
+from tests.test_encoders import build, config_of
+
+PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
+NAMES = ["resnet18_random", "clip_random", "dinov2_random"]
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    coarse = np.random.default_rng(width).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def upside_down() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(photograph(40, 30), exif=exif)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photograph(301, 203)),
+        encoded(photograph(64, 64), subsampling=2, quality=30),
+        encoded(photograph(31, 17), progressive=True),
+        encoded(photograph(31, 17, "L")),
+        encoded(photograph(31, 17, "CMYK")),
+        encoded(photograph(31, 17), "PNG"),
+        encoded(photograph(31, 17).quantize(8), "GIF"),
+        upside_down(),
+    ],
+    ids=["odd", "subsampled", "progressive", "grey", "cmyk", "png", "gif", "turned"],
+)
+@pytest.mark.parametrize("box", [None, (3.0, 2.0, 20.5, 11.0)])
+def test_the_same_pixels_as_pillow(data: bytes, box: tuple[float, ...] | None) -> None:
+    expected = pil_to_tensor(decode_part(data, box, name="x"))
+    assert torch.equal(decoded(data, box, name="x", device="cpu"), expected)
+
+
+def test_the_same_pixels_of_real_photographs(real_images: Path) -> None:
+    paths = sorted((real_images / "mini_voc").rglob("*.jpg"))[:100]
+    assert paths
+    for path in paths:
+        data = path.read_bytes()
+        expected = pil_to_tensor(decode_part(data, None, name=str(path)))
+        assert torch.equal(decoded(data, None, name=str(path), device="cpu"), expected), path
+
+
+def test_turned() -> None:
+    assert turned(upside_down()) and not turned(encoded(photograph(9, 9)))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", encoded(photograph(90, 90))[:600], b"no image"])
+def test_what_cannot_be_decoded_is_named(data: bytes) -> None:
+    with pytest.raises(RetrievalError, match=r"^a\.jpg "):
+        decoded(data, None, name="a.jpg", device="cpu")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    items = []
+    for side in range(200, 206):
+        data = encoded(photograph(side, 300))
+        (tmp_path / f"{side}.jpg").write_bytes(data)
+        items.append(Item(f"{side}.jpg", ("a",), side, 300, hashlib.sha256(data).hexdigest()))
+    return Manifest("own", tmp_path, tuple(items))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_are_nearly_those_by_pillow(manifest: Manifest, name: str) -> None:
+    usual, other = (build("x", {**config_of(name), "decoder": decoder}) for decoder in ("pillow", "torchcodec"))
+    expected, _ = extract(usual, manifest, PLAIN)
+    features, _ = extract(other, manifest, PLAIN)
+    assert not np.array_equal(features, expected)  # resized pixels differ by a grey level here and there
+    cosine = (features * expected).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(expected, axis=1)
+    assert cosine.min() > 0.9999
+    again, _ = extract(other, manifest, replace(PLAIN, workers=2, batch_size=3))
+    np.testing.assert_allclose(again, features, atol=1e-5 * np.abs(features).max())
+    # A search passes Pillow's image.
+    image = decode_part((manifest.root / "200.jpg").read_bytes(), None, name="x")
+    stacked = next(batches(DecodedImages.of(manifest, other), [[0]], PLAIN))
+    assert torch.equal(other.preprocess(image), stacked[0])
+
+
+def test_the_provenance_names_the_decoder() -> None:
+    config = config_of("resnet18_random")
+    for decoder in ("pillow", "torchcodec"):
+        made = made_by(build("x", {**config, "decoder": decoder}), 1, 1.0, {})
+        assert made["decoder"] == decoder
+        assert ("OnTensors" in made["preprocessing"]) == (decoder == "torchcodec")
+
+
+def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
+    config = config_of("resnet18_random")
+    with pytest.raises(RetrievalError, match="unknown decoder 'fast'; one of nvjpeg, pillow, torchcodec"):
+        build("x", {**config, "decoder": "fast"})
+    with pytest.raises(RetrievalError, match="prepared by Pillow only: remove 'decoder'"):
+        build("x", {**config_of("hog"), "decoder": "torchcodec"})
+    usual = build("x", config)
+    flipped = transforms.Compose([*usual.preprocess.transforms, transforms.RandomHorizontalFlip(p=1)])
+    with pytest.raises(RetrievalError, match="^here: these images are prepared by Pillow only: remove 'decoder'"):
+        with_decoder(replace(usual, preprocess=flipped), "torchcodec", where="here")
+    on_gpu = build("x", {**config, "decoder": "nvjpeg"})
+    limits = Limits(mean_cosine=0.98, batch_difference=0.001)
+    for encode in (lambda: extract(on_gpu, manifest, PLAIN), lambda: probe(on_gpu, manifest, PLAIN, limits)):
+        with pytest.raises(RetrievalError, match="decoder 'nvjpeg' needs a CUDA GPU and no workers"):
+            encode()
+    # Where a cluster encodes, its driver tries some images without one.
+    assert probe(decoding_on_cpu(on_gpu), manifest, PLAIN, limits).problem == ""
+
+
+def test_without_torchcodec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    build("x", config_of("resnet18_random"))
+    with pytest.raises(RetrievalError, match=r"decoder 'torchcodec' needs TorchCodec \(.*\): pip install torchcodec"):
+        build("x", {**config_of("resnet18_random"), "decoder": "torchcodec"})
+
+
+def test_on_a_gpu(manifest: Manifest) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU to decode on")
+    usual, other = (
+        build("x", {**config_of("resnet18_random"), "decoder": decoder}) for decoder in ("pillow", "nvjpeg")
+    )
+    runtime = Runtime(device="cuda", batch_size=4, workers="auto")
+    expected, _ = extract(usual, manifest, runtime)
+    features, _ = extract(other, manifest, runtime)
+    cosine = (features * expected).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(expected, axis=1)
+    assert cosine.min() > 0.999

@@ -1,0 +1,148 @@
+"""Features made elsewhere, in the graph beside those made here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.encoders.building import build_encoder
+from pipeline.extraction.features import check_features
+from pipeline.extraction.precomputed import read_precomputed
+from pipeline.frame.files import sha256_of
+from pipeline.manifest.manifest import Item, Manifest
+from pipeline.retrieval.errors import RetrievalError
+from tests.conftest import Project
+
+ITEMS = tuple(Item(f"{name}.jpg", (label,), 9, 9, name) for name, label in zip("abcd", "xxyy", strict=True))
+MANIFEST = Manifest("own", Path("r"), ITEMS, sha256="0")
+ROWS = np.arange(8, dtype=np.float32).reshape(4, 2)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, Any]:
+    """Features of the items in another order."""
+    np.save(tmp_path / "F.npy", ROWS[[2, 0, 3, 1]])
+    return listed(tmp_path, "c.jpg\ty", "a.jpg\tx", "d.jpg\ty", "b.jpg\tx")
+
+
+def listed(folder: Path, *lines: str) -> dict[str, Any]:
+    (folder / "L.txt").write_text("\n".join(lines))
+    files = {"features": str(folder / "F.npy"), "labels": str(folder / "L.txt")}
+    files |= {f"{key}_sha256": sha256_of(Path(path)) for key, path in files.items()}
+    return {"source": "precomputed", "datasets": {"own": files}}
+
+
+def test_rows_come_in_the_order_of_the_manifest(config: dict[str, Any]) -> None:
+    features, made = read_precomputed("mine", config, MANIFEST)
+    np.testing.assert_array_equal(features, ROWS)
+    files = config["datasets"]["own"]
+    assert made["weights"]["files"] == {"F.npy": files["features_sha256"], "L.txt": files["labels_sha256"]}
+    assert (made["precision"], made["dim"]) == ("float32", 2)
+
+
+def test_an_image_that_is_there_whole_and_cropped_is_listed_twice(tmp_path: Path) -> None:
+    np.save(tmp_path / "F.npy", ROWS)
+    items = tuple(Item(f"{name}.jpg", (), 9, 9, name) for name in "abca")
+    (tmp_path / "L.csv").write_text("path,labels\na.jpg,\nb.jpg,\na.jpg,\nc.jpg,\n")
+    config = listed(tmp_path)
+    config["datasets"]["own"] |= {"labels": str(tmp_path / "L.csv"), "labels_sha256": "unverified"}
+    features, _ = read_precomputed("mine", config, Manifest("own", Path("r"), items))
+    np.testing.assert_array_equal(features, ROWS[[0, 1, 3, 2]])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a.jpg\tx", "b.jpg\tx", "c.jpg\ty"], "F.npy has 4 rows, but .*L.txt lists 3 items"),
+        (["a.jpg\tx", "b.jpg\tx", "c.jpg\ty", "e.jpg\ty"], "L.txt does not list d.jpg of own"),
+        (["a.jpg\tx", "b.jpg\ty", "c.jpg\ty", "d.jpg\ty"], "b.jpg has the labels 'y', in the manifest 'x'"),
+    ],
+)
+def test_a_wrong_list(config: dict[str, Any], tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(RetrievalError, match=message):
+        read_precomputed("mine", listed(tmp_path, *lines), MANIFEST)
+
+
+def test_distractors_are_listed_with_their_folder(tmp_path: Path) -> None:
+    items = (*ITEMS[:2], *(Item("1.png", (), 9, 9, root, role="gallery", root=Path(root)) for root in ("near", "far")))
+    np.save(tmp_path / "F.npy", ROWS)
+    config = listed(tmp_path)
+    config["datasets"]["own"] |= {"labels": str(tmp_path / "L.csv"), "labels_sha256": "unverified"}
+    (tmp_path / "L.csv").write_text("path,labels\nfar/1.png,\na.jpg,x\nb.jpg,x\nnear/1.png,\n")
+    features, _ = read_precomputed("mine", config, Manifest("own", Path("r"), items))
+    np.testing.assert_array_equal(features, ROWS[[1, 2, 3, 0]])
+    (tmp_path / "L.csv").write_text("path,labels\nfar/1.png,x\na.jpg,x\nb.jpg,x\nnear/1.png,\n")
+    with pytest.raises(RetrievalError, match="far/1.png has the labels 'x', in the manifest ''"):
+        read_precomputed("mine", config, Manifest("own", Path("r"), items))
+
+
+def test_what_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
+    rows = ROWS.astype(np.float64) + 1
+    rows[1] *= 1e39
+    np.save(tmp_path / "F.npy", rows)
+    features, made = read_precomputed("mine", listed(tmp_path, *(f"{i.path}\t{i.labels[0]}" for i in ITEMS)), MANIFEST)
+    assert (features.dtype, made["precision"]) == (np.float32, "float64")
+    with pytest.raises(RetrievalError, match=r"the feature of item 1 \(b.jpg\) has NaN or infinite values"):
+        check_features(features, MANIFEST.paths, where="mine")
+
+
+def test_an_item_too_many(config: dict[str, Any]) -> None:
+    less = Manifest("own", Path("r"), ITEMS[:3])
+    with pytest.raises(RetrievalError, match=r"L.txt lists d.jpg, which is not in own \(1 such\)"):
+        read_precomputed("mine", config, less)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features_sha256": "0" * 64}, "F.npy has the SHA-256 .*, not 0000"),
+        ({"labels_sha256": "0" * 8}, "L.txt has the SHA-256 .*, not 0000"),
+        ({"labels_sha256": "0"}, "give its 64 lower-case hexadecimal digits"),
+        ({"features": "nowhere.npy"}, "nowhere.npy is not there"),
+        ({"feature": "F.npy"}, "conf/encoder/mine.yaml, datasets, own: unknown key 'feature'"),
+    ],
+)
+def test_wrong_files(config: dict[str, Any], change: dict[str, str], message: str) -> None:
+    config["datasets"]["own"] |= change
+    with pytest.raises(RetrievalError, match=message):
+        read_precomputed("mine", config, MANIFEST)
+
+
+def test_what_it_cannot_do(config: dict[str, Any]) -> None:
+    with pytest.raises(RetrievalError, match="mine.yaml: no features of 'own' under 'datasets'"):
+        read_precomputed("mine", {"source": "precomputed", "datasets": {}}, MANIFEST)
+    with pytest.raises(RetrievalError, match="unknown key 'pooling'"):
+        read_precomputed("mine", {**config, "pooling": "cls"}, MANIFEST)
+    with pytest.raises(RetrievalError, match="come without their network"):
+        build_encoder("mine", config, Path("unused"))
+
+
+def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
+    """The features of an encoder of the project, exported and put back under another name, give its numbers."""
+    features = np.load(project.top / "features/raw_pixels/digits/features.npy")
+    rows = (project.top / "data/prepared/digits/manifest.csv").read_text().splitlines()[1:]
+    order = np.random.default_rng(0).permutation(len(rows))
+    np.save(tmp_path / "F.npy", features[order])
+    lines = ["\t".join(rows[row].split(",")[:2]) for row in order]
+    files = listed(tmp_path, *lines)["datasets"]["own"]
+    black_border = {"without_guards": ["constant_dimensions"]}
+    project.edit("conf/encoder/mine.yaml", source="precomputed", datasets={"digits": files}, **black_border)
+    project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
+    assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro()
+    found = [json.loads((project.top / f"metrics/runs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
+    mine, theirs = (run.pop("cost") for run in found)
+    assert found[0] == found[1]
+    known = {name: theirs[name] for name in ("feature_bytes", "images")}
+    assert mine == {**known, "precision": "float32"} and "images_per_second" in theirs
+    # DVC does not see other features under the stated hash, the stage refuses them, and a new hash runs it anew.
+    np.save(tmp_path / "F.npy", features[order] ** 2)
+    assert project.repro() == set()
+    refused = project.stage("extract", "encoder=mine", "dataset=digits", "out=elsewhere", check=False)
+    assert refused.returncode == 2 and "F.npy has the SHA-256" in refused.stderr
+    files["features_sha256"] = sha256_of(tmp_path / "F.npy")
+    project.edit("conf/encoder/mine.yaml", datasets={"digits": files})
+    assert "extract@mine-digits" in project.repro()
+    again = json.loads((project.top / "metrics/runs/mine/digits.json").read_text())
+    assert again["mAP"] != found[0]["mAP"]

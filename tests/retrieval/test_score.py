@@ -1,0 +1,237 @@
+"""``pipeline.score``: the command, the function, and what they refuse."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import score_features
+from pipeline.extraction.features import read_matrix
+from pipeline.manifest.labels import read_labels
+from pipeline.manifest.manifest import Query
+from pipeline.retrieval.errors import RetrievalError
+from tests.conftest import TOP
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.score", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """A folder with features and labels of 30 items of three classes."""
+    features = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
+    np.save(tmp_path / "F.npy", features)
+    (tmp_path / "L.txt").write_text("".join(f"a/{i}.jpg\tclass {i % 3}\n" for i in range(30)))
+    return tmp_path
+
+
+def test_the_command_and_the_function_agree(case: Path) -> None:
+    done = command(case, "features=F.npy", "labels=L.txt", "cutoffs=[1,7]", "out=o/x.json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert json.loads((case / "o/x.json").read_text()) == printed
+    labels = [f"class {i % 3}" for i in range(30)]
+    assert printed == score_features(np.load(case / "F.npy"), labels, cutoffs=[1, 7])
+    assert printed["features_dtype"] == "float32" and 0 < printed["mAP"] < 1 and "P@7" in printed
+
+
+def test_the_stage_writes_the_same(case: Path, small_project: Any) -> None:
+    top = small_project.top
+    rows = (top / "data/prepared/digits/manifest.csv").read_text().splitlines()[1:]
+    (case / "digits.txt").write_text("".join("\t".join(row.split(",")[:2]) + "\n" for row in rows))
+    features = top / "features/raw_pixels/digits/features.npy"
+    done = command(case, f"features={features}", "labels=digits.txt")
+    run = json.loads((top / "metrics/runs/raw_pixels/digits.json").read_text())
+    del run["cost"]  # of the extraction, which the command knows nothing of
+    assert {**json.loads(done.stdout), "features_dtype": None} == {**run, "features_dtype": None}
+
+
+def test_steps_before_the_ranking(case: Path) -> None:
+    features, labels = np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)]
+    other = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
+    np.save(case / "G.npy", other)
+    done = command(
+        case, "features=F.npy", "labels=L.txt", "ranking=pca_whitening", "learn_on=G.npy", "ranking.steps.0.dim=5"
+    )
+    steps = [{"name": "pca_whitening", "dim": 5}]
+    expected = score_features(features, labels, steps=steps, learn_on=other)
+    assert json.loads(done.stdout) == {**expected, "learn_on": "G.npy"}
+    expanded = command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
+    assert json.loads(expanded.stdout)["mAP"] != score_features(features, labels)["mAP"]
+    with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
+        score_features(features, labels, learn_on=other)
+    with pytest.raises(RetrievalError, match="features of 8 dimensions, but 7 to learn on"):
+        score_features(features, labels, steps=steps, learn_on=other[:, :7])
+
+
+def test_help_says_all(case: Path) -> None:
+    text = command(case, "--help").stdout
+    for word in ("features", "labels", "ground_truth", "similarity", "path<TAB>label", "Exit code"):
+        assert word in text
+
+
+def save(folder: Path, change: str) -> None:
+    features = np.load(folder / "F.npy")
+    labels = (folder / "L.txt").read_text().splitlines()
+    if change == "length":
+        features = features[:-1]
+    elif change == "nan":
+        features[4, 2] = np.nan
+    elif change == "zero":
+        features[4] = 0
+    elif change == "no rows":
+        features, labels = features[:0], labels
+    elif change == "no columns":
+        features = features[:, :0]
+    elif change == "integers":
+        features = (features * 10).astype(np.int64)
+    elif change == "one dimension":
+        features = features[0]
+    elif change == "one class":
+        labels = [line.split("\t")[0] + "\tsame" for line in labels]
+    elif change == "one item":
+        features, labels = features[:1], labels[:1]
+    elif change == "alone":
+        labels[3] = "a/3.jpg\talone"
+    elif change == "no tab":
+        labels[3] = "a/3.jpg"
+    (folder / "L.txt").write_text("\n".join(labels) + "\n")
+    if change == "pickle":
+        np.save(folder / "F.npy", np.array([[1.0, "x"]], dtype=object), allow_pickle=True)
+    elif change == "no npy":
+        (folder / "F.npy").write_bytes(b"nothing")
+    else:
+        np.save(folder / "F.npy", features)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("length", "F.npy has 29 rows, but L.txt lists 30 items"),
+        ("nan", "item 4 (a/4.jpg) has NaN or infinite values"),
+        ("zero", "item 4 (a/4.jpg) has only zeros"),
+        ("no rows", "F.npy has 0 rows, but L.txt lists 30 items"),
+        ("no columns", "a matrix of 30 x 0"),
+        ("integers", "F.npy is int64 of shape (30, 8): expected a matrix of float16"),
+        ("one dimension", "F.npy is float32 of shape (8,): expected a matrix"),
+        ("one class", "all items have the same labels: every ranking is perfect"),
+        ("one item", "1 rows: a query and an item to rank are the least"),
+        ("alone", "query 3 (a/3.jpg) has no positives, as have 1 of 30"),
+        ("no tab", "L.txt:4: expected path<TAB>label, got 'a/3.jpg'"),
+        ("pickle", "F.npy cannot be read (Object arrays cannot be loaded when allow_pickle=False)"),
+        ("no npy", "F.npy cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
+    save(case, change)
+    before = sorted(case.iterdir())
+    done = command(case, "features=F.npy", "labels=L.txt", "out=x.json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and message in done.stderr
+    assert sorted(case.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["features=F.npy"], "give either labels=L.txt or ground_truth="),
+        (["labels=L.txt"], "no value for features"),
+        (["features=G.npy", "labels=L.txt"], "G.npy cannot be read"),
+        (["features=F.npy", "labels=M.txt"], "M.txt cannot be read"),
+        (["features=F.npy", "labels=L.txt", "similarity=hamming"], "'similarity' is 'hamming': expected cosine or dot"),
+        (["features=F.npy", "labels=L.txt", "cutoffs=[0]"], "each at least 1"),
+        (["features=F.npy", "labels=L.txt", "ranking=pca_whitening"], "give learn_on"),
+        (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "similarity=dot"], "are for cosine only"),
+        (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "device=cuda"], "k_reciprocal computes its scores"),
+        (["features=F.npy", "labels=L.txt", "ranking.steps=3"], "ranking 'similarity': 'steps' is 3: expected a list"),
+        (["features=F.npy", "labels=L.txt", "device=meta"], "device 'meta' cannot be used"),
+        (["features=F.npy", "labels=L.txt", "memory=inf"], "'memory' is inf: expected GiB"),
+    ],
+)
+def test_bad_arguments_are_one_line(case: Path, arguments: list[str], message: str) -> None:
+    done = command(case, *arguments)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
+
+
+def test_half_precision_is_promoted_and_noted(tmp_path: Path) -> None:
+    exact = np.random.default_rng(0).integers(-8, 8, (40, 6)).astype(np.float32)
+    exact[:, 0] = 9
+    labels = [str(i % 4) for i in range(40)]
+    results = {}
+    for kind, stored in {
+        "float32": exact,
+        "float16": exact.astype(np.float16),
+        "float64": exact.astype(np.float64),
+        "bfloat16": (exact.view(np.uint32) >> 16).astype(np.uint16).view("V2"),
+    }.items():
+        np.save(tmp_path / f"{kind}.npy", stored)
+        matrix, noted = read_matrix(tmp_path / f"{kind}.npy")
+        assert noted == kind
+        results[kind] = {**score_features(matrix, labels), "features_dtype": None}
+    assert all(result == results["float32"] for result in results.values())
+
+
+def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
+    path = tmp_path / "L.csv"
+    path.write_text(
+        'path,labels,role,group\nq.jpg,a|b,query,\n"x,1.jpg",a,gallery,burst\ny.jpg,,,\nz.jpg,a\\|b,both,\n'
+    )
+    found = read_labels(path)
+    assert found.names == ["q.jpg", "x,1.jpg", "y.jpg", "z.jpg"]
+    assert found.labels == [("a", "b"), ("a",), (), ("a|b",)]
+    assert found.roles == ["query", "gallery", "both", "both"] and found.groups == [None, "burst", None, None]
+    path.write_text("path,label\nx,a\n")
+    with pytest.raises(RetrievalError, match="expected path, labels and perhaps role, group"):
+        read_labels(path)
+    path.write_text("path,labels\nx\n")
+    with pytest.raises(RetrievalError, match="L.csv:2: expected 2 columns"):
+        read_labels(path)
+    path.write_text("path,labels,role\nx,a,asker\n")
+    with pytest.raises(RetrievalError, match="L.csv:2: unknown role 'asker': one of both, query, gallery"):
+        read_labels(path)
+    path.write_text("path,labels,role\nx,a,both\n\ny,,query\n")
+    with pytest.raises(RetrievalError, match="L.csv:4: y is a query without labels"):
+        read_labels(path)
+    path.write_text("path,labels\nx, cat | dog \n")
+    assert read_labels(path).labels == [("cat", "dog")]
+    for labels in ("cat|", "|", "a||b"):
+        path.write_text(f"path,labels\nx,{labels}\n")
+        with pytest.raises(RetrievalError, match="L.csv:2: the path or one of the labels .* is empty"):
+            read_labels(path)
+    path.write_text("path,labels,labels\nx,a,b\n")
+    with pytest.raises(RetrievalError, match="each only once"):
+        read_labels(path)
+    path.write_text("path,labels\n")
+    with pytest.raises(RetrievalError, match="lists no item"):
+        read_labels(path)
+
+
+def test_landmark_queries_in_python() -> None:
+    features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [1, 0.01]], np.float32)
+    found = score_features(features, queries=[Query(3, (1,), (2,), (0,))])
+    assert found["protocol"] == "medium" and found["ap"] == "trapezoid"
+    assert [found["mAP"], found["easy"]["mAP"], found["hard"]["mAP"]] == [1.0, 1.0, 1.0]
+
+
+def test_lengths_and_settings_are_checked() -> None:
+    features = np.eye(3)
+    with pytest.raises(RetrievalError, match="2 labels for 3 rows"):
+        score_features(features, ["a", "b"])
+    with pytest.raises(RetrievalError, match="1 groups for 3 rows"):
+        score_features(features, ["a", "b", "a"], groups=["g"])
+    with pytest.raises(RetrievalError, match="unknown key 'cutoff'"):
+        score_features(features, ["a", "b", "a"], cutoff=[1])

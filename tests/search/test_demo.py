@@ -1,0 +1,274 @@
+"""The local page: what it finds, what it refuses, and what a real browser makes of it."""
+
+import io
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from pipeline.extraction.runtime import Runtime
+from pipeline.manifest.manifest import read_manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.search.server import Collection, create_app
+from tests.browser import PHONE, started, watched
+from tests.conftest import Project
+
+FOLDERS = {"prepared": "data/prepared", "weights": "data/weights", "features": "features"}
+NASTY = "<script>alert(1)<..%2f..%2fetc%2fpasswd>.jpg"
+
+
+@pytest.fixture
+def client(small_project: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.chdir(small_project.top)
+    return create_app(Collection.read(FOLDERS, Runtime("cpu", 8, 0)), megabytes=1, k=4).test_client()
+
+
+def own_image(project: Project) -> Path:
+    manifest = read_manifest(project.top / "data/prepared/photo_views")
+    return project.top / manifest.root / manifest.paths[5]
+
+
+def form(content: bytes, name: str = "photo.jpg", **values: Any) -> dict[str, Any]:
+    asked = {"dataset": "photo_views", "encoder": ["raw_pixels", "color_histogram"], **values}
+    return {"data": {**asked, "image": (io.BytesIO(content), name)}, "content_type": "multipart/form-data"}
+
+
+def test_an_image_of_the_dataset_finds_itself(client: FlaskClient, small_project: Project) -> None:
+    answer = client.post("/", **form(own_image(small_project).read_bytes()))
+    assert answer.status_code == 200
+    first = r'aria-label="found by (\w+)">\s*<li>.*?src="/thumbnails/photo_views/(\d+)\.jpg.*?1\. ([\d.]+)<'
+    firsts = re.findall(first, answer.text)
+    assert firsts == [("raw_pixels", "5", "1.0000"), ("color_histogram", "5", "1.0000")]
+    assert answer.text.count("<li>") == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        ({"content": b"no image"}, 400, "is not an image that Pillow can identify"),
+        ({"content": b""}, 400, "is empty (0 bytes)"),
+        ({"dataset": "../../etc"}, 400, "Choose a dataset and at least one encoder"),
+        ({"encoder": ["../hog"]}, 400, "Choose a dataset and at least one encoder"),
+        ({"name": ""}, 400, "Choose an image"),
+    ],
+)
+def test_what_is_refused(client: FlaskClient, small_project: Project, change: Any, status: int, message: str) -> None:
+    values = {"content": own_image(small_project).read_bytes(), **change}
+    answer = client.post("/", **form(values.pop("content"), values.pop("name", "photo.jpg"), **values))
+    assert answer.status_code == status and message in answer.text
+    assert "<ol" not in answer.text
+
+
+def test_an_upload_beyond_the_limit_is_not_read(client: FlaskClient) -> None:
+    answer = client.post("/", data=bytes((1 << 20) + 1), content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 413 and "The image is larger than 1 MiB" in answer.text
+
+
+def test_no_program_is_started_for_an_upload(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*arguments: object, **_: object) -> None:
+        raise AssertionError(f"started {arguments}")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    monkeypatch.setattr("subprocess.check_call", started)
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n0 0 moveto\n%%EOF\n"
+    answer = client.post("/", **form(postscript))
+    assert answer.status_code == 400 and "is not an image that Pillow can identify" in answer.text
+
+
+def test_an_image_that_changed_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.top)
+    manifest = read_manifest(project.top / "data/prepared/digits")
+    image = manifest.root / manifest.paths[0]
+    image.chmod(0o644)
+    Image.new("L", (8, 8), 77).save(image)
+    client = create_app(Collection.read(FOLDERS, Runtime("cpu", 8, 0)), megabytes=1, k=4).test_client()
+    answer = client.get("/thumbnails/digits/0.jpg")
+    assert answer.status_code == 409 and "has changed since it was prepared" in answer.text
+
+
+def test_features_made_elsewhere_are_not_offered(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.top)
+    monkeypatch.setattr("pipeline.search.server.CONF", project.top / "conf")
+    project.edit("conf/encoder/raw_pixels.yaml", source="precomputed")
+    assert list(Collection.read(FOLDERS, Runtime("cpu", 8, 0)).encoders) == ["color_histogram"]
+    project.edit("params.yaml", encoders=["raw_pixels"])
+    with pytest.raises(RetrievalError, match="all features were made elsewhere"):
+        Collection.read(FOLDERS, Runtime("cpu", 8, 0))
+
+
+def test_an_encoder_is_built_once(client: FlaskClient, small_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipeline.search.server as server
+
+    built = []
+    build = server.build_encoder
+    monkeypatch.setattr(server, "build_encoder", lambda name, *rest: built.append(name) or build(name, *rest))
+    for dataset in ("digits", "photo_views", "digits"):
+        client.post("/", **form(own_image(small_project).read_bytes(), dataset=dataset))
+    assert built == ["raw_pixels", "color_histogram"]
+
+
+def test_nothing_that_a_client_sends_is_a_path(client: FlaskClient, small_project: Project) -> None:
+    for path in (
+        "/thumbnails/digits/40.jpg",
+        "/thumbnails/digits/-1.jpg",
+        "/thumbnails/..%2f..%2fdata/0.jpg",
+        "/thumbnails/digits/..%2f0.jpg",
+        "/thumbnails/other/0.jpg",
+        "/../params.yaml",
+        "/report.js",
+        "/static/look.css",
+    ):
+        assert client.get(path).status_code == 404, path
+    there = client.get("/thumbnails/digits/39.jpg")
+    assert there.status_code == 200
+    assert Image.open(io.BytesIO(there.data)).size == (8, 8)
+    answer = client.post("/", **form(own_image(small_project).read_bytes(), NASTY))
+    assert (
+        answer.status_code == 200 and "&lt;script&gt;alert(1)&lt;" in answer.text and "<script>alert" not in answer.text
+    )
+
+
+def test_only_this_machine_and_only_its_own_forms(client: FlaskClient, small_project: Project) -> None:
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+    assert client.get("/", headers={"Host": "127.0.0.1:8000"}).status_code == 200
+    content = form(own_image(small_project).read_bytes())
+    assert client.post("/", headers={"Sec-Fetch-Site": "cross-site"}, **content).status_code == 403
+    policy = client.get("/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+
+
+def test_features_of_another_configuration_are_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
+    monkeypatch.chdir(project.top)
+    monkeypatch.setattr("pipeline.search.server.CONF", project.top / "conf")
+    client = create_app(Collection.read(FOLDERS, Runtime("cpu", 8, 0)), megabytes=1, k=4).test_client()
+    answer = client.post("/", **form(own_image(project).read_bytes()))
+    assert "were made with another config than the encoder has now" in answer.text
+    assert answer.text.count("<li>") == 4  # the other encoder answers
+
+
+def test_wrong_settings_and_a_port_in_use(small_project: Project, server: str) -> None:
+    port = server.rsplit(":", 1)[1]
+    for change, message in (
+        (f"port={port}", "cannot be used"),
+        ("port=70000", "must be 0 to 65535"),
+        ("megabytes=0", "1 or more"),
+    ):
+        done = small_project.stage("demo", change, check=False)
+        assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+# ---- the real server, in a browser
+
+
+@pytest.fixture(scope="module")
+def server(small_project: Project) -> Iterator[str]:
+    """The address of the demo, run as a user runs it."""
+    command = [sys.executable, "-m", "pipeline.demo", "port=0", "megabytes=1"]
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts with & ignores it
+    with subprocess.Popen(
+        command, cwd=small_project.top, stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[0]
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()  # or leaving the block would wait for ever
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [None, PHONE], ids=["wide", "phone"])
+def test_an_upload(
+    browser: Browser, server: str, small_project: Project, scheme: str, viewport: dict[str, int] | None
+) -> None:
+    assert server.startswith("http://127.0.0.1:")
+    options = {"viewport": viewport} if viewport else {}
+    with watched(browser, offline=False, color_scheme=scheme, **options) as seen:
+        page = seen.page
+        page.goto(server)
+        page.set_input_files("input[type=file]", own_image(small_project))
+        page.get_by_label("dataset").select_option("photo_views")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("#found")).to_be_focused()
+        for encoder in ("raw_pixels", "color_histogram"):
+            expect(page.get_by_role("list", name=f"found by {encoder}").locator("li").first).to_contain_text(
+                "1. 1.0000"
+            )
+        page.wait_for_function("[...document.images].slice(0, 4).every(image => image.complete && image.naturalWidth)")
+        assert not seen.too_wide()
+        assert seen.violations() == []
+        assert seen.problems == []
+        assert all(url.startswith((server, "data:")) for url in seen.requests)
+
+
+def test_uploads_that_are_refused(browser: Browser, server: str, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "large.jpg").write_bytes(np.random.default_rng(0).bytes((1 << 20) + 1))
+    for scripts in (True, False):
+        with watched(browser, offline=False, java_script_enabled=scripts) as seen:
+            page = seen.page
+            for name, message in (("text.jpg", "is not an image"), ("large.jpg", "is larger than 1 MiB")):
+                page.goto(server)
+                page.set_input_files("input[type=file]", tmp_path / name)
+                page.get_by_role("button", name="Search").click()
+                expect(page.get_by_role("alert")).to_contain_text(message)
+            # With scripts, what is too large is never sent.
+            expected = ["400"] if scripts else ["400", "413"]
+            assert [re.findall(r"status of (\d+)", problem)[0] for problem in seen.problems] == expected
+
+
+def test_a_large_upload_is_refused_before_it_is_sent(server: str) -> None:
+    address = server.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: {':'.join(address)}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        connection.sendall(f"{head}Content-Length: {1 << 30}\r\n\r\n".encode())
+        assert b" 413 " in connection.recv(1000)
+
+
+def test_a_dropped_image(browser: Browser, server: str, small_project: Project) -> None:
+    with watched(browser, offline=False) as seen:
+        page = seen.page
+        page.goto(server)
+        data = page.evaluate_handle(
+            """bytes => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", {type: "image/jpeg"}));
+                return transfer;
+            }""",
+            list(own_image(small_project).read_bytes()),
+        )
+        page.dispatch_event("form", "drop", {"dataTransfer": data})
+        page.get_by_label("dataset").select_option("photo_views")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator(".tile.query")).to_contain_text("dropped.jpg")
+        assert seen.problems == []
+
+
+def test_paths_that_lead_out(browser: Browser, server: str) -> None:
+    with watched(browser, offline=False) as seen:
+        for path in (
+            "thumbnails/..%2f..%2f..%2fetc/0.jpg",
+            "thumbnails/digits/..%2f..%2fparams.yaml",
+            "%2e%2e/params.yaml",
+        ):
+            answer = seen.page.request.get(f"{server}/{path}")
+            assert answer.status == 404 and "encoders" not in answer.text()

@@ -1,0 +1,106 @@
+"""Figures of all runs: what is drawn, from what, and what is an error."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.figures import cost_table, draw_classes, draw_cost, draw_distribution, draw_map, read_classes, run_table
+from pipeline.frame.experiment import Experiment
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.views.style import Style
+from tests.conftest import Project
+
+STYLE = Style(6.0, 4.0, 60, ["#000000", "#111111"], ["o", "s"])
+
+
+def test_bars_are_the_maps_and_their_intervals() -> None:
+    rows = [
+        ("a", "d", 0.5, 0.4, 0.7, 0.1),
+        ("b", "d", 0.2, 0.15, 0.25, 0.1),
+        ("a", "e", 0.3, 0.3, 0.3, 0.2),
+        ("b", "e", 0.9, 0.8, 1.0, 0.2),
+    ]
+    figure = draw_map(pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"]), STYLE)
+    [axes] = figure.axes
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.3, 0.2, 0.9]
+    segments = axes.collections[0].get_segments()  # of the first run
+    assert [(s[0][1], s[1][1]) for s in segments] == [pytest.approx((0.4, 0.7)), pytest.approx((0.3, 0.3))]
+    chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
+    assert chance == pytest.approx([0.1, 0.2])
+
+
+def test_the_distribution_counts_queries() -> None:
+    figure = draw_distribution({"a": np.array([0.2, 0.8, 0.2, 0.6])}, title="t", style=STYLE)
+    line = figure.axes[0].get_lines()[0]
+    assert line.get_xdata().tolist() == [0.2, 0.2, 0.6, 0.8] and line.get_ydata().tolist() == [0.25, 0.5, 0.75, 1]
+
+
+def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
+    classes = pd.DataFrame({"a": [0.9, 0.1, 0.5], "b": [0.8, 0.2, 0.4]}, index=["easy", "$hard_", "<b>"])
+    figure = draw_classes(classes, title="t", style=STYLE)
+    axes = figure.axes[0]
+    assert [text.get_text().strip("\u200b") for text in axes.get_yticklabels()] == [r"\$hard_", "<b>", "easy"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), [[0.1, 0.2], [0.5, 0.4], [0.9, 0.8]])
+    many = pd.DataFrame({"a": np.linspace(0, 1, 100)}, index=[str(n) for n in range(100)])
+    assert "the 60 hardest of 100 classes" in draw_classes(many, title="t", style=STYLE).axes[0].get_title()
+
+
+def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
+    known = {"device": "cpu (some chip)", "precision": "fp32", "parameters": 7, "flops_per_image": 9}
+    peaks = {"peak_memory_bytes": 5, "peak_gpu_memory_bytes": None}
+    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, **known, **peaks}
+    for encoder, cost in {"a": {"feature_bytes": 64}, "b": made}.items():
+        (tmp_path / encoder).mkdir()
+        (tmp_path / encoder / "d.json").write_text(json.dumps({"mAP": 0.5, "cost": cost}))
+    costs = cost_table(tmp_path, Experiment(("a", "b"), ("d",), "a", ("r",)))
+    assert costs.to_numpy().tolist() == [[2, "b", 0.5, 5.0, 32, "cpu"]]  # after a and a+r
+    axes = draw_cost(costs, style=STYLE).axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]
+    assert axes.get_legend().get_texts()[0].get_text().strip("\u200b") == "b, 32 B, cpu"
+
+
+def test_a_run_of_another_form(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "d.json").write_text("{}")
+    with pytest.raises(RetrievalError, match="the metrics of a on d lack 'mAP': run dvc repro evaluate@a-d"):
+        run_table(tmp_path, Experiment(("a",), ("d",), "a"))
+
+
+@pytest.mark.parametrize(("colors", "markers"), [(["nocolor"], ["o"]), (["#000000"], ["??"]), ([], ["o"])])
+def test_wrong_looks(colors: list[str], markers: list[str]) -> None:
+    with pytest.raises(RetrievalError, match="conf/style: "):
+        Style(6.0, 4.0, 60, colors, markers)
+
+
+def test_a_class_table_that_is_missing_or_damaged(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a.csv").write_text("label,queries,mAP\n007,3,0.5\nNA,2,0.25\n")
+    assert read_classes(tmp_path, "d", ["a"])["a"].to_dict() == {"007": 0.5, "NA": 0.25}
+    with pytest.raises(RetrievalError, match=r"b\+r\.csv .*: run dvc repro rerank@b-d-r"):
+        read_classes(tmp_path, "d", ["b+r"])
+    (tmp_path / "d/a.csv").write_text("label,queries,mAP\nx,3,much\n")
+    with pytest.raises(RetrievalError, match="run dvc repro evaluate@a-d"):
+        read_classes(tmp_path, "d", ["a"])
+
+
+def test_the_stage_draws_all_of_them(small_project: Project) -> None:
+    names = [
+        "map",
+        "cost",
+        *(f"{kind}_{dataset}" for kind in ("ap", "classes", "similarities") for dataset in ("digits", "photo_views")),
+    ]
+    for kind in ("png", "svg"):
+        folder = small_project.top / "plots/figures" / kind
+        assert sorted(path.stem for path in folder.glob(f"*.{kind}")) == sorted(names)
+    for name in names:
+        with Image.open(small_project.top / f"plots/figures/png/{name}.png") as picture:
+            assert picture.width > 800
+        assert "<svg" in (small_project.top / f"plots/figures/svg/{name}.svg").read_text()
+    experiment = Experiment(("raw_pixels", "color_histogram"), ("digits", "photo_views"), "raw_pixels")
+    table = run_table(small_project.top / "metrics/runs", experiment)
+    written = pd.read_csv(small_project.top / "metrics/table.csv")
+    assert sorted(table["mAP"]) == pytest.approx(sorted(written["mAP"]))
