@@ -30,15 +30,16 @@ from PIL import Image
 from pipeline.datasets.embedded import make_photo_views
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.extract import extract
 from pipeline.extraction.encoding import DecodedImages, Encoding, batches
+from pipeline.extraction.extraction import extract
 from pipeline.extraction.parts import Part
 from pipeline.extraction.runtime import Runtime, read_runtime, settle
 from pipeline.frame.app import CONF
 from pipeline.frame.files import sha256_of
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.scoring import score_features
 from pipeline.retrieval.settings import plain
-from pipeline.score import score_features
 
 ENCODERS = ("resnet18_random", "resnet34_random", "clip_random", "dinov2_random")
 Ways = dict[str, Callable[[], object]]

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from pipeline.manifest import manifest as manifests
-from pipeline.manifest.manifest import Item, Manifest, read_manifest, write_manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 
 KINDS = {"CSV": sys.maxsize, "Parquet": 0}  # from how many items on a manifest is Parquet
 PAGE = os.sysconf("SC_PAGE_SIZE")

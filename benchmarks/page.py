@@ -18,13 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from pipeline.explore import results_of, write_results
 from pipeline.frame.files import write_text
-from pipeline.manifest.manifest import Item, Manifest
-from pipeline.page import PageStyle, charting, page_of
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.results.cost import Cost
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.settings import plain
+from pipeline.views.explorer import results_of, write_results
+from pipeline.views.page import PageStyle, charting, page_of
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATASET = "made_up"

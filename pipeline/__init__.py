@@ -7,7 +7,7 @@ this package, and DVC does not watch this file, which must do nothing else.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.score import score_features as score_features
+    from pipeline.retrieval.scoring import score_features as score_features
 
 __all__ = ["score_features"]
 

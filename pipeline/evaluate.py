@@ -12,52 +12,26 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.cluster.connection import connected, read_cluster
 from pipeline.extraction.features import read_checked
 from pipeline.frame.app import app
-from pipeline.frame.files import replacing_file, write_json, write_text
+from pipeline.frame.files import write_json, write_text
 from pipeline.frame.runs import run_name
 from pipeline.manifest.manifest import read_manifest
+from pipeline.manifest.protocols import protocols_of
+from pipeline.results.per_query import write_per_query
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, Settings, per_class, report, scores_of
+from pipeline.retrieval.evaluation import Settings, per_class, report, scores_of
 from pipeline.retrieval.postprocessing import read_recipe
-from pipeline.retrieval.protocols import protocols_of
 from pipeline.retrieval.settings import call, plain
 
 CONFIG = "conf/evaluate.yaml"
 
 # What conf/ names the results by.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-
-
-def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: str) -> None:
-    """Write the results of every query as an ``.npz``: the arrays of :class:`Evaluation`, and each of its values.
-
-    Its items are those of the manifest with this SHA-256.
-    """
-    arrays: dict[str, Any] = {
-        "manifest_sha256": np.array(manifest_sha256),
-        "queries": evaluation.queries,
-        "skipped": evaluation.skipped,
-        "positives": evaluation.positives,
-        "candidates": evaluation.candidates,
-        "interpolated": evaluation.interpolated,
-        "fine": evaluation.fine,
-        "top_items": evaluation.top_items,
-        "top_scores": evaluation.top_scores,
-        "top_hits": evaluation.top_hits,
-        **evaluation.values,
-    }
-    if evaluation.clusters is not None:
-        arrays["clusters"] = evaluation.clusters
-    # Older releases of NumPy cannot be told not to pickle here.
-    assert not any(array.dtype.hasobject for array in arrays.values())
-    with replacing_file(target) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)
 
 
 def class_table(classes: Mapping[str, tuple[int, float]]) -> pd.DataFrame:

@@ -5,98 +5,17 @@ each run the AP of every query and, some queries a file, the first of their rank
 they reach the page as data, and are shown as text only.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app
 from pipeline.frame.experiment import read_experiment
-from pipeline.frame.files import replacing_directory, write_text
-from pipeline.frame.runs import stage_of
-from pipeline.manifest.manifest import Manifest, read_manifest
-from pipeline.results.outputs import made_by
-from pipeline.results.retrievals import Retrieval, read_retrievals
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.frame.files import replacing_directory
+from pipeline.manifest.manifest import read_manifest
+from pipeline.results.retrievals import read_retrievals
 from pipeline.retrieval.settings import call, plain
-
-# As pipeline.retrieval.metrics.RECALL_LEVELS, without the compiled code that comes with it.
-RECALL = [step / 10 for step in range(11)]
-
-
-@dataclass(frozen=True)
-class Division:
-    """How results are divided into files; ``division`` in conf/explore.yaml.
-
-    Attributes:
-        chunk: queries in a file.
-    """
-
-    chunk: int
-
-    def __post_init__(self) -> None:
-        """Check the setting."""
-        if self.chunk < 1:
-            raise RetrievalError(f"conf/explore.yaml: 'chunk' is {self.chunk}: expected 1 or more")
-
-
-def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return ``{run: {precision, low, high}}``, lists over recall 0, 0.1, ..., 1.
-
-    Raises:
-        RetrievalError: the file is missing, or a run in it, or one of its points.
-    """
-    with made_by(f"pr@{path.stem}", f"curves in {path}"):
-        found = dict(iter(pd.read_csv(path, keep_default_na=False).groupby("encoder")))
-        return {run: curve_of(found[run]) for run in runs}
-
-
-def curve_of(table: pd.DataFrame) -> dict[str, list[float]]:
-    """Return the curve of one run; ValueError or KeyError for anything else."""
-    if table["recall"].astype(float).tolist() != RECALL:
-        raise ValueError("recall is not 0, 0.1, ..., 1")
-    return {name: table[name].astype(float).tolist() for name in ("precision", "low", "high")}
-
-
-def items_of(manifest: Manifest, queries: Sequence[int], *, chunk: int) -> dict[str, Any]:
-    """Return what the page knows of a dataset: paths, labels, the labels of each item by number, the queries."""
-    numbers: dict[str, int] = {}
-    labels = [[numbers.setdefault(label, len(numbers)) for label in names] for names in manifest.labels]
-    return {"paths": manifest.paths, "names": list(numbers), "labels": labels, "queries": list(queries), "chunk": chunk}
-
-
-def ranking_of(retrieval: Retrieval) -> list[list[Any]]:
-    """Return the first of a ranking: items, scores, and 1 for each hit."""
-    scores = [round(score, 4) for score in retrieval.scores.tolist()]  # as they are shown: rounded once
-    return [retrieval.items.tolist(), scores, [int(hit) for hit in retrieval.hits.tolist()]]
-
-
-def results_of(manifest: Manifest, runs: Mapping[str, Sequence[Retrieval]], *, chunk: int) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the content of each file of results of a dataset.
-
-    Raises:
-        RetrievalError: two runs were evaluated on different queries.
-    """
-    first, *_ = runs
-    queries = [one.query for one in runs[first]]
-    yield "items", items_of(manifest, queries, chunk=chunk)
-    for run, retrievals in runs.items():
-        if [one.query for one in retrievals] != queries:
-            again = f"run dvc repro {stage_of(run, manifest.dataset)}"
-            raise RetrievalError(f"{run} was evaluated on other queries of {manifest.dataset} than {first}: {again}")
-        yield f"{run}/ap", [one.ap for one in retrievals]
-        for number, start in enumerate(range(0, len(queries), chunk)):
-            yield f"{run}/{number}", [ranking_of(one) for one in retrievals[start : start + chunk]]
-
-
-def write_results(folder: Path, name: str, content: Any, *, dataset: str) -> None:
-    """Write a file that hands its content to the page: a page opened from a disk may load scripts, not data."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    write_text(folder / f"{name}.js", f"received({json.dumps(f'{dataset}/{name}')},{text})\n")
+from pipeline.views.explorer import Division, read_curves, results_of, write_results
 
 
 @app("explore")

@@ -5,45 +5,17 @@
 the first of its ranking. Queries without positives are in neither.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app
 from pipeline.manifest.manifest import read_manifest
-from pipeline.results.retrievals import Retrieval, read_retrievals
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.results.retrievals import read_retrievals
 from pipeline.retrieval.settings import call, plain
+from pipeline.views.gallery import Choice, best, worst
 from pipeline.views.sheet import SheetStyle, draw_sheet, row_of
 from pipeline.views.style import save_png
-
-
-def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
-    """Return the queries with the highest AP, the highest first."""
-    return sorted(retrievals, key=lambda one: (-one.ap, one.query))[:count]
-
-
-def worst(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
-    """Return the queries with the lowest AP, the lowest first."""
-    return sorted(retrievals, key=lambda one: (one.ap, one.query))[:count]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is shown; conf/gallery.yaml.
-
-    Attributes:
-        queries: how many of the best, and of the worst.
-    """
-
-    queries: int
-
-    def __post_init__(self) -> None:
-        """Check the setting."""
-        if self.queries < 1:
-            raise RetrievalError(f"conf/gallery.yaml: 'queries' is {self.queries}: expected 1 or more")
 
 
 @app("gallery")

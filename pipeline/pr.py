@@ -3,86 +3,16 @@
 ``python -m pipeline.pr dataset=digits`` writes ``plots/pr/digits.csv``, ``.png`` and ``.svg``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Float
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
-from pipeline.results.per_query import read_results
-from pipeline.retrieval.metrics import RECALL_LEVELS
 from pipeline.retrieval.settings import call, plain
-from pipeline.retrieval.uncertainty import bootstrap_means, interval
-from pipeline.views.style import Style, plain_text, save_png, save_svg
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The interpolated precision of a run at recall 0, 0.1, ..., 1.
-
-    Attributes:
-        mean: over queries.
-        low: the lower end of the 95 % bootstrap interval of the mean, over queries.
-        high: the upper end.
-    """
-
-    mean: Float[np.ndarray, " 11"]
-    low: Float[np.ndarray, " 11"]
-    high: Float[np.ndarray, " 11"]
-
-
-def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
-    """Return the curve of one run.
-
-    Raises:
-        RetrievalError: see :func:`pipeline.results.per_query.read_results`.
-    """
-    interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
-    low, high = interval(bootstrap_means(interpolated, resamples=resamples, seed=seed))
-    return Curve(np.ascontiguousarray(interpolated.T).mean(axis=1), low, high)
-
-
-def long_table(curves: Mapping[str, Curve]) -> pd.DataFrame:
-    """Return a row a point: encoder, recall, precision and the ends of its interval."""
-    return pd.DataFrame(
-        [
-            {"encoder": encoder, "recall": recall, "precision": precision, "low": low, "high": high}
-            for encoder, curve in curves.items()
-            for recall, precision, low, high in zip(
-                RECALL_LEVELS, curve.mean.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
-            )
-        ]
-    )
-
-
-def draw(curves: Mapping[str, Curve], *, title: str, style: Style) -> Figure:
-    """Draw the curves with their intervals, told apart by colour and by marker, best mean precision first.
-
-    Args:
-        curves: by the name of the run; its position decides colour and marker.
-        title: of the figure.
-        style: how figures look.
-    """
-    figure = Figure(figsize=(style.width, style.height), layout="constrained")
-    axes = figure.add_subplot()
-    looks = {encoder: style.look(index) for index, encoder in enumerate(curves)}
-    for encoder in sorted(curves, key=lambda name: -float(curves[name].mean.mean())):
-        (color, marker), curve = looks[encoder], curves[encoder]
-        axes.fill_between(RECALL_LEVELS, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
-        axes.plot(RECALL_LEVELS, curve.mean, color=color, marker=marker, markersize=4, label=plain_text(encoder))
-    axes.set(title=plain_text(title), xlabel="recall", ylabel="interpolated precision")
-    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-    axes.set_xticks(RECALL_LEVELS)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+from pipeline.views.curves import draw, long_table, read_curve
+from pipeline.views.style import Style, save_png, save_svg
 
 
 @app("pr")

@@ -3,82 +3,13 @@
 ``python -m pipeline.prepare dataset=digits`` writes ``data/prepared/digits/``.
 """
 
-import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
-from tqdm import tqdm
 
-from pipeline.datasets.listing import Listing
-from pipeline.datasets.readers import read_dataset
+from pipeline.datasets.preparing import prepare
 from pipeline.frame.app import app
-from pipeline.frame.files import replacing_directory
-from pipeline.frame.places import place_of
-from pipeline.manifest.images import decode_rgb, read_file
-from pipeline.manifest.manifest import Box, Item, Manifest, join_box, write_manifest
-from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import plain
-
-
-def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
-    """Decode every image of a listing and return the manifest, in the listing's order.
-
-    Raises:
-        RetrievalError: images cannot be read or decoded, or are smaller than their crop; the first is named
-            and all are counted.
-    """
-
-    def check(number: int) -> Item | RetrievalError:
-        path, labels = listing.entries[number]
-        root, box = listing.roots.get(number), listing.boxes.get(number)
-        place = place_of(root or listing.root) / path
-        name = str(place)
-        try:
-            data = read_file(place, name=name)
-            width, height = decode_rgb(data, name=name).size
-            if box is not None:
-                refuse_overhang(box, width, height, name=name)
-        except RetrievalError as error:
-            return error
-        role, group = listing.roles.get(number, "both"), listing.groups.get(number)
-        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest(), box, role, group, root)
-
-    numbers = range(len(listing.entries))
-    with ThreadPoolExecutor(threads) as pool:  # Pillow decodes without the interpreter lock
-        results = list(tqdm(pool.map(check, numbers), total=len(numbers), desc=dataset, unit=" images"))
-    errors = [result for result in results if isinstance(result, RetrievalError)]
-    if errors:
-        others = f" ({len(errors)} such images in all)" if len(errors) > 1 else ""
-        raise RetrievalError(f"{errors[0]}{others}")
-    items = tuple(item for item in results if isinstance(item, Item))
-    return Manifest(dataset, listing.root, items, queries=listing.queries, given=listing.given)
-
-
-def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:
-    """Raise :class:`RetrievalError` for a box that leaves an image of that size by more than a pixel.
-
-    Published boxes are rounded; what lies outside is black in the crop, as in the official code.
-    """
-    left, top, right, bottom = box
-    if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
-        raise RetrievalError(
-            f"{name}: its box {join_box(box)} leaves the image of {width} x {height} pixels: "
-            "this is not the image that the box was drawn in, or the ground truth is wrong"
-        )
-
-
-def prepare(name: str, config: dict[str, Any], target: Path) -> None:
-    """Write the manifest of a dataset, and the images of an embedded one, to ``target``; all or nothing."""
-    with replacing_directory(target) as partial:
-        listing = read_dataset(name, config, partial)
-        manifest = check_images(name, listing, threads=os.cpu_count() or 1)
-        if listing.root == partial:  # embedded images move to the target with the manifest
-            manifest = replace(manifest, root=target)
-        write_manifest(manifest, partial)
 
 
 @app("prepare")

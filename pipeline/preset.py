@@ -13,14 +13,13 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from pipeline.check import check_names
-from pipeline.fetch import fetch as fetch_parcel
-from pipeline.fetch import read_parcels
+from pipeline.checkpoints.providing import fetch as fetch_weights
+from pipeline.datasets.parcels import fetch as fetch_parcel
+from pipeline.datasets.parcels import read_parcels
 from pipeline.frame.app import app
-from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.places import ELSEWHERE, located, place_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.weights import fetch as fetch_weights
 
 TABLE = "metrics/table.md"
 
@@ -29,7 +28,7 @@ def provide_weights(experiment: Experiment, conf: Path, store: Path, path: str |
     """Fetch the weights of all encoders that are not there yet.
 
     Raises:
-        RetrievalError: see :func:`pipeline.weights.provide`.
+        RetrievalError: see :func:`pipeline.checkpoints.providing.provide`.
     """
     for encoder in experiment.encoders:
         fetch_weights(encoder, read_leaf(conf / "encoder" / f"{encoder}.yaml"), store, path)
@@ -39,7 +38,7 @@ def provide_images(experiment: Experiment, conf: Path) -> None:
     """Fetch the images of all datasets that are not there yet, after a check for those that cannot be fetched.
 
     Raises:
-        RetrievalError: see :func:`pipeline.fetch.read_parcels` and :func:`pipeline.fetch.fetch`.
+        RetrievalError: see :func:`pipeline.datasets.parcels.read_parcels` and :func:`pipeline.datasets.parcels.fetch`.
     """
     parcels = []
     for dataset in experiment.datasets:

@@ -4,35 +4,26 @@
 were, ranks those by the similarity of their features, prints a table and writes a contact sheet. It is no stage.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float
 from omegaconf import DictConfig
-from PIL import Image
 from tabulate import tabulate
 
 from pipeline.encoders.building import build_encoder
-from pipeline.encoders.encoder import Encoder
-from pipeline.extraction.encoding import Encoding
-from pipeline.extraction.features import check_features, read_checked
-from pipeline.extraction.runtime import Runtime, read_runtime, settle
+from pipeline.extraction.features import check_features
+from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.ranking import rank
-from pipeline.retrieval.relevance import Unjudged
 from pipeline.retrieval.settings import call, plain
-from pipeline.retrieval.similarity import Kind, products
+from pipeline.retrieval.similarity import Kind
+from pipeline.search.searching import Found, encode, features_of, search
 from pipeline.views.items import named
 from pipeline.views.sheet import Cell, SheetStyle, draw_sheet, retrieved
 from pipeline.views.style import save_png
-
-Found = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -60,66 +51,6 @@ class Search:
     def images(self) -> list[str]:
         """The files."""
         return [self.image] if isinstance(self.image, str) else list(self.image)
-
-
-def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encoder: Encoder) -> None:
-    """Check that features were made by this very encoder.
-
-    Raises:
-        RetrievalError: its YAML, weights or preprocessing were others.
-    """
-    now = {"config": dict(config), "weights": encoder.weights, "preprocessing": encoder.preprocessing}
-    for what, value in now.items():
-        if provenance.get(what) != value:
-            name, dataset = provenance.get("encoder"), provenance.get("dataset")
-            raise RetrievalError(
-                f"the features of {name} on {dataset} were made with another {what} than the encoder has now: "
-                f"run dvc repro extract@{name}-{dataset}"
-            )
-
-
-def features_of(
-    encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest
-) -> Float[np.ndarray, "item dim"]:
-    """Return the features of a dataset after a check that this very encoder made them.
-
-    Args:
-        encoder: built from ``config``.
-        config: the encoder's YAML.
-        features: what ``pipeline.extract`` wrote for it and the dataset.
-        manifest: of the dataset.
-
-    Raises:
-        RetrievalError: it did not, or they cannot be used.
-    """
-    rows, provenance = read_checked(features, manifest)
-    refuse_other(provenance, config, encoder)
-    return rows
-
-
-def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
-    """Return the features of images, float32, one image a pass: as many as one asks for at a time."""
-    encoding = Encoding(encoder, runtime.resolved_device())
-    return np.concatenate([encoding(encoder.preprocess(image)[None]) for image in images])
-
-
-def search(
-    queries: Float[np.ndarray, "image dim"], features: Float[np.ndarray, "item dim"], *, k: int, similarity: Kind
-) -> list[Found]:
-    """Return for each query the ``k`` items most alike, best first, ties by index.
-
-    With each comes its cosine, its dot product or its Euclidean distance.
-    """
-    scorer = products(similarity, queries, features)
-    squares = np.einsum("id,id->i", queries, queries, dtype=np.float64)
-    found: list[Found] = []
-    for part in rank(scorer, Unjudged(np.full(len(queries), -1)), top=k):
-        for items, scores in zip(part.top_items, part.top_scores.astype(np.float64), strict=True):
-            if similarity == "euclidean":  # the score is q.g - |g|^2 / 2
-                scores = np.sqrt(np.maximum(squares[len(found)] - 2 * scores, 0))
-            there = items >= 0
-            found.append(list(zip(items[there].tolist(), scores[there].tolist(), strict=True)))
-    return found
 
 
 def table(found: Found, manifest: Manifest, similarity: Kind) -> str:

@@ -4,88 +4,17 @@
 interval of cosines with the numbers of positives and of negatives in it, over some queries drawn at random.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float, Float32, Int
 from omegaconf import DictConfig
 
 from pipeline.extraction.features import read_checked
 from pipeline.frame.app import app
 from pipeline.frame.files import write_text
 from pipeline.manifest.manifest import read_manifest
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import taken
-from pipeline.retrieval.protocols import Difficulty, Protocol, protocols_of
+from pipeline.manifest.protocols import protocols_of
+from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.settings import call, plain
-from pipeline.retrieval.similarity import unit_rows
-
-ROWS = 64  # queries whose scores are in memory at once
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What is counted; ``sample`` in conf/similarities.yaml.
-
-    Attributes:
-        queries: at most so many, drawn without replacement.
-        bins: intervals of equal width from the least to the largest cosine.
-        seed: of the draw.
-        difficulty: of a landmark protocol.
-    """
-
-    queries: int
-    bins: int
-    seed: int
-    difficulty: Difficulty
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.queries < 1 or self.bins < 1 or self.seed < 0:
-            raise RetrievalError("conf/similarities.yaml: 'queries' and 'bins' must be positive, 'seed' 0 or more")
-
-    def draw(self, queries: int) -> Int[np.ndarray, " drawn"]:
-        """Return the numbers of the drawn queries, ascending."""
-        count = min(self.queries, queries)
-        return np.sort(np.random.default_rng(self.seed).choice(queries, count, replace=False))
-
-
-def judged_scores(
-    features: Float[np.ndarray, "item dim"], protocol: Protocol, drawn: Int[np.ndarray, " drawn"]
-) -> Iterator[tuple[Float32[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]]:
-    """Yield, some queries at a time, the cosine of every pair that counts, and whether it is a positive."""
-    gallery = unit_rows(taken(features, protocol.gallery))
-    for start in range(0, len(drawn), ROWS):
-        numbers = drawn[start : start + ROWS].tolist()
-        scores = unit_rows(features[protocol.queries[numbers]]) @ gallery.T
-        positive, counted = np.zeros(scores.shape, bool), np.ones(scores.shape, bool)
-        for row, number in enumerate(numbers):
-            positives, ignored = protocol.judge(number, number + 1)
-            positive[row, positives.values] = True
-            counted[row, ignored.values] = False
-        yield scores[counted], positive[counted]
-
-
-def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sample: Sample) -> pd.DataFrame:
-    """Return a row an interval of cosines: its ends ``low`` and ``high``, the ``positives`` and ``negatives`` in it.
-
-    The first interval begins at the least cosine of a pair that counts, the last one ends at the largest, and holds it.
-    """
-    drawn = sample.draw(len(protocol.queries))
-    # Twice the same products: all of them at once would take memory that grows with the gallery.
-    ends = [(scores.min(), scores.max()) for scores, _ in judged_scores(features, protocol, drawn) if len(scores)]
-    if not ends:
-        raise RetrievalError("no query has anything to be compared with: there is nothing to count")
-    low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
-    edges = np.linspace(low, max(high, low + 1e-6), sample.bins + 1)
-    counts = np.zeros((2, sample.bins), np.int64)
-    for scores, positive in judged_scores(features, protocol, drawn):
-        for row, chosen in enumerate((positive, ~positive)):
-            counts[row] += np.histogram(scores[chosen], bins=edges)[0]
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "positives": counts[0], "negatives": counts[1]})
 
 
 @app("similarities")

@@ -18,7 +18,7 @@ from tabulate import tabulate
 from pipeline.frame.app import app
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json
-from pipeline.frame.runs import read_run, scalars
+from pipeline.results.runs import read_run, scalars
 from pipeline.retrieval.errors import RetrievalError
 
 LOCK = Path(".dvc/tmp/sweep.lock")

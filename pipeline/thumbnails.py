@@ -6,7 +6,6 @@ the items' numbers, because the names of files are not ours.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,38 +13,9 @@ from omegaconf import DictConfig
 
 from pipeline.frame.app import app
 from pipeline.frame.files import replacing_directory
-from pipeline.manifest.manifest import Manifest, read_manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.manifest.manifest import read_manifest
 from pipeline.retrieval.settings import call, plain
-from pipeline.views.items import thumbnail
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What thumbnails are like; ``thumbnail`` in conf/thumbnails.yaml.
-
-    Attributes:
-        side: the longest side, in pixels.
-        quality: of the JPEG, 1 to 95.
-    """
-
-    side: int
-    quality: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.side < 1 or not 1 <= self.quality <= 95:
-            raise RetrievalError("conf/thumbnails.yaml: 'side' must be positive, 'quality' from 1 to 95")
-
-
-def write_thumbnail(number: int, *, manifest: Manifest, kind: Kind, folder: Path) -> None:
-    """Write the thumbnail of an item.
-
-    Raises:
-        RetrievalError: its image is missing or has changed.
-    """
-    image = thumbnail(manifest.items[number], manifest, kind.side)
-    image.save(folder / f"{number}.jpg", format="JPEG", quality=kind.quality)
+from pipeline.views.items import Kind, write_thumbnail
 
 
 @app("thumbnails")

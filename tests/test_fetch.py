@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.fetch import fetch, read_parcels
+from pipeline.datasets.parcels import fetch, read_parcels
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import TOP

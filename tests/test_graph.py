@@ -11,8 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from pipeline.check import check_names
-from pipeline.frame.experiment import read_experiment
+from pipeline.frame.experiment import check_names, read_experiment
 from pipeline.frame.tracked import INVISIBLE, LEAVES, keys_of
 from tests.conftest import TOP
 

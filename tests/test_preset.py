@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.check import check_names
-from pipeline.frame.experiment import read_experiment
+from pipeline.frame.experiment import check_names, read_experiment
 from tests.conftest import TOP, Project
 
 PRESETS = sorted((TOP / "conf/experiment").glob("*.yaml"))

@@ -10,8 +10,10 @@ from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
-from pipeline.manifest.manifest import Box, Query, check_queries, split_box
+from pipeline.manifest.items import Box, split_box
+from pipeline.manifest.manifest import check_queries
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Query
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.frame.places import Place
-from pipeline.manifest.manifest import Box, Given, Query, Role
+from pipeline.manifest.items import Box
+from pipeline.manifest.manifest import Given
+from pipeline.retrieval.queries import Query, Role
 
 
 @dataclass(frozen=True)

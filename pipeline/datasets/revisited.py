@@ -16,8 +16,10 @@ from pipeline.datasets.layouts import confine, existing, names_below
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.images import read_file
-from pipeline.manifest.manifest import Box, Query, check_queries
+from pipeline.manifest.items import Box
+from pipeline.manifest.manifest import check_queries
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Query
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.encoders.encoder import Decode, Encoder
 from pipeline.manifest.images import REMEDY, decode_part, formats
-from pipeline.manifest.manifest import Box
+from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import choose
 

@@ -17,7 +17,8 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.places import as_written, place_of
 from pipeline.manifest.images import read_prepared
-from pipeline.manifest.manifest import Box, Manifest
+from pipeline.manifest.items import Box
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
 # Where an image is, the SHA-256 that its file had, and the part of it that counts.

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.frame.runs import PLAIN, run_name
+from pipeline.frame.tracked import LEAVES, refuse_untracked
 from pipeline.retrieval.errors import RetrievalError
 
 PARAMS = Path("params.yaml")
@@ -80,3 +81,20 @@ def names_under(key: str, params: dict[str, Any], path: Path, *, least: int = 1)
         if names.count(name) > 1:
             raise RetrievalError(f"{path}: '{name}' stands twice under '{key}': remove one")
     return tuple(names)
+
+
+def check_names(experiment: Experiment, conf: Path) -> None:
+    """Check that ``conf/encoder``, ``conf/dataset`` and ``conf/ranking`` hold a YAML for every name.
+
+    Raises:
+        RetrievalError: a name has no YAML, or one that :func:`pipeline.frame.tracked.refuse_untracked` refuses.
+    """
+    for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True):
+        available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        for name in names:
+            if name not in available:
+                raise RetrievalError(
+                    f"params.yaml: unknown {group} '{name}': write conf/{group}/{name}.yaml, "
+                    f"or choose among {', '.join(available)}"
+                )
+            refuse_untracked(conf / group / f"{name}.yaml")

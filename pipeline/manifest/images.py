@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.frame.places import Place
-from pipeline.manifest.manifest import Box
+from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 
 # What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.frame.places import Place, asking
-from pipeline.manifest.manifest import Role, as_role, split_labels
+from pipeline.manifest.items import as_role, split_labels
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Role
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.frame.files import replacing_file
-from pipeline.manifest.manifest import COLUMNS, Item, item_of
+from pipeline.manifest.items import COLUMNS, Item, item_of
 
 ROWS = 65536  # written at a time
 SCHEMA = pa.schema([(name, pa.int32() if name in ("width", "height") else pa.string()) for name in COLUMNS])

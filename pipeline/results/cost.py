@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.frame.runs import read_run
+from pipeline.results.runs import read_run
 
 
 @dataclass(frozen=True)

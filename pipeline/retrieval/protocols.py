@@ -7,9 +7,9 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Int
 
-from pipeline.manifest.manifest import Manifest, Query, Role
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.metrics import Rule
+from pipeline.retrieval.queries import Query, Role
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel
 from pipeline.retrieval.uncertainty import label_clusters, linked_clusters
 
@@ -109,15 +109,3 @@ def by_classic_landmarks(queries: Sequence[Query], items: int) -> Protocol:
     which a query is cropped is in the gallery and, where it is listed as good, a positive of it.
     """
     return replace(by_landmarks(queries, items, difficulty="medium"), name="classic")
-
-
-def protocols_of(manifest: Manifest, *, difficulty: Difficulty) -> list[Protocol]:
-    """Return the protocol of a dataset; of a revisited one all difficulties, the asked one first."""
-    count = len(manifest.items)
-    if manifest.queries is None:
-        roles = [item.role for item in manifest.items]
-        return [by_labels(manifest.labels, roles=roles, groups=[item.group for item in manifest.items])]
-    if manifest.given == "classic":
-        return [by_classic_landmarks(manifest.queries, count)]
-    others = [other for other in DIFFICULTIES if other != difficulty]
-    return [by_landmarks(manifest.queries, count, difficulty=chosen) for chosen in (difficulty, *others)]

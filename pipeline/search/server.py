@@ -29,9 +29,9 @@ from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
-from pipeline.query import encode, features_of, search
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import plain
+from pipeline.search.searching import encode, features_of, search
 from pipeline.views.items import named, thumbnail
 from pipeline.views.templates import TEMPLATES, render
 
@@ -111,7 +111,7 @@ class Collection:
         The encoder is built when it is first asked for; searches take turns.
 
         Raises:
-            RetrievalError: see :func:`pipeline.query.features_of`; the encoder cannot be built, or its feature of the
+            RetrievalError: see :func:`pipeline.search.searching.features_of`; the encoder cannot be built, or its feature of the
                 image not used.
         """
         config = self.encoders[encoder]

@@ -1,12 +1,15 @@
 """How an item of a dataset is shown: under which name, and as which small image."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from pipeline.frame.places import place_of
 from pipeline.manifest.images import decode_part, read_prepared
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.errors import RetrievalError
 
 
 def named(item: Item) -> str:
@@ -21,3 +24,31 @@ def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
     image = decode_part(data, item.box, name=str(path))
     image.thumbnail((pixels, pixels))
     return image
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What thumbnails are like; ``thumbnail`` in conf/thumbnails.yaml.
+
+    Attributes:
+        side: the longest side, in pixels.
+        quality: of the JPEG, 1 to 95.
+    """
+
+    side: int
+    quality: int
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.side < 1 or not 1 <= self.quality <= 95:
+            raise RetrievalError("conf/thumbnails.yaml: 'side' must be positive, 'quality' from 1 to 95")
+
+
+def write_thumbnail(number: int, *, manifest: Manifest, kind: Kind, folder: Path) -> None:
+    """Write the thumbnail of an item.
+
+    Raises:
+        RetrievalError: its image is missing or has changed.
+    """
+    image = thumbnail(manifest.items[number], manifest, kind.side)
+    image.save(folder / f"{number}.jpg", format="JPEG", quality=kind.quality)

@@ -19,10 +19,10 @@ from torch import nn
 from torchvision import models
 
 from pipeline.checkpoints.addresses import files_of, stored_name
+from pipeline.checkpoints.providing import fetch, write_weights
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.weights import fetch, write_weights
 from tests import official as made
 from tests.conftest import TOP, Project, Web
 from tests.test_encoders import config_of, photograph

@@ -19,10 +19,11 @@ from upath import UPath
 
 from pipeline.cluster.connection import Cluster, Node, connected, read_cluster
 from pipeline.encoders.encoder import Encoder
-from pipeline.extract import extract
+from pipeline.extraction.extraction import extract
 from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import Scratch
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
 from pipeline.retrieval.postprocessing import KReciprocal

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
-from pipeline.manifest.manifest import Item, Manifest, Query, read_manifest
-from pipeline.prepare import prepare
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
-from pipeline.retrieval.protocols import protocols_of
+from pipeline.retrieval.queries import Query
 
 NAMES = ["bodleian_000001", "keble_000002", "keble_000003", "radcliffe_000004", "radcliffe_000005"]
 LISTS = {

@@ -16,12 +16,13 @@ from sklearn.datasets import load_digits
 from upath import UPath
 
 from pipeline.datasets.embedded import PHOTOGRAPHS
+from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
-from pipeline.extract import extract
+from pipeline.extraction.extraction import extract
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.images import decode_rgb
-from pipeline.manifest.manifest import Item, Manifest, join_labels, read_manifest, split_labels, write_manifest
-from pipeline.prepare import prepare
+from pipeline.manifest.items import Item, join_labels, split_labels
+from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.items import thumbnail
 from tests.test_encoders import build, config_of

@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
 from pipeline.datasets.revisited import read_ground_truth
-from pipeline.manifest.manifest import Item, Manifest, Query, join_box, read_manifest, split_box, write_manifest
-from pipeline.prepare import prepare
+from pipeline.manifest.items import Item, join_box, split_box
+from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Query
 from tests.conftest import TOP
 
 Draw = Callable[..., Path]

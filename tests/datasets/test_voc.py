@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
 from pipeline.manifest.manifest import read_manifest
-from pipeline.prepare import prepare
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.relevance import SharedLabel
 

@@ -15,13 +15,14 @@ from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned, with_decoder
-from pipeline.extract import extract, probe
 from pipeline.extraction.encoding import DecodedImages, batches
+from pipeline.extraction.extraction import extract, probe
 from pipeline.extraction.guards import Limits
 from pipeline.extraction.provenance import made_by
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.images import decode_part
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from tests.test_encoders import build, config_of
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.checkpoints.providing import fetch, write_weights
 from pipeline.datasets.layouts import read_list
+from pipeline.datasets.preparing import check_images
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.extract import extract, inspected, probe
+from pipeline.extraction.extraction import extract, inspected, probe
 from pipeline.extraction.guards import Limits, guard
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.manifest import Manifest
-from pipeline.prepare import check_images
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
-from pipeline.weights import fetch, write_weights
 from tests.conftest import Project
 
 LIMITS = Limits(mean_cosine=0.98, batch_difference=1e-3)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.extract import determining, extract
+from pipeline.extraction.extraction import determining, extract
 from pipeline.extraction.features import check_features, read_features, write_features
 from pipeline.extraction.parts import Here
 from pipeline.extraction.provenance import machine_of, made_by, provenance
@@ -26,7 +26,8 @@ from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import Scratch, key_of
 from pipeline.frame.versions import versions_of
 from pipeline.manifest.images import decode_rgb
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 from tests.conftest import Project

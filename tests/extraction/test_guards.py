@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.extract import inspected, probe
+from pipeline.extraction.extraction import inspected, probe
 from pipeline.extraction.guards import (
     NAMES,
     Finding,
@@ -25,7 +25,8 @@ from pipeline.extraction.guards import (
     refuse_unknown,
 )
 from pipeline.extraction.runtime import Runtime
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
 LIMITS = Limits(mean_cosine=0.98, batch_difference=1e-3)

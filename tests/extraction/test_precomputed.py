@@ -11,7 +11,8 @@ from pipeline.encoders.building import build_encoder
 from pipeline.extraction.features import check_features
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.frame.files import sha256_of
-from pipeline.manifest.manifest import Item, Manifest
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import Project
 

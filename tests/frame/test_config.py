@@ -9,9 +9,8 @@ from typing import Any, Literal
 import pytest
 from omegaconf import OmegaConf
 
-from pipeline.check import check_names
 from pipeline.datasets.readers import read_dataset
-from pipeline.frame.experiment import Experiment, read_experiment
+from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.files import replacing_directory, replacing_file, write_json
 from pipeline.frame.runs import stage_of
 from pipeline.frame.tracked import keys_of, refuse_untracked

@@ -11,25 +11,28 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from pipeline.compare import MEAN, compare, cost_markdown, cost_table, latex, long_table, markdown, summarise, tex
-from pipeline.evaluate import CONFIG, class_table, write_per_query
-from pipeline.extract import inspected
+from pipeline.evaluate import CONFIG, class_table
+from pipeline.extraction.extraction import inspected
 from pipeline.extraction.features import read_checked, read_features, refuse_stale, write_features
 from pipeline.extraction.guards import Limits
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.files import write_json
-from pipeline.frame.runs import read_run
-from pipeline.manifest.manifest import Item, Manifest
-from pipeline.pr import Curve, draw, read_curve
-from pipeline.pr import long_table as pr_table
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
+from pipeline.results.comparison import MEAN, compare, cost_table, long_table, summarise
 from pipeline.results.pairs import COLUMNS, read_aps
+from pipeline.results.per_query import write_per_query
+from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
 from pipeline.retrieval.evaluation import summarise as summarise_run
 from pipeline.retrieval.matrix import empty_rows, taken
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.settings import call
+from pipeline.views.curves import Curve, draw, read_curve
+from pipeline.views.curves import long_table as pr_table
 from pipeline.views.style import Style, save_png, save_svg
+from pipeline.views.tables import cost_markdown, latex, markdown, tex
 
 
 def settings(**changes: object) -> Settings:

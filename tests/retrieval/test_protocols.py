@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.revisited import read_ground_truth
-from pipeline.manifest.manifest import Item, Manifest, Query, Role
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest
+from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, evaluate, ignoring_duplicates, report, scores_of, summarise
-from pipeline.retrieval.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks, protocols_of
+from pipeline.retrieval.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
+from pipeline.retrieval.queries import Query, Role
 from pipeline.retrieval.similarity import products
 
 

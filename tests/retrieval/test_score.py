@@ -13,8 +13,8 @@ import pytest
 from pipeline import score_features
 from pipeline.extraction.features import read_matrix
 from pipeline.manifest.labels import read_labels
-from pipeline.manifest.manifest import Query
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Query
 from tests.conftest import TOP
 
 

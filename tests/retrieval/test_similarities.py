@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from pipeline.figures import draw_similarities, read_similarities
-from pipeline.manifest.manifest import Query
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.protocols import by_labels, by_landmarks
-from pipeline.similarities import Sample, histogram
+from pipeline.retrieval.queries import Query
+from pipeline.views.figures import draw_similarities, read_similarities
 from pipeline.views.style import Style
 from tests.conftest import Project
 

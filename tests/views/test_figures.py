@@ -8,9 +8,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.figures import cost_table, draw_classes, draw_cost, draw_distribution, draw_map, read_classes, run_table
 from pipeline.frame.experiment import Experiment
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.views.figures import (
+    cost_table,
+    draw_classes,
+    draw_cost,
+    draw_distribution,
+    draw_map,
+    read_classes,
+    run_table,
+)
 from pipeline.views.style import Style
 from tests.conftest import Project
 

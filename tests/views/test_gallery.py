@@ -16,13 +16,14 @@ from PIL import Image
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.features import read_features
 from pipeline.extraction.runtime import Runtime
-from pipeline.gallery import best, worst
 from pipeline.manifest.images import decode_rgb
-from pipeline.manifest.manifest import Item, Manifest, read_manifest
-from pipeline.query import encode, search
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.search.searching import encode, search
 from pipeline.show import find
+from pipeline.views.gallery import best, worst
 from pipeline.views.sheet import Cell, SheetStyle, draw_sheet, row_of
 from pipeline.views.style import plain_text, save_png
 from tests.conftest import Project

@@ -18,13 +18,14 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from pipeline.compare import md, tex
-from pipeline.explore import items_of, read_curves, results_of
-from pipeline.manifest.manifest import Item, Manifest, read_manifest
-from pipeline.page import PageStyle
+from pipeline.manifest.items import Item
+from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.cost import Cost, cost_of
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.views.explorer import items_of, read_curves, results_of
+from pipeline.views.page import PageStyle
+from pipeline.views.tables import md, tex
 from pipeline.views.templates import render
 from tests.browser import PHONE, Watched, started, watched
 from tests.conftest import TOP, Project

@@ -1,0 +1,112 @@
+"""One image of a manifest, and how it is written in a row."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pipeline.frame.places import Place, as_written
+from pipeline.retrieval.queries import ROLES, Role
+
+COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
+
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image.
+
+    Attributes:
+        path: relative to the dataset's root, with forward slashes.
+        labels: what is in it. Two items are relevant to each other if they share one. None: the dataset comes with
+            queries, or the item is only in the gallery, a distractor.
+        width: pixels, after EXIF orientation.
+        height: pixels, after EXIF orientation.
+        sha256: of the file, hexadecimal.
+        box: the part of the image that counts: left, top, right, bottom in pixels of the upright image,
+            0 <= left < right <= width and the same of the height; None for the whole.
+        role: ``query`` or ``gallery`` if it is only that. Where the dataset comes with queries, those say it.
+        group: items of one group, such as a burst, are left out of each other's rankings; None: of no group.
+        root: the folder that the path starts from; None: the dataset's.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    width: int
+    height: int
+    sha256: str
+    box: Box | None = None
+    role: Role = "both"
+    group: str | None = None
+    root: Place | None = None
+
+
+def join_labels(labels: tuple[str, ...]) -> str:
+    r"""Join labels with ``|``; a ``|`` or ``\`` inside a label gets a ``\`` before it."""
+    return "|".join(re.sub(r"([\\|])", r"\\\1", label) for label in labels)
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """Undo :func:`join_labels`."""
+    if not text:
+        return ()
+    if "|" not in text and "\\" not in text:
+        return (text,)  # nearly all of them; a large manifest is read in a fraction of the time
+    parts = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", text, flags=re.DOTALL)
+    return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
+
+
+def join_box(box: Box | None) -> str:
+    """Return ``left top right bottom``, every digit of them; empty for None."""
+    return "" if box is None else " ".join(repr(float(side)) for side in box)
+
+
+def split_box(text: str) -> Box | None:
+    """Undo :func:`join_box`; ValueError for anything else."""
+    if not text:
+        return None
+    left, top, right, bottom = (float(side) for side in text.split(" "))
+    if not (left < right and top < bottom and all(map(math.isfinite, (left, top, right, bottom)))):
+        raise ValueError(f"'{text}' is no box")
+    return left, top, right, bottom
+
+
+def row_of(item: Item) -> tuple[str, str, int, int, str, str, str, str, str]:
+    """Return the row of an item, in the order of ``COLUMNS``."""
+    labels, box = join_labels(item.labels), join_box(item.box)
+    root = "" if item.root is None else item.root.as_posix()
+    return item.path, labels, item.width, item.height, item.sha256, box, item.role, item.group or "", root
+
+
+def item_of(
+    path: str,
+    labels: str,
+    width: int | str,
+    height: int | str,
+    sha256: str,
+    box: str,
+    role: str,
+    group: str,
+    root: str,
+) -> Item:
+    """Undo :func:`row_of`; ValueError if that cannot be."""
+    return Item(
+        path=path,
+        labels=split_labels(labels),
+        width=int(width),
+        height=int(height),
+        sha256=sha256,
+        box=split_box(box),
+        role=as_role(role),
+        group=group or None,
+        root=as_written(root) if root else None,
+    )
+
+
+def as_role(text: str | Any) -> Role:
+    """Return a role; ValueError for anything else."""
+    if text in ROLES:
+        return cast(Role, text)
+    raise ValueError(f"unknown role '{text}': one of {', '.join(ROLES)}")

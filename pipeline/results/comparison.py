@@ -1,0 +1,75 @@
+"""All runs side by side: a row a run, a row an encoder."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.frame.experiment import Experiment
+from pipeline.results.cost import cost_of
+from pipeline.results.runs import read_run, scalars
+
+MEAN = "mean mAP"
+
+
+RELATIVE = "relative to best"
+
+
+def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
+    """Return a row a run: encoder, dataset, mAP and the other metrics, fractions in [0, 1]."""
+    return pd.DataFrame(
+        [
+            {"encoder": run, "dataset": dataset, **scalars(read_run(runs, run, dataset))}
+            for run in experiment.runs
+            for dataset in experiment.datasets
+        ]
+    )
+
+
+def compare(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row an encoder, a column a dataset: mAP; then ``mean mAP`` and ``relative to best``.
+
+    The last is the sum of an encoder's mAPs over the sum of the best encoder's, in [0, 1]. Rows and
+    columns keep the order of ``table``. No dataset can have the last columns' names: they have spaces.
+    """
+    wide = table.pivot(index="encoder", columns="dataset", values="mAP")
+    wide = wide.loc[table["encoder"].unique(), table["dataset"].unique()]
+    total = wide.sum(axis=1)
+    return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
+
+
+def cost_table(comparison: pd.DataFrame, experiment: Experiment, runs: Path) -> pd.DataFrame:
+    """Return a row an encoder: what its features cost, and the mean mAP that they give.
+
+    Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
+    an image, two a multiply-add; the most memory, in bytes.
+    """
+    rows = []
+    for encoder in experiment.encoders:
+        cost = cost_of(encoder, experiment.datasets, runs)
+        rows.append(
+            {
+                "encoder": encoder,
+                MEAN: comparison.loc[encoder, MEAN],
+                "images_per_second": cost.speed,
+                "feature_bytes": cost.bytes,
+                "parameters": cost.parameters,
+                "flops_per_image": cost.flops,
+                "peak_memory_bytes": cost.memory,
+                "peak_gpu_memory_bytes": cost.gpu_memory,
+                "precision": cost.precision,
+                "device": cost.device,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
+    """Return ``{encoder: {mean_mAP, relative}}`` and the name of the best encoder."""
+    return {
+        "best": str(comparison[RELATIVE].idxmax()),
+        "encoders": {
+            str(encoder): {"mean_mAP": float(row[MEAN]), "relative": float(row[RELATIVE])}
+            for encoder, row in comparison.iterrows()
+        },
+    }

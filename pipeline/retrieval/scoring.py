@@ -1,0 +1,87 @@
+"""Features and labels in, metrics out: the whole evaluation in one call."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.extraction.features import check_features
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.postprocessing import PcaWhitening, Recipe, read_steps
+from pipeline.retrieval.protocols import DIFFICULTIES, by_labels, by_landmarks
+from pipeline.retrieval.queries import Query
+from pipeline.retrieval.settings import call
+
+
+def score_features(
+    features: Float[np.ndarray, "item dim"],
+    labels: Sequence[str | tuple[str, ...]] | None = None,
+    *,
+    queries: Sequence[Query] | None = None,
+    names: Sequence[str] | None = None,
+    roles: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
+    steps: Sequence[Mapping[str, Any]] = (),
+    learn_on: Float[np.ndarray, "other _"] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Return the metrics of features: exact, over the full ranking of every query.
+
+    >>> score_features(features, ["cat", "dog", ...])["mAP"]
+
+    Args:
+        features: a row an item, of any floating-point type; float16 is promoted, and the result says so.
+        labels: of each item, one or several; items that share one are relevant to each other. An item with none,
+            ``()``, is a distractor.
+        queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.retrieval.queries.Query`).
+        names: of the items, for errors; their numbers by default.
+        roles: ``both``, ``query`` or ``gallery`` of each item.
+        groups: of each item or None; items of a query's group are left out of its ranking.
+        steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
+            step and its settings, see :mod:`pipeline.retrieval.postprocessing`.
+        learn_on: features of other items, which PCA-whitening learns on.
+        settings: see :class:`pipeline.retrieval.evaluation.Settings`.
+
+    Returns:
+        What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals
+        and counts. Rows of features that are equal to the bit count as exact duplicates.
+
+    Raises:
+        RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; labels of one kind only, so
+            that every ranking is perfect; see also :func:`pipeline.retrieval.evaluation.evaluate`.
+    """
+    chosen = call(Settings, settings, where="settings")
+    made = read_steps(steps, where="steps")
+    if learn_on is not None and not any(isinstance(step, PcaWhitening) for step in made):
+        raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
+    items = [str(number) for number in range(len(features))] if names is None else list(names)
+    where = "features"
+    if len(features) < 2:
+        raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
+    if len(items) != len(features) or features.shape[1] == 0:
+        raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
+    check_features(features, items, where=where)
+    if queries is not None:
+        order = [chosen.difficulty, *(other for other in DIFFICULTIES if other != chosen.difficulty)]
+        protocols = [by_landmarks(queries, len(items), difficulty=difficulty) for difficulty in order]
+        known: list[tuple[str, ...]] = [()] * len(items)
+    else:
+        known = [(names,) if isinstance(names, str) else tuple(names) for names in labels or ()]
+        refuse_lengths(len(items), labels=known, roles=roles, groups=groups)
+        if len({frozenset(names) for names in known}) == 1:
+            raise RetrievalError("all items have the same labels: every ranking is perfect, whatever the features")
+        protocols = [by_labels(known, roles=roles, groups=groups)]
+    contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in features]
+    scorer = scores_of(features, protocols[0], chosen, steps=made, learnt=learn_on)
+    _, summary = report(scorer, protocols, labels=known, contents=contents, names=items, settings=chosen)
+    return {"features_dtype": str(features.dtype), **Recipe(made, {}, "steps").described(None), **summary}
+
+
+def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:
+    """Raise :class:`RetrievalError` for a list that has not an entry an item."""
+    for name, values in given.items():
+        if values is not None and len(values) != items:
+            raise RetrievalError(f"{len(values)} {name} for {items} rows of features: give one each, in the same order")

@@ -1,0 +1,81 @@
+"""A dataset searched by images that are not in it, encoded exactly as it was."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from pipeline.encoders.encoder import Encoder
+from pipeline.extraction.encoding import Encoding
+from pipeline.extraction.features import read_checked
+from pipeline.extraction.runtime import Runtime
+from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.ranking import rank
+from pipeline.retrieval.relevance import Unjudged
+from pipeline.retrieval.similarity import Kind, products
+
+Found = list[tuple[int, float]]
+
+
+def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encoder: Encoder) -> None:
+    """Check that features were made by this very encoder.
+
+    Raises:
+        RetrievalError: its YAML, weights or preprocessing were others.
+    """
+    now = {"config": dict(config), "weights": encoder.weights, "preprocessing": encoder.preprocessing}
+    for what, value in now.items():
+        if provenance.get(what) != value:
+            name, dataset = provenance.get("encoder"), provenance.get("dataset")
+            raise RetrievalError(
+                f"the features of {name} on {dataset} were made with another {what} than the encoder has now: "
+                f"run dvc repro extract@{name}-{dataset}"
+            )
+
+
+def features_of(
+    encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest
+) -> Float[np.ndarray, "item dim"]:
+    """Return the features of a dataset after a check that this very encoder made them.
+
+    Args:
+        encoder: built from ``config``.
+        config: the encoder's YAML.
+        features: what ``pipeline.extract`` wrote for it and the dataset.
+        manifest: of the dataset.
+
+    Raises:
+        RetrievalError: it did not, or they cannot be used.
+    """
+    rows, provenance = read_checked(features, manifest)
+    refuse_other(provenance, config, encoder)
+    return rows
+
+
+def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
+    """Return the features of images, float32, one image a pass: as many as one asks for at a time."""
+    encoding = Encoding(encoder, runtime.resolved_device())
+    return np.concatenate([encoding(encoder.preprocess(image)[None]) for image in images])
+
+
+def search(
+    queries: Float[np.ndarray, "image dim"], features: Float[np.ndarray, "item dim"], *, k: int, similarity: Kind
+) -> list[Found]:
+    """Return for each query the ``k`` items most alike, best first, ties by index.
+
+    With each comes its cosine, its dot product or its Euclidean distance.
+    """
+    scorer = products(similarity, queries, features)
+    squares = np.einsum("id,id->i", queries, queries, dtype=np.float64)
+    found: list[Found] = []
+    for part in rank(scorer, Unjudged(np.full(len(queries), -1)), top=k):
+        for items, scores in zip(part.top_items, part.top_scores.astype(np.float64), strict=True):
+            if similarity == "euclidean":  # the score is q.g - |g|^2 / 2
+                scores = np.sqrt(np.maximum(squares[len(found)] - 2 * scores, 0))
+            there = items >= 0
+            found.append(list(zip(items[there].tolist(), scores[there].tolist(), strict=True)))
+    return found

@@ -1,0 +1,152 @@
+"""The page on which all results are explored, as one file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import vl_convert
+import yaml
+
+from pipeline.frame.experiment import Experiment
+from pipeline.frame.runs import JOINED
+from pipeline.results.cost import cost_of
+from pipeline.results.outputs import made_by
+from pipeline.results.pairs import indistinguishable_from_best, leaders_of
+from pipeline.results.runs import read_run
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.views.templates import render
+
+# Vega's names of marks, and a letter that looks like each.
+MARKS = {
+    "circle": "●",
+    "square": "■",
+    "triangle-up": "▲",
+    "diamond": "◆",
+    "triangle-down": "▼",
+    "cross": "✚",
+    "triangle-right": "▶",
+    "triangle-left": "◀",
+}
+
+
+@dataclass(frozen=True)
+class PageStyle:
+    """How the page looks; ``page`` in conf/page.yaml.
+
+    Attributes:
+        title: its heading.
+        grid: queries shown at a time.
+        colors: of runs, by their position, ``light`` and ``dark``: on which ground.
+        marks: the same; keys of ``MARKS``. As many as colours, but for one, both together repeat late.
+    """
+
+    title: str
+    grid: int
+    colors: Sequence[Mapping[str, str]]
+    marks: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.grid < 1 or not self.colors or not self.marks:
+            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and there must be a color and a mark")
+        for color in self.colors:
+            if set(color) != {"light", "dark"}:
+                raise RetrievalError(f"conf/page.yaml: a color is {dict(color)}: expected light and dark")
+        for mark in self.marks:
+            if mark not in MARKS:
+                raise RetrievalError(f"conf/page.yaml: unknown mark '{mark}': one of {', '.join(MARKS)}")
+
+    def looks_of(self, runs: Sequence[str]) -> list[dict[str, str]]:
+        """Return for each run its name, colours, mark and the letter that looks like it."""
+        looks = []
+        for place, run in enumerate(runs):
+            mark = self.marks[place % len(self.marks)]
+            looks.append({"run": run, **self.colors[place % len(self.colors)], "mark": mark, "sign": MARKS[mark]})
+        return looks
+
+
+def table_rows(
+    experiment: Experiment, table: pd.DataFrame, pairs: pd.DataFrame, summary: Mapping[str, Any], runs: Path
+) -> list[dict[str, Any]]:
+    """Return a row a run: its name, a cell a dataset, the mean, the share of the best, and what its features cost.
+
+    A cell has the mAP, the ends of its interval, whether it is the best of the dataset, and whether it cannot be told
+    from the best.
+    """
+    cells = {(row["encoder"], row["dataset"]): row for row in table.to_dict("records")}
+    leaders = leaders_of(table)
+    alike = indistinguishable_from_best(pairs, leaders)
+    rows = []
+    for run in experiment.runs:
+        found = [
+            {
+                "dataset": dataset,
+                **{name: cells[run, dataset][name] for name in ("mAP", "mAP_low", "mAP_high")},
+                "best": cells[run, dataset]["mAP"] == cells[leaders[dataset], dataset]["mAP"],
+                "alike": (run, dataset) in alike,
+            }
+            for dataset in experiment.datasets
+        ]
+        cost = cost_of(run, experiment.datasets, runs)
+        rows.append({"run": run, "cells": found, **summary["encoders"][run], "cost": cost})
+    return rows
+
+
+def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict[str, str]]:
+    """Return for each run and dataset, as YAML, where its features come from and its metrics.
+
+    Raises:
+        RetrievalError: a file is missing or damaged.
+    """
+    found = []
+    for run in experiment.runs:
+        encoder = run.partition(JOINED)[0]
+        for dataset in experiment.datasets:
+            path = features / encoder / dataset / "provenance.json"
+            with made_by(f"extract@{encoder}-{dataset}", f"provenance in {path}"):
+                origin = json.loads(path.read_text(encoding="utf-8"))
+            texts = {"features": as_yaml(origin), "metrics": as_yaml(read_run(runs, run, dataset))}
+            found.append({"run": run, "dataset": dataset, **texts})
+    return found
+
+
+def as_yaml(value: Mapping[str, Any]) -> str:
+    """Return a nest of mappings and lists as text to read."""
+    return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=100))
+
+
+def page_of(
+    datasets: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, Any]],
+    origins: Sequence[Mapping[str, str]],
+    style: PageStyle,
+) -> str:
+    """Return the page.
+
+    Args:
+        datasets: their names.
+        rows: see :func:`table_rows`.
+        pairs: a row of ``metrics/pairwise.csv`` each.
+        origins: see :func:`provenances`.
+        style: how it looks.
+    """
+    looks = style.looks_of([row["run"] for row in rows])
+    return render(
+        "report.html",
+        title=style.title,
+        datasets=datasets,
+        rows=rows,
+        pairs=pairs,
+        looks=looks,
+        provenances=origins,
+        data={"datasets": list(datasets), "looks": looks, "grid": style.grid},
+    )
+
+
+def charting() -> str:
+    """Return the library that draws curves, as an installed package has it."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
