@@ -34,12 +34,11 @@ from pipeline.extraction.encoding import DecodedImages, Encoding, batches
 from pipeline.extraction.extraction import extract
 from pipeline.extraction.parts import Part
 from pipeline.extraction.runtime import Runtime, read_runtime, settle
-from pipeline.frame.app import CONF
+from pipeline.frame.app import CONF, plain
 from pipeline.frame.files import sha256_of
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.scoring import score_features
-from pipeline.retrieval.settings import plain
 
 ENCODERS = ("resnet18_random", "resnet34_random", "clip_random", "dinov2_random")
 Ways = dict[str, Callable[[], object]]

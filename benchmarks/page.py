@@ -18,12 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from pipeline.frame.app import plain
 from pipeline.frame.files import write_text
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.results.cost import Cost
 from pipeline.results.retrievals import Retrieval
-from pipeline.retrieval.settings import plain
 from pipeline.views.explorer import results_of, write_results
 from pipeline.views.page import PageStyle, charting, page_of
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
 from pipeline.results.comparison import compare, cost_table, long_table, summarise
 from pipeline.results.pairs import compare_pairs, read_aps
 from pipeline.results.published import Published, against, with_published
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.tables import cost_markdown, latex, markdown
 
 

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from omegaconf import DictConfig
 
 from pipeline.extraction.runtime import read_runtime, settle
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 FORM = 1 << 16  # bytes that a form may have beside its image
 ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search

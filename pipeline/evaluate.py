@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pipeline.cluster.connection import connected, read_cluster
 from pipeline.extraction.features import read_checked
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.files import write_json, write_text
 from pipeline.frame.runs import run_name
 from pipeline.manifest.manifest import read_manifest
@@ -26,7 +26,7 @@ from pipeline.results.per_query import write_per_query
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, per_class, report, scores_of
 from pipeline.retrieval.postprocessing import read_recipe
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 CONFIG = "conf/evaluate.yaml"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.retrievals import read_retrievals
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.explorer import Division, read_curves, results_of, write_results
 
 

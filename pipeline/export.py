@@ -14,11 +14,11 @@ from pathlib import Path
 import vl_convert
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from pipeline.extraction.precomputed import read_precomputed
 from pipeline.extraction.provenance import provenance
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.extraction.scratch import Scratch, key_of
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.manifest.manifest import read_manifest
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 
 @app("extract")

@@ -7,8 +7,7 @@ no stage: ``dvc repro`` downloads nothing.
 from omegaconf import DictConfig
 
 from pipeline.datasets.parcels import fetch, read_parcels
-from pipeline.frame.app import app
-from pipeline.retrieval.settings import plain
+from pipeline.frame.app import app, plain
 
 
 @app("fetch")

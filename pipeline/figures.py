@@ -8,11 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
 from pipeline.results.per_query import read_results
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.figures import (
     cost_table,
     draw_classes,

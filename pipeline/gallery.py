@@ -9,10 +9,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.retrievals import read_retrievals
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.gallery import Choice, best, worst
 from pipeline.views.sheet import SheetStyle, draw_sheet, row_of
 from pipeline.views.style import save_png

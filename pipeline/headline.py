@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
 from pipeline.results.runs import read_run, scalars
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.metrics import RECALL_LEVELS
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 
 @dataclass(frozen=True)

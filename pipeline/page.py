@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
 
 

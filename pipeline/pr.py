@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 from pipeline.views.curves import draw, long_table, read_curve
 from pipeline.views.style import Style, save_png, save_svg
 

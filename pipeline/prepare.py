@@ -8,8 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.datasets.preparing import prepare
-from pipeline.frame.app import app
-from pipeline.retrieval.settings import plain
+from pipeline.frame.app import app, plain
 
 
 @app("prepare")

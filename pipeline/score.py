@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.extraction.features import read_matrix
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.files import write_json
 from pipeline.manifest.labels import Labelled, read_labels
 from pipeline.retrieval.errors import RetrievalError
@@ -22,7 +22,6 @@ from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.scoring import score_features
-from pipeline.retrieval.settings import plain
 
 
 def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:

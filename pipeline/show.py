@@ -10,12 +10,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from tabulate import tabulate
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.runs import run_name
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call, fits, plain
+from pipeline.retrieval.settings import call, fits
 from pipeline.views.items import named
 from pipeline.views.sheet import SIGNS, SheetStyle, draw_sheet, row_of
 from pipeline.views.style import save_png

@@ -9,12 +9,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.extraction.features import read_checked
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.files import write_text
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.histogram import Sample, histogram
-from pipeline.retrieval.settings import call, plain
+from pipeline.retrieval.settings import call
 
 
 @app("similarities")

@@ -9,9 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.providing import fetch, write_weights
-from pipeline.frame.app import app
+from pipeline.frame.app import app, plain
 from pipeline.frame.places import located
-from pipeline.retrieval.settings import plain
 
 
 @app("weights")

@@ -4,6 +4,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -52,3 +53,10 @@ def refuse_missing(config: DictConfig) -> None:
     if missing:
         usage = " ".join(f"{key}=..." for key in missing)
         raise RetrievalError(f"no value for {', '.join(missing)}: give {usage} on the command line")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a composed config as plain dictionaries and lists, its interpolations resolved."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

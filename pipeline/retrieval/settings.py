@@ -2,15 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from omegaconf import DictConfig, OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.retrieval.errors import RetrievalError
 
 Result = TypeVar("Result")
 
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 READABLE = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
 
 
@@ -58,34 +60,17 @@ def call(
 def fits(value: Any, annotation: Any) -> bool:
     """Return whether a value from a YAML, and all that it holds, is of an annotated type.
 
-    Unlike with ``isinstance`` an integer is a number, true and false are not, and a string is no list. Types
-    that no YAML has, such as paths and callables, are not checked.
+    By pydantic's strict rules: an integer is a number, true and false are not, and a string is no list. Types that no
+    YAML has, such as paths and callables, are not checked.
     """
-    kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if kind in (Union, UnionType):
-        return any(fits(value, argument) for argument in arguments)
-    if kind is Literal:
-        return any(type(value) is type(choice) and value == choice for choice in arguments)
-    if kind in (int, float):
-        return type(value) in (int, kind)
-    if annotation is Any:
+    kind = get_origin(annotation) or annotation
+    if isinstance(annotation, str) or kind in (Path, Callable, inspect.Parameter.empty):
         return True
-    if kind in READABLE:
-        return isinstance(value, kind)
-    if is_a(kind, Mapping):
-        return isinstance(value, Mapping) and (
-            not arguments or all(fits(key, arguments[0]) and fits(inner, arguments[1]) for key, inner in value.items())
-        )
-    if is_a(kind, Sequence):
-        return is_a(type(value), Sequence) and (
-            len(arguments) != 1 or all(fits(inner, arguments[0]) for inner in value)
-        )
+    try:
+        TypeAdapter(annotation, config=STRICT).validate_python(value)
+    except ValidationError:
+        return False
     return True
-
-
-def is_a(kind: Any, base: type) -> bool:
-    """Return whether a type is a mapping or a sequence, as which a string does not count."""
-    return isinstance(kind, type) and issubclass(kind, base) and not issubclass(kind, str | bytes)
 
 
 def readable(annotation: Any) -> str:
@@ -95,15 +80,10 @@ def readable(annotation: Any) -> str:
         return " or ".join(readable(argument) for argument in arguments)
     if kind is Literal:
         return " or ".join(str(choice) for choice in arguments)
-    if is_a(kind, Mapping):
+    if kind in READABLE:
+        return READABLE[kind]
+    if isinstance(kind, type) and issubclass(kind, Mapping):
         return "keys and values"
-    if is_a(kind, Sequence):
+    if isinstance(kind, type) and issubclass(kind, Sequence):
         return f"a list, each entry {readable(arguments[0])}" if len(arguments) == 1 else "a list"
-    return READABLE.get(kind, str(kind))
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return a composed config as plain dictionaries and lists, its interpolations resolved."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return str(kind)

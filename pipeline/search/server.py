@@ -24,13 +24,12 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.features import check_features
 from pipeline.extraction.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.runtime import Runtime
-from pipeline.frame.app import CONF
+from pipeline.frame.app import CONF, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import plain
 from pipeline.search.searching import encode, features_of, search
 from pipeline.views.items import named, thumbnail
 from pipeline.views.templates import TEMPLATES, render
