@@ -3,6 +3,9 @@
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` and ``table.tex``
 (encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset), ``metrics/summary.json``, and
 ``metrics/cost.csv`` and ``cost.md`` (a row an encoder), for the encoders and datasets named in params.yaml.
+
+What extractions measured is the one thing here that DVC does not watch: another measurement of the same features changes no
+result. The table of costs has what was measured last when it was made.
 """
 
 from pathlib import Path
@@ -13,7 +16,8 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
-from pipeline.results.comparison import compare, cost_table, long_table, summarise
+from pipeline.results.comparison import compare, long_table, summarise
+from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.pairs import compare_pairs, read_aps
 from pipeline.results.published import Published, against, with_published
 from pipeline.retrieval.settings import call
@@ -44,7 +48,8 @@ def main(config: DictConfig) -> None:
     write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
     write_text(Path(config.latex), latex(comparison, table, pairs))
     write_json(Path(config.summary), summarise(comparison))
-    costs = cost_table(comparison, experiment, Path(config.runs))
+    means = comparison[MEAN].astype(float).loc[list(experiment.encoders)].to_dict()
+    costs = cost_table(means, experiment.datasets, Path(config.costs))
     write_text(Path(config.cost_csv), costs.to_csv(index=False, lineterminator="\n"))
     write_text(Path(config.cost_markdown), cost_markdown(costs))
 

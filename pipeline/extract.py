@@ -1,28 +1,22 @@
-"""Manifest + encoder -> features, and where they came from.
+"""Manifest + encoder -> features, where they came from, and what they cost.
 
-``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/``. What was killed goes on from
-its finished parts (``pipeline.extraction.scratch``).
+``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/`` and
+``metrics/costs/hog/digits.json``. The encoder is the one whose config and weights ``weights`` wrote. What was killed goes
+on from its finished parts (:mod:`pipeline.extraction.scratch`).
 """
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from pipeline.checkpoints.config import read_config
 from pipeline.cluster.connection import read_cluster
 from pipeline.encoders.building import build_encoder
-from pipeline.extraction.extraction import determining, engine_of, extracted, inspected
-from pipeline.extraction.features import check_features, write_features
-from pipeline.extraction.guards import (
-    Finding,
-    Limits,
-    guard,
-    refuse_unknown,
-)
+from pipeline.extraction.extraction import Guarded, encoded, engine_of, given, scratch_of
+from pipeline.extraction.guards import Limits, refuse_unknown
 from pipeline.extraction.precomputed import NAME as PRECOMPUTED
-from pipeline.extraction.precomputed import read_precomputed
 from pipeline.extraction.provenance import provenance
 from pipeline.extraction.runtime import read_runtime, settle
-from pipeline.extraction.scratch import Scratch, key_of
 from pipeline.frame.app import app, plain
 from pipeline.manifest.manifest import read_manifest
 from pipeline.retrieval.settings import call
@@ -31,32 +25,24 @@ from pipeline.retrieval.settings import call
 @app("extract")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    name, options = config.encoder_name, plain(config.encoder)
+    name, weights = config.encoder_name, Path(config.weights)
+    options = read_config(weights)
     runtime = read_runtime(plain(config.runtime))
     settle(runtime)
-    limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     manifest = read_manifest(Path(config.prepared))
-    where = f"{name} on {manifest.dataset}"
     without = options.get("without_guards", [])
     refuse_unknown(without, where=f"conf/encoder/{name}.yaml")
-    findings: dict[str, Finding] = {}
-    scratch: Scratch | None = None
+    limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
+    guarded = Guarded(limits, without, where=f"{name} on {manifest.dataset}")
     if options.get("source") == PRECOMPUTED:
-        features, made = read_precomputed(name, options, manifest)
+        made = given(name, options, manifest, guarded)
     else:
-        encoder = build_encoder(name, options, Path(config.weights))
-        key = key_of(determining(options, encoder, manifest))
-        scratch = Scratch(Path(config.scratch) / f"{name}-{manifest.dataset}", key)
-        scratch.drop_stale()
+        encoder = build_encoder(name, options, weights)
+        scratch = scratch_of(Path(config.scratch) / f"{name}-{manifest.dataset}", options, encoder, manifest)
         with engine_of(read_cluster(plain(config.runtime))) as engine:
-            features, made, findings = extracted(
-                encoder, manifest, runtime, limits, without, scratch, engine, where=where
-            )
-    check_features(features, manifest.paths, where=where)
-    guards = guard({**findings, **inspected(features, manifest, limits)}, without, where=where)
-    write_features(Path(config.out), features, provenance(name, options, manifest, made, guards))
-    if scratch is not None:
-        scratch.clear()
+            made = encoded(encoder, manifest, runtime, engine, scratch, guarded)
+    origin = provenance(name, options, manifest, made.made, made.guards)
+    made.write(Path(config.out), Path(config.costs), origin)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
+from pipeline.results.cost import read_costs
 from pipeline.results.per_query import read_results
 from pipeline.retrieval.settings import call
 from pipeline.views.figures import (
-    cost_table,
+    cost_points,
     draw_classes,
     draw_cost,
     draw_distribution,
@@ -46,7 +47,7 @@ def main(config: DictConfig) -> None:
             title=f"{dataset}: similarity of positives and negatives",
             style=style,
         )
-    costs = cost_table(Path(config.runs), experiment)
+    costs = cost_points(read_costs(Path(config.costs)), table)
     if len(costs):
         figures["cost"] = draw_cost(costs, style=style)
     with replacing_directory(Path(config.png)) as partial:

@@ -1,8 +1,8 @@
-"""Per-query results + images -> the best and the worst retrievals of a run, as pictures.
+"""Per-query results + images -> the best and the worst retrievals of each encoder, as pictures.
 
-``python -m pipeline.gallery encoder=hog dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and
-``plots/gallery/digits/hog_worst.png``: the queries with the highest and the lowest AP, equal ones by index, each with
-the first of its ranking. Queries without positives are in neither.
+``python -m pipeline.gallery dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and ``hog_worst.png``, and so for
+every encoder: the queries with the highest and the lowest AP, equal ones by index, each with the first of its ranking.
+Queries without positives are in neither.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, plain
+from pipeline.frame.experiment import read_experiment
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.retrievals import read_retrievals
 from pipeline.retrieval.settings import call
@@ -22,13 +23,16 @@ from pipeline.views.style import save_png
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
-    count = call(Choice, {"queries": config.queries}, where="conf/gallery.yaml").queries
+    values = plain(config)
+    choice = call(Choice, {name: values[name] for name in ("queries", "encoders")}, where="conf/gallery.yaml")
     manifest = read_manifest(Path(config.prepared))
-    retrievals = read_retrievals(Path(config.per_query), manifest)
-    for which, choose in (("best", best), ("worst", worst)):
-        rows = [row_of(retrieval, manifest, pixels=style.pixels) for retrieval in choose(retrievals, count)]
-        title = f"{config.encoder_name} on {config.dataset_name}: the {len(rows)} {which} queries by AP"
-        save_png(draw_sheet(rows, title=title, style=style), Path(config[which]), dpi=style.dpi)
+    for encoder in choice.among(read_experiment().encoders):
+        retrievals = read_retrievals(Path(config.per_query) / f"{encoder}.npz", manifest)
+        for which, choose in (("best", best), ("worst", worst)):
+            rows = [row_of(one, manifest, pixels=style.pixels) for one in choose(retrievals, choice.queries)]
+            title = f"{encoder} on {config.dataset_name}: the {len(rows)} {which} queries by AP"
+            sheet = draw_sheet(rows, title=title, style=style)
+            save_png(sheet, Path(config.out) / f"{encoder}_{which}.png", dpi=style.dpi)
 
 
 if __name__ == "__main__":

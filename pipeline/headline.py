@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
-from pipeline.frame.files import write_json, write_text
+from pipeline.frame.files import write_json
 from pipeline.results.runs import read_run, scalars
+from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.metrics import RECALL_LEVELS
+from pipeline.retrieval.levels import RECALL_LEVELS
 from pipeline.retrieval.settings import call
 
 
@@ -53,16 +53,15 @@ def main(config: DictConfig) -> None:
     headline = call(Headline, plain(config.headline), where="conf/headline.yaml")
     experiment = read_experiment()
     runs = {dataset: read_run(Path(config.runs), experiment.encoder, dataset) for dataset in experiment.datasets}
-    curves = pd.DataFrame(
-        [
-            {"dataset": dataset, "recall": recall, "precision": precision}
-            for dataset, run in runs.items()
-            for recall, precision in zip(RECALL_LEVELS, run["interpolated_precision"], strict=True)
-        ]
-    )
+    points = [
+        (dataset, recall, precision)
+        for dataset, run in runs.items()
+        for recall, precision in zip(RECALL_LEVELS, run["interpolated_precision"], strict=True)
+    ]
     found = {dataset: headline.of(run, where=f"{experiment.encoder} on {dataset}") for dataset, run in runs.items()}
     write_json(Path(config.metrics), found)
-    write_text(Path(config.csv), curves.to_csv(index=False, lineterminator="\n"))
+    columns = zip(("dataset", "recall", "precision"), zip(*points, strict=True), strict=True)
+    write_table(Path(config.csv), dict(columns))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
+from pipeline.results.cost import read_costs
 from pipeline.retrieval.settings import call
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
 
@@ -27,7 +28,7 @@ def main(config: DictConfig) -> None:
     table = pd.read_csv(config.table, keep_default_na=False)
     pairs = pd.read_csv(config.pairs, keep_default_na=False)
     summary = json.loads(Path(config.summary).read_text(encoding="utf-8"))
-    rows = table_rows(experiment, table, pairs, summary, runs)
+    rows = table_rows(experiment, table, pairs, summary, read_costs(Path(config.costs)))
     origins = provenances(experiment, Path(config.features), runs)
     write_text(Path(config.vega), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
-from pipeline.frame.files import write_text
+from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
 from pipeline.views.curves import draw, long_table, read_curve
 from pipeline.views.style import Style, save_png, save_svg
@@ -27,7 +27,7 @@ def main(config: DictConfig) -> None:
     figure = draw(curves, title=title, style=style)
     save_png(figure, Path(config.png), dpi=style.dpi)
     save_svg(figure, Path(config.svg))
-    write_text(Path(config.csv), long_table(curves).to_csv(index=False, lineterminator="\n"))
+    write_table(Path(config.csv), long_table(curves))
 
 
 if __name__ == "__main__":

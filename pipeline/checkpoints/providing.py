@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pipeline.checkpoints.addresses import files_of, plain_name
 from pipeline.checkpoints.checkpoint import kind_of, read_checkpoint
+from pipeline.checkpoints.config import write_config
 from pipeline.fetching.download import NotFetched, RemoteFile, download, verify
 from pipeline.frame.files import replacing_directory, sha256_of, write_json
 from pipeline.frame.places import located
@@ -65,7 +66,7 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
 
 
 def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[RemoteFile, Path], target: Path) -> None:
-    """Copy an encoder's files into a folder of its own, with ``origin.json``; whole or not at all.
+    """Copy an encoder's files into a folder of its own, with ``origin.json`` and its config; all or nothing.
 
     Raises:
         RetrievalError: the checkpoint is not a file of tensors only.
@@ -90,3 +91,4 @@ def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[Remote
             read_tensors(next(iter(files.values())), read_checkpoint(config, where=where))
             origin["checkpoint"] = next(iter(described))
         write_json(partial / "origin.json", origin)
+        write_config(config, partial)

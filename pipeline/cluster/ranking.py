@@ -5,13 +5,17 @@ whose worker or machine dies is done again on another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import ray
 
 from pipeline.cluster.connection import WHERE, Node, in_one_line, refusal
 from pipeline.frame.versions import versions_of
+from pipeline.retrieval import ranking as in_process
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.evaluation import Rank, Settings, rank_here
 from pipeline.retrieval.ranking import ROWS, Ranking
 from pipeline.retrieval.relevance import Judge
 from pipeline.retrieval.similarity import Scorer
@@ -64,6 +68,22 @@ def each_ranking(
     finally:
         for reference in waiting:
             ray.cancel(reference)
+
+
+def rank_on(nodes: Sequence[Node], settings: Settings) -> Rank:
+    """Return what ranks on the machines of the connected cluster, as :func:`rank_here` does in one process.
+
+    Args:
+        nodes: what they have.
+        settings: the device and the memory; the tasks of a machine share the latter.
+    """
+    if settings.device == "cpu":
+        tasks = max(node.cpus for node in nodes)  # at once, on the machine that has most
+        rank: Rank = partial(in_process.each_ranking, memory=settings.memory / max(tasks, 1), threads=1)
+    else:
+        # A task sees the GPU that it was given, and no other.
+        rank = rank_here(replace(settings, device=settings.device.partition(":")[0]))
+    return partial(each_ranking, rank, nodes=nodes, gpus=int(settings.device != "cpu"))
 
 
 def bands(queries: int, wanted: int) -> list[range]:

@@ -8,18 +8,8 @@ from typing import Any
 from pipeline.encoders.decoding import with_decoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.precision import in_precision
+from pipeline.encoders.sources import SOURCES
 from pipeline.retrieval.settings import call, choose
-
-# Imported when asked for: transformers alone takes seconds to import.
-SOURCES = {
-    "handcrafted": "pipeline.encoders.handcrafted",
-    "torchvision": "pipeline.encoders.torchvision_models",
-    "huggingface": "pipeline.encoders.huggingface",
-    "timm": "pipeline.encoders.timm_models",
-    "python": "pipeline.encoders.python_factory",
-    "precomputed": "pipeline.extraction.precomputed",
-}
-
 
 # Keys of the YAML that are not the source's: which source, what decodes images, in which type it computes, and what
 # pipeline.extraction.guards is to let pass.

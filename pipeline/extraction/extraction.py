@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from tqdm import tqdm
 from pipeline.cluster.connection import Cluster, connected
 from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.encoding import DecodedImages, Encoding, collate, usable, workers_of
+from pipeline.extraction.features import check_features, write_features
 from pipeline.extraction.guards import (
     Finding,
     Limits,
@@ -21,13 +24,71 @@ from pipeline.extraction.guards import (
     mean_cosine,
 )
 from pipeline.extraction.parts import Engine, Here, parts_of
-from pipeline.extraction.provenance import made_by, versions
+from pipeline.extraction.precomputed import read_precomputed
+from pipeline.extraction.provenance import costs_of, made_by, versions
 from pipeline.extraction.runtime import Runtime
-from pipeline.extraction.scratch import PART, Scratch
+from pipeline.extraction.scratch import PART, Scratch, key_of
+from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.matrix import empty_rows
 
 PROBED = 4  # images whose features are compared alone and in a batch
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """Which guards look at features, and what the features are called.
+
+    Attributes:
+        limits: see :class:`pipeline.extraction.guards.Limits`.
+        without: the names of the guards that are off.
+        where: what to call the features in an error.
+    """
+
+    limits: Limits
+    without: Sequence[str]
+    where: str
+
+    def refuse(self, findings: Mapping[str, Finding]) -> dict[str, Any]:
+        """See :func:`pipeline.extraction.guards.guard`."""
+        return guard(findings, self.without, where=self.where)
+
+    def inspect(
+        self, features: Float[np.ndarray, "item dim"], manifest: Manifest, before: Mapping[str, Finding]
+    ) -> dict[str, Any]:
+        """Return what all guards saw, those before and those that look at finished features.
+
+        Raises:
+            RetrievalError: a row is no usable feature; a guard that is on refuses the features.
+        """
+        check_features(features, manifest.paths, where=self.where)
+        return self.refuse({**before, **inspected(features, manifest, self.limits)})
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Features, how they came, and what they cost.
+
+    Attributes:
+        features: a row an image of the manifest.
+        guards: what the guards saw.
+        made: how the features were made, for the provenance.
+        costs: what they cost, some of it measured.
+        scratch: the parts that are no longer needed when all of this is written.
+    """
+
+    features: Float[np.ndarray, "item dim"]
+    guards: Mapping[str, Any]
+    made: Mapping[str, Any]
+    costs: Mapping[str, Any]
+    scratch: Scratch | None
+
+    def write(self, features: Path, costs: Path, provenance: Mapping[str, Any]) -> None:
+        """Write the features and their costs; then the parts are no longer needed."""
+        write_features(features, self.features, provenance)
+        write_json(costs, self.costs)
+        if self.scratch is not None:
+            self.scratch.clear()
 
 
 def extract(
@@ -92,27 +153,39 @@ def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limit
     }
 
 
-def extracted(
+def encoded(
     encoder: Encoder,
     manifest: Manifest,
     runtime: Runtime,
-    limits: Limits,
-    without: Sequence[str],
-    scratch: Scratch,
     engine: Engine,
-    *,
-    where: str,
-) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any], dict[str, Finding]]:
-    """Return the features of a dataset, how they were made, and what the guard before them saw.
+    scratch: Scratch,
+    guarded: Guarded,
+) -> Extraction:
+    """Return the features of a dataset by an encoder.
 
     Raises:
         RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
     """
     tried, own = engine.trial(encoder, runtime)
-    findings = {"batch_difference": probe(tried, manifest, own, limits)}
-    guard(findings, without, where=where)
+    before = {"batch_difference": probe(tried, manifest, own, guarded.limits)}
+    guarded.refuse(before)
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
-    return features, made_by(encoder, len(features), seconds, engine.machine(runtime)), findings
+    machine = engine.machine(runtime)
+    guards = guarded.inspect(features, manifest, before)
+    return Extraction(
+        features, guards, made_by(encoder, machine), costs_of(encoder, len(features), seconds, machine), scratch
+    )
+
+
+def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:
+    """Return the features of a dataset that were made elsewhere; what is known of their cost is their bytes.
+
+    Raises:
+        RetrievalError: see :func:`pipeline.extraction.precomputed.read_precomputed`.
+    """
+    features, made = read_precomputed(name, options, manifest)
+    guards = guarded.inspect(features, manifest, {})
+    return Extraction(features, guards, made, {"feature_bytes": 4 * features.shape[1]}, None)
 
 
 @contextmanager
@@ -129,6 +202,13 @@ def engine_of(cluster: Cluster | None) -> Iterator[Engine]:
         from pipeline.extraction.parts_by_ray import OnRay
 
         yield OnRay(nodes)
+
+
+def scratch_of(folder: Path, options: Mapping[str, Any], encoder: Encoder, manifest: Manifest) -> Scratch:
+    """Return where finished parts of an extraction are kept; those of other keys are removed."""
+    scratch = Scratch(folder, key_of(determining(options, encoder, manifest)))
+    scratch.drop_stale()
+    return scratch
 
 
 def determining(options: Mapping[str, Any], encoder: Encoder, manifest: Manifest) -> dict[str, Any]:

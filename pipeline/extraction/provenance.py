@@ -1,4 +1,4 @@
-"""Everything needed to make the same features again, and what they cost."""
+"""Everything needed to make the same features again; and, apart from it, what they cost."""
 
 import platform
 import resource
@@ -48,7 +48,7 @@ def provenance(
     made: Mapping[str, Any],
     guards: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return everything needed to make the same features again, and what they cost; ``made`` says how they were."""
+    """Return everything needed to make the same features again; ``made`` says how they were."""
     return {
         "encoder": name,
         "config": config,
@@ -60,21 +60,41 @@ def provenance(
     }
 
 
-def made_by(encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how features were made by an encoder, on what :func:`machine_of` or the like describes."""
+def made_by(encoder: Encoder, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how features were made by an encoder, on what :func:`machine_of` or the like describes.
+
+    Nothing in it is measured: whoever makes the same features on the same kind of machine gets the same.
+    """
     return {
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
         "decoder": encoder.decoder,
         "precision": PRECISIONS[encoder.dtype],
         "dim": encoder.dim,
-        "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
-        "flops_per_image": flops_of(encoder),
-        **machine,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(images / seconds, 1),
+        **{name: machine[name] for name in ("device", "ray") if name in machine},
         "python": platform.python_version(),
         "versions": versions(),
+    }
+
+
+def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what features cost: bytes of each in float32, what the network computes, and what was measured.
+
+    Args:
+        encoder: made them.
+        images: how many there were.
+        seconds: that they took.
+        machine: see :func:`machine_of`.
+    """
+    return {
+        "feature_bytes": 4 * encoder.dim,
+        "precision": PRECISIONS[encoder.dtype],
+        "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
+        "flops_per_image": flops_of(encoder),
+        "images": images,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 1),
+        **machine,
     }
 
 

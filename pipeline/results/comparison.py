@@ -6,11 +6,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.frame.experiment import Experiment
-from pipeline.results.cost import cost_of
+from pipeline.results.cost import MEAN
 from pipeline.results.runs import read_run, scalars
-
-MEAN = "mean mAP"
-
 
 RELATIVE = "relative to best"
 
@@ -36,32 +33,6 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     wide = wide.loc[table["encoder"].unique(), table["dataset"].unique()]
     total = wide.sum(axis=1)
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
-
-
-def cost_table(comparison: pd.DataFrame, experiment: Experiment, runs: Path) -> pd.DataFrame:
-    """Return a row an encoder: what its features cost, and the mean mAP that they give.
-
-    Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
-    an image, two a multiply-add; the most memory, in bytes.
-    """
-    rows = []
-    for encoder in experiment.encoders:
-        cost = cost_of(encoder, experiment.datasets, runs)
-        rows.append(
-            {
-                "encoder": encoder,
-                MEAN: comparison.loc[encoder, MEAN],
-                "images_per_second": cost.speed,
-                "feature_bytes": cost.bytes,
-                "parameters": cost.parameters,
-                "flops_per_image": cost.flops,
-                "peak_memory_bytes": cost.memory,
-                "peak_gpu_memory_bytes": cost.gpu_memory,
-                "precision": cost.precision,
-                "device": cost.device,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def summarise(comparison: pd.DataFrame) -> dict[str, Any]:

@@ -1,10 +1,45 @@
-"""What the features of a run cost, over several datasets."""
+"""What the features of an encoder cost, over several datasets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.results.runs import read_run
+import pandas as pd
+
+from pipeline.results.outputs import made_by
+
+MEAN = "mean mAP"
+
+
+def whole(text: object) -> int | None:
+    """Return a number in a cell of a table; None for an empty one."""
+    return int(float(str(text))) if str(text) else None
+
+
+def fraction(text: object) -> float | None:
+    """Return a number in a cell of a table; None for an empty one."""
+    return float(str(text)) if str(text) else None
+
+
+# The columns of the table, and the attributes of Cost that they hold.
+COLUMNS = {
+    "images_per_second": "speed",
+    "feature_bytes": "bytes",
+    "parameters": "parameters",
+    "flops_per_image": "flops",
+    "peak_memory_bytes": "memory",
+    "peak_gpu_memory_bytes": "gpu_memory",
+    "precision": "precision",
+    "device": "device",
+}
+KINDS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("bytes", "parameters", "flops", "memory", "gpu_memory"), whole),
+    "speed": fraction,
+    "precision": str,
+    "device": str,
+}
 
 
 @dataclass(frozen=True)
@@ -32,21 +67,73 @@ class Cost:
     gpu_memory: int | None = None
 
 
-def cost_of(run: str, datasets: Sequence[str], runs: Path) -> Cost:
-    """Return what the features of a run cost, as its metrics in ``runs`` say."""
-    costs = [read_run(runs, run, dataset).get("cost", {}) for dataset in datasets]
-    if any("seconds" not in cost for cost in costs):
-        return Cost(costs[0].get("feature_bytes"))
-    images, seconds = (sum(cost[name] for cost in costs) for name in ("images", "seconds"))
-    peaks = [cost["peak_gpu_memory_bytes"] for cost in costs if cost["peak_gpu_memory_bytes"] is not None]
-    first = costs[0]
+def cost_of(encoder: str, datasets: Sequence[str], costs: Path) -> Cost:
+    """Return what the features of an encoder cost, as its extractions wrote it below ``costs``.
+
+    Raises:
+        RetrievalError: a file is missing, or of another form.
+    """
+    found = [read_extraction(costs, encoder, dataset) for dataset in datasets]
+    first = found[0]
+    if any("seconds" not in cost for cost in found):
+        return Cost(first.get("feature_bytes"))
+    images, seconds = (sum(cost[name] for cost in found) for name in ("images", "seconds"))
+    # An extraction on a cluster that found every part finished has seen no machine.
+    peaks, gpu_peaks = (
+        [cost[name] for cost in found if cost.get(name) is not None]
+        for name in ("peak_memory_bytes", "peak_gpu_memory_bytes")
+    )
     return Cost(
         bytes=first["feature_bytes"],
         speed=images / max(seconds, 1e-3),
-        device=str(first["device"]),
+        device=str(first.get("device", "")),
         precision=str(first["precision"]),
         parameters=first["parameters"],
         flops=first["flops_per_image"],
-        memory=max(cost["peak_memory_bytes"] for cost in costs),
-        gpu_memory=max(peaks, default=None),
+        memory=max(peaks, default=None),
+        gpu_memory=max(gpu_peaks, default=None),
     )
+
+
+def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
+    """Return what one extraction wrote of its cost.
+
+    Raises:
+        RetrievalError: it is missing or not JSON.
+    """
+    path = costs / encoder / f"{dataset}.json"
+    with made_by(f"extract@{encoder}-{dataset}", f"costs in {path}"):
+        cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return cost
+
+
+def cost_table(means: Mapping[str, float], datasets: Sequence[str], costs: Path) -> pd.DataFrame:
+    """Return a row an encoder: the mean mAP that its features give, and what they cost.
+
+    Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
+    an image, two a multiply-add; the most memory, in bytes.
+
+    Args:
+        means: the mean mAP of each encoder.
+        datasets: over which.
+        costs: see :func:`cost_of`.
+    """
+    rows = []
+    for encoder, mean in means.items():
+        cost = asdict(cost_of(encoder, datasets, costs))
+        rows.append({"encoder": encoder, MEAN: mean, **{column: cost[name] for column, name in COLUMNS.items()}})
+    return pd.DataFrame(rows)
+
+
+def read_costs(path: Path) -> dict[str, Cost]:
+    """Return what each encoder costs, from the table that ``compare`` wrote.
+
+    Raises:
+        RetrievalError: it is missing, or of another form.
+    """
+    with made_by("compare", str(path)):
+        table = pd.read_csv(path, keep_default_na=False).set_index("encoder")
+        return {
+            str(encoder): Cost(**{name: KINDS[name](row[column]) for column, name in COLUMNS.items()})
+            for encoder, row in table.iterrows()
+        }

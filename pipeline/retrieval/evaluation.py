@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.cluster.connection import Node
 from pipeline.retrieval import metrics
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import taken
@@ -19,6 +18,9 @@ from pipeline.retrieval.ranking import Ranking, each_ranking
 from pipeline.retrieval.relevance import Without
 from pipeline.retrieval.similarity import Kind, Scorer, products, unit_rows
 from pipeline.retrieval.uncertainty import bootstrap_means, interval
+
+# From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
+Rank = Callable[..., Iterator[dict[str, np.ndarray]]]
 
 # Steps of recall of the finer curve.
 FINE = 100
@@ -113,7 +115,7 @@ def evaluate(
     *,
     names: Sequence[str],
     settings: Settings,
-    nodes: Sequence[Node] | None = None,
+    rank: Rank | None = None,
 ) -> Evaluation:
     """Rank the gallery for every query and score the rankings.
 
@@ -122,12 +124,12 @@ def evaluate(
         protocol: what is relevant.
         names: of all items, for errors.
         settings: what to compute, and what a query without positives means.
-        nodes: what the machines of a connected cluster have, which ranks; None: this process does.
+        rank: what ranks; None: this process does, see :func:`rank_here`.
 
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any.
     """
-    parts = list(scored(scorer, protocol, settings, nodes))
+    parts = list(scored(scorer, protocol, settings, rank or rank_here(settings)))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     has = joined["positives"] > 0
     skipped = protocol.queries[~has]
@@ -158,12 +160,10 @@ def evaluate(
     )
 
 
-def scored(
-    scorer: Scorer, protocol: Protocol, settings: Settings, nodes: Sequence[Node] | None = None
-) -> Iterator[dict[str, np.ndarray]]:
+def scored(scorer: Scorer, protocol: Protocol, settings: Settings, rank: Rank) -> Iterator[dict[str, np.ndarray]]:
     """Yield the results of some queries at a time, without their ranks, which would take too much memory."""
     results = partial(results_of, protocol=protocol, settings=settings)
-    return ranker(settings, nodes)(results, scorer, protocol.judge, top=settings.top)
+    return rank(results, scorer, protocol.judge, top=settings.top)
 
 
 def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings) -> dict[str, np.ndarray]:
@@ -180,24 +180,13 @@ def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings) -> d
     }
 
 
-def ranker(settings: Settings, nodes: Sequence[Node] | None) -> Callable[..., Iterator[dict[str, np.ndarray]]]:
-    """Return what ranks: the CPU, a GPU, or the machines of a cluster by theirs."""
-    if settings.device != "cpu":
-        from pipeline.retrieval import ranking_by_torch  # torch takes seconds to import
+def rank_here(settings: Settings) -> Rank:
+    """Return what ranks in this process: on the CPU, or on a GPU by torch."""
+    if settings.device == "cpu":
+        return partial(each_ranking, memory=settings.memory)
+    from pipeline.retrieval import ranking_by_torch  # torch takes seconds to import
 
-        # A task on a cluster sees the GPU that it was given, and no other.
-        device = settings.device if nodes is None else settings.device.partition(":")[0]
-        rank = partial(ranking_by_torch.each_ranking, device=device)
-    elif nodes is None:
-        rank = partial(each_ranking, memory=settings.memory)
-    else:
-        tasks = max(node.cpus for node in nodes)  # at once, on the machine that has most
-        rank = partial(each_ranking, memory=settings.memory / max(tasks, 1), threads=1)
-    if nodes is None:
-        return rank
-    from pipeline.cluster import ranking as ranking_by_ray
-
-    return partial(ranking_by_ray.each_ranking, rank, nodes=nodes, gpus=int(settings.device != "cpu"))
+    return partial(ranking_by_torch.each_ranking, device=settings.device)
 
 
 def hits_in_top(ranking: Ranking) -> Bool[np.ndarray, "query top"]:
@@ -341,7 +330,7 @@ def report(
     contents: Sequence[str],
     names: Sequence[str],
     settings: Settings,
-    nodes: Sequence[Node] | None = None,
+    rank: Rank | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate scores by one protocol or more; return the first one's results, and the summary of all.
 
@@ -353,13 +342,13 @@ def report(
         contents: a text an item, equal for exact duplicates.
         names: of the items, for errors.
         settings: see :class:`Settings`.
-        nodes: see :func:`evaluate`.
+        rank: see :func:`evaluate`.
 
     Raises:
         RetrievalError: see :func:`evaluate`.
     """
     first, *others = protocols
-    evaluation = evaluate(scorer, first, names=names, settings=settings, nodes=nodes)
+    evaluation = evaluate(scorer, first, names=names, settings=settings, rank=rank)
     summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first)}
     summary |= {"similarity": settings.similarity, "device": settings.device}
     summary |= summarise(evaluation, settings)
@@ -369,12 +358,12 @@ def report(
     summary["exact_duplicates"] = len(contents) - len(set(contents))
     distinct = ignoring_duplicates(first, contents)
     if distinct is not None:
-        again = evaluate(scorer, distinct, names=names, settings=skipping(settings), nodes=nodes)
+        again = evaluate(scorer, distinct, names=names, settings=skipping(settings), rank=rank)
         # As queries the later copies go too.
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
         summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
     for other in others:
-        under = evaluate(scorer, other, names=names, settings=settings, nodes=nodes)
+        under = evaluate(scorer, other, names=names, settings=settings, rank=rank)
         summary[other.name] = summarise(under, settings)
     return evaluation, summary
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int
 
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import taken
-from pipeline.retrieval.protocols import Difficulty, Protocol
+from pipeline.retrieval.protocols import Protocol
 from pipeline.retrieval.similarity import unit_rows
 
 ROWS = 64  # queries whose scores are in memory at once
@@ -17,24 +16,24 @@ ROWS = 64  # queries whose scores are in memory at once
 
 @dataclass(frozen=True)
 class Sample:
-    """What is counted; ``sample`` in conf/similarities.yaml.
+    """What is counted; ``sample`` in conf/evaluate.yaml.
 
     Attributes:
         queries: at most so many, drawn without replacement.
         bins: intervals of equal width from the least to the largest cosine.
         seed: of the draw.
-        difficulty: of a landmark protocol.
     """
 
     queries: int
     bins: int
     seed: int
-    difficulty: Difficulty
 
     def __post_init__(self) -> None:
         """Check the settings."""
         if self.queries < 1 or self.bins < 1 or self.seed < 0:
-            raise RetrievalError("conf/similarities.yaml: 'queries' and 'bins' must be positive, 'seed' 0 or more")
+            raise RetrievalError(
+                "sample in conf/evaluate.yaml: 'queries' and 'bins' must be positive, 'seed' 0 or more"
+            )
 
     def draw(self, queries: int) -> Int[np.ndarray, " drawn"]:
         """Return the numbers of the drawn queries, ascending."""
@@ -58,8 +57,8 @@ def judged_scores(
         yield scores[counted], positive[counted]
 
 
-def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sample: Sample) -> pd.DataFrame:
-    """Return a row an interval of cosines: its ends ``low`` and ``high``, the ``positives`` and ``negatives`` in it.
+def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sample: Sample) -> dict[str, np.ndarray]:
+    """Return a value an interval of cosines: its ends ``low`` and ``high``, the ``positives`` and ``negatives`` in it.
 
     The first interval begins at the least cosine of a pair that counts, the last one ends at the largest, and holds it.
     """
@@ -74,4 +73,4 @@ def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sampl
     for scores, positive in judged_scores(features, protocol, drawn):
         for row, chosen in enumerate((positive, ~positive)):
             counts[row] += np.histogram(scores[chosen], bins=edges)[0]
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "positives": counts[0], "negatives": counts[1]})
+    return {"low": edges[:-1], "high": edges[1:], "positives": counts[0], "negatives": counts[1]}

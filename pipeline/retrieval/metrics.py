@@ -14,7 +14,6 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.ragged import Ragged
 
 Rule = Literal["rectangle", "trapezoid"]
-RECALL_LEVELS = tuple(level / 10 for level in range(11))
 
 
 def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.ndarray, " query"]:

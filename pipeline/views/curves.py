@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from pipeline.results.per_query import read_results
-from pipeline.retrieval.metrics import RECALL_LEVELS
+from pipeline.retrieval.levels import RECALL_LEVELS
 from pipeline.retrieval.uncertainty import bootstrap_means, interval
 from pipeline.views.style import Style, plain_text
 
@@ -41,17 +41,15 @@ def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
     return Curve(np.ascontiguousarray(interpolated.T).mean(axis=1), low, high)
 
 
-def long_table(curves: Mapping[str, Curve]) -> pd.DataFrame:
-    """Return a row a point: encoder, recall, precision and the ends of its interval."""
-    return pd.DataFrame(
-        [
-            {"encoder": encoder, "recall": recall, "precision": precision, "low": low, "high": high}
-            for encoder, curve in curves.items()
-            for recall, precision, low, high in zip(
-                RECALL_LEVELS, curve.mean.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
-            )
-        ]
-    )
+def long_table(curves: Mapping[str, Curve]) -> dict[str, list[Any]]:
+    """Return a value a point in each column: encoder, recall, precision and the ends of its interval."""
+    points = [
+        (encoder, *point)
+        for encoder, curve in curves.items()
+        for point in zip(RECALL_LEVELS, curve.mean.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True)
+    ]
+    names = ("encoder", "recall", "precision", "low", "high")
+    return {name: list(column) for name, column in zip(names, zip(*points, strict=True), strict=True)}
 
 
 def draw(curves: Mapping[str, Curve], *, title: str, style: Style) -> Figure:

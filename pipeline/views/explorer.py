@@ -14,9 +14,7 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.results.outputs import made_by
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
-
-# As pipeline.retrieval.metrics.RECALL_LEVELS, without the compiled code that comes with it.
-RECALL = [step / 10 for step in range(11)]
+from pipeline.retrieval.levels import RECALL_LEVELS
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[flo
 
 def curve_of(table: pd.DataFrame) -> dict[str, list[float]]:
     """Return the curve of one run; ValueError or KeyError for anything else."""
-    if table["recall"].astype(float).tolist() != RECALL:
+    if table["recall"].astype(float).tolist() != list(RECALL_LEVELS):
         raise ValueError("recall is not 0, 0.1, ..., 1")
     return {name: table[name].astype(float).tolist() for name in ("precision", "low", "high")}
 

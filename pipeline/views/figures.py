@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import stage_of
-from pipeline.results.cost import cost_of
+from pipeline.results.cost import Cost
 from pipeline.results.outputs import made_by
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
@@ -127,7 +127,12 @@ def draw_similarities(histograms: Mapping[str, pd.DataFrame], *, title: str, sty
 
 
 def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
-    """Draw mean mAP against images a second, a feature's bytes as area: what an encoder's accuracy costs."""
+    """Draw mean mAP against images a second, a feature's bytes as area: what an encoder's accuracy costs.
+
+    Args:
+        table: see :func:`cost_points`.
+        style: how figures look.
+    """
     figure = Figure(figsize=(style.width, style.height), layout="constrained")
     axes = figure.add_subplot()
     columns = (table[name].tolist() for name in ("place", "encoder", "mAP", "speed", "bytes", "device"))
@@ -168,21 +173,23 @@ def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) ->
     tables = {}
     for encoder in encoders:
         path = directory / dataset / f"{encoder}.csv"
-        with made_by(f"similarities@{encoder}-{dataset}", str(path)):
+        with made_by(stage_of(encoder, dataset), str(path)):
             tables[encoder] = pd.read_csv(path)[["low", "high", "positives", "negatives"]].astype(float)
     return tables
 
 
-def cost_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
+def cost_points(costs: Mapping[str, Cost], table: pd.DataFrame) -> pd.DataFrame:
     """Return a row an encoder whose features were made here: its position, mean mAP, images/s, bytes, kind of device.
 
-    The speed is that on all datasets together: the images over the seconds.
+    Args:
+        costs: of each encoder.
+        table: see :func:`run_table`.
     """
-    rows = []
-    for encoder in experiment.encoders:
-        cost = cost_of(encoder, experiment.datasets, runs)
-        if cost.speed is not None:
-            mean = float(np.mean([read_run(runs, encoder, dataset)["mAP"] for dataset in experiment.datasets]))
-            place, device = experiment.runs.index(encoder), cost.device.split(" ")[0]
-            rows.append((place, encoder, mean, cost.speed, cost.bytes, device))
+    runs = table["run"].unique().tolist()
+    means = table.groupby("run")["mAP"].mean()
+    rows = [
+        (runs.index(encoder), encoder, means[encoder], cost.speed, cost.bytes, cost.device.split(" ")[0])
+        for encoder, cost in costs.items()
+        if cost.speed is not None
+    ]
     return pd.DataFrame(rows, columns=["place", "encoder", "mAP", "speed", "bytes", "device"])

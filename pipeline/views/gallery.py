@@ -23,11 +23,24 @@ class Choice:
 
     Attributes:
         queries: how many of the best, and of the worst.
+        encoders: of which encoders; None: of all.
     """
 
     queries: int
+    encoders: Sequence[str] | None
 
     def __post_init__(self) -> None:
         """Check the setting."""
         if self.queries < 1:
             raise RetrievalError(f"conf/gallery.yaml: 'queries' is {self.queries}: expected 1 or more")
+
+    def among(self, encoders: Sequence[str]) -> Sequence[str]:
+        """Return the chosen ones of the encoders in params.yaml.
+
+        Raises:
+            RetrievalError: one is not there.
+        """
+        for name in self.encoders or ():
+            if name not in encoders:
+                raise RetrievalError(f"encoders: '{name}' is not in params.yaml: add it there, or name one of them")
+        return encoders if self.encoders is None else self.encoders

@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import JOINED
-from pipeline.results.cost import cost_of
+from pipeline.results.cost import Cost
 from pipeline.results.outputs import made_by
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
@@ -69,7 +69,11 @@ class PageStyle:
 
 
 def table_rows(
-    experiment: Experiment, table: pd.DataFrame, pairs: pd.DataFrame, summary: Mapping[str, Any], runs: Path
+    experiment: Experiment,
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    summary: Mapping[str, Any],
+    costs: Mapping[str, Cost],
 ) -> list[dict[str, Any]]:
     """Return a row a run: its name, a cell a dataset, the mean, the share of the best, and what its features cost.
 
@@ -90,7 +94,7 @@ def table_rows(
             }
             for dataset in experiment.datasets
         ]
-        cost = cost_of(run, experiment.datasets, runs)
+        cost = costs[run.partition(JOINED)[0]]
         rows.append({"run": run, "cells": found, **summary["encoders"][run], "cost": cost})
     return rows
 

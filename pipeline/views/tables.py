@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from tabulate import tabulate
 
-from pipeline.results.comparison import MEAN, RELATIVE
+from pipeline.results.comparison import RELATIVE
+from pipeline.results.cost import MEAN
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 
 

@@ -37,6 +37,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'
 from ray.cluster_utils import Cluster as Simulated  # noqa: E402
 
 from pipeline.cluster import ranking as ranking_by_ray  # noqa: E402
+from pipeline.cluster.ranking import rank_on  # noqa: E402
 from pipeline.extraction import parts_by_ray  # noqa: E402
 from pipeline.extraction.parts_by_ray import OnRay, pool_of  # noqa: E402
 
@@ -197,7 +198,7 @@ def test_other_versions_are_an_error_of_a_ranking_too(two: Two, monkeypatch: pyt
     scorer = scores_of(features, protocol, Settings())
     monkeypatch.setattr(ranking_by_ray, "versions", lambda: {"numpy": "0.1"})
     with pytest.raises(RetrievalError, match=r"has numpy \d.* instead of 0\.1: install the same there as here"):
-        evaluate(scorer, protocol, names=names, settings=Settings(), nodes=two.nodes)
+        evaluate(scorer, protocol, names=names, settings=Settings(), rank=rank_on(two.nodes, Settings()))
 
 
 class SlowProducts(Products):
@@ -235,9 +236,11 @@ def test_rankings_are_those_made_here(two: Two) -> None:
     for steps in ((), (KReciprocal(k1=5, k2=2, weight=0.3),)):
         scorer = scores_of(features, protocol, Settings(), steps=steps)
         expected = evaluate(scorer, protocol, names=names, settings=Settings())
-        same(evaluate(scorer, protocol, names=names, settings=Settings(), nodes=two.nodes), expected)
+        same(
+            evaluate(scorer, protocol, names=names, settings=Settings(), rank=rank_on(two.nodes, Settings())), expected
+        )
         small = Settings(memory=0.001)
-        same(evaluate(scorer, protocol, names=names, settings=small, nodes=two.nodes), expected)
+        same(evaluate(scorer, protocol, names=names, settings=small, rank=rank_on(two.nodes, small)), expected)
 
 
 def test_a_machine_that_dies_while_ranking(two: Two) -> None:
@@ -259,7 +262,7 @@ def test_a_machine_that_dies_while_ranking(two: Two) -> None:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ranking_by_ray.ray, "get", get)
-        found = evaluate(scorer, protocol, names=names, settings=settings, nodes=two.nodes)
+        found = evaluate(scorer, protocol, names=names, settings=settings, rank=rank_on(two.nodes, settings))
     assert len(got) > 4
     same(found, expected)
 
@@ -271,7 +274,13 @@ def test_an_error_of_a_ranking_is_one_line(two: Two, monkeypatch: pytest.MonkeyP
         list(ranking_by_ray.each_ranking(ranking_on_abc, repr, scorer, protocol.judge, top=1, nodes=two.nodes))
     assert "\n" not in str(caught.value)
     with pytest.raises(RetrievalError, match="no machine of the cluster has a GPU and a CPU"):
-        evaluate(scorer, protocol, names=names, settings=Settings(device="cuda"), nodes=two.nodes)
+        evaluate(
+            scorer,
+            protocol,
+            names=names,
+            settings=Settings(device="cuda"),
+            rank=rank_on(two.nodes, Settings(device="cuda")),
+        )
 
 
 def ranking_on_abc(*arguments: Any, **more: Any) -> Iterator[Any]:

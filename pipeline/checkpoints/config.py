@@ -1,0 +1,31 @@
+"""The config of an encoder, handed on with its weights: what extracts depends on their folder, not on the YAML too."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.frame.files import write_json
+from pipeline.retrieval.errors import RetrievalError
+
+NAME = "encoder.json"  # a repository's own file may be called config.json
+
+
+def write_config(config: Mapping[str, Any], directory: Path) -> None:
+    """Write the config of an encoder, its YAML as Hydra composed it, into the folder of its weights."""
+    write_json(directory / NAME, config)
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Undo :func:`write_config`.
+
+    Raises:
+        RetrievalError: it is missing or damaged.
+    """
+    path = directory / NAME
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        again = f"run dvc repro -f weights@{directory.name}"
+        raise RetrievalError(f"no usable config in {path} ({error}): {again}") from None
+    return config
