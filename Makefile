@@ -5,7 +5,7 @@ TESTERS ?= 2
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro report as-published report-page demo test check format lock clean
+.PHONY: setup repro verify report as-published report-page demo test check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv
 
@@ -26,6 +26,9 @@ report: setup  ## the report's encoders and datasets, done right; fetches weight
 as-published: setup  ## the report's encoders and datasets as they were published
 	python -m pipeline.preset experiment=as_published
 
+verify: setup  ## do the results made here equal those that are committed?
+	python -m pipeline.verify
+
 report-page: setup  ## plots/report/index.html: all results to explore, without a network
 	dvc repro page
 	@echo "open $(abspath plots/report/index.html)"
@@ -36,10 +39,11 @@ demo: setup  ## search by your own image in a browser, on this machine only
 test: setup  ## run the tests, divided among TESTERS processes
 	pytest -n $(TESTERS) --dist loadgroup
 
-check: setup  ## lint, formatting, types
+check: setup  ## lint, formatting, types, who imports whom
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache --no-logo
 
 format: setup  ## mend what lint and formatting can mend
 	ruff check --fix .
@@ -49,4 +53,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
 
 clean:  ## remove what the experiment made, except DVC's cache
-	rm -rf data/prepared data/weights data/checked.json features/*/ metrics/per_query metrics/similarities plots/gallery plots/export plots/figures plots/report plots/show multirun outputs dvc_plots
+	rm -rf data/code data/prepared data/weights features/*/ metrics/per_query metrics/similarities plots/gallery plots/export plots/figures plots/report plots/show multirun outputs dvc_plots

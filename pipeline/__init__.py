@@ -15,7 +15,7 @@ __all__ = ["score_features"]
 def __getattr__(name: str) -> Any:
     """Import what ``__all__`` names."""
     if name in __all__:
-        from pipeline import score
+        from pipeline.retrieval import scoring
 
-        return getattr(score, name)
+        return getattr(scoring, name)
     raise AttributeError(f"module 'pipeline' has no attribute '{name}'")

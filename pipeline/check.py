@@ -1,9 +1,9 @@
 """params.yaml, conf/ and pipeline/ -> a check of all names, and what each stage is made of.
 
-``python -m pipeline.check`` writes ``data/code/<command>.json`` for each command, and ``data/code/extract/<encoder>.json``
-for the extraction by each encoder: the modules that run, each with a digest of its code without comments and docstrings.
-Every stage depends on its own file, and thereby on this check: it runs again if its code has changed, and a name without
-a YAML is said before anything runs.
+``python -m pipeline.check`` writes ``data/code/<command>.json`` for each command, and
+``data/code/extract/<encoder>.json`` for the extraction by each encoder: the modules that run, each with a digest of its
+code without comments and docstrings. Every stage depends on its own file, and thereby on this check: it runs again if
+its code has changed, and a name without a YAML is said before anything runs.
 """
 
 from pathlib import Path

@@ -4,8 +4,8 @@
 (encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset), ``metrics/summary.json``, and
 ``metrics/cost.csv`` and ``cost.md`` (a row an encoder), for the encoders and datasets named in params.yaml.
 
-What extractions measured is the one thing here that DVC does not watch: another measurement of the same features changes no
-result. The table of costs has what was measured last when it was made.
+What extractions measured is the one thing here that DVC does not watch: another measurement of the same features
+changes no result. The table of costs has what was measured last when it was made.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ def main(config: DictConfig) -> None:
     write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
     write_text(Path(config.latex), latex(comparison, table, pairs))
     write_json(Path(config.summary), summarise(comparison))
-    means = comparison[MEAN].astype(float).loc[list(experiment.encoders)].to_dict()
+    means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
     costs = cost_table(means, experiment.datasets, Path(config.costs))
     write_text(Path(config.cost_csv), costs.to_csv(index=False, lineterminator="\n"))
     write_text(Path(config.cost_markdown), cost_markdown(costs))

@@ -2,13 +2,13 @@
 
 ``python -m pipeline.evaluate encoder=hog dataset=digits`` writes ``metrics/runs/hog/digits.json``,
 ``metrics/per_query/digits/hog.npz``, ``metrics/per_class/digits/hog.csv``, and ``metrics/similarities/digits/hog.csv``,
-how alike queries are to their positives and to all others. A dataset says what is asked and what is relevant: by default
-every image is a query, all others are its gallery, and those that share a label are relevant. With
-``ranking=alpha_query_expansion`` the run is ``hog+alpha_query_expansion``, the stage ``rerank``, which has no similarities
-of its own.
+how alike queries are to their positives and to all others. A dataset says what is asked and what is relevant: by
+default every image is a query, all others are its gallery, and those that share a label are relevant. With
+``ranking=alpha_query_expansion`` the run is ``hog+alpha_query_expansion``, the stage ``rerank``, which has no
+similarities of its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +22,7 @@ from pipeline.frame.files import write_json
 from pipeline.frame.runs import PLAIN, run_name
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
-from pipeline.results.per_query import write_per_query
+from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Rank, Settings, per_class, rank_here, report, scores_of
@@ -43,12 +43,6 @@ def read_settings(config: DictConfig) -> Settings:
         return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
     except RetrievalError as error:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
-
-
-def write_classes(target: Path, classes: Mapping[str, tuple[int, float]]) -> None:
-    """Write a row a label: its queries and their mean AP."""
-    counts, aps = [count for count, _ in classes.values()], [ap for _, ap in classes.values()]
-    write_table(target, {"label": list(classes), "queries": counts, "mAP": aps})
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Manifest + encoder -> features, where they came from, and what they cost.
 
 ``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/`` and
-``metrics/costs/hog/digits.json``. The encoder is the one whose config and weights ``weights`` wrote. What was killed goes
-on from its finished parts (:mod:`pipeline.extraction.scratch`).
+``metrics/costs/hog/digits.json``. The encoder is the one whose config and weights ``weights`` wrote. What was killed
+goes on from its finished parts (:mod:`pipeline.extraction.scratch`).
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Per-query results + images -> the best and the worst retrievals of each encoder, as pictures.
 
-``python -m pipeline.gallery dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and ``hog_worst.png``, and so for
-every encoder: the queries with the highest and the lowest AP, equal ones by index, each with the first of its ranking.
-Queries without positives are in neither.
+``python -m pipeline.gallery dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and ``hog_worst.png``, and so
+for every encoder: the queries with the highest and the lowest AP, equal ones by index, each with the first of its
+ranking. Queries without positives are in neither.
 """
 
 from pathlib import Path

@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from tabulate import tabulate
 
 from pipeline.encoders.building import build_encoder
-from pipeline.extraction.features import check_features
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.similarity import Kind
 from pipeline.search.searching import Found, encode, features_of, search

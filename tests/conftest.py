@@ -84,6 +84,11 @@ class Project:
         config = yaml.safe_load(file.read_text()) if file.exists() else {}
         file.write_text(yaml.safe_dump({**config, **changes}, sort_keys=False))
 
+    def append(self, path: str, text: str) -> None:
+        """Add a line to the end of a file."""
+        with (self.top / path).open("a") as file:
+            file.write(text)
+
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.top, target, symlinks=True)
         return Project(target)

@@ -18,12 +18,27 @@ DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
 COARSE = ["constant_dimensions", "equal_features", "mean_cosine"]
 CURVES = {f"pr@{dataset}" for dataset in DATASETS}
-PLOTS = CURVES | {f"explore@{dataset}" for dataset in DATASETS}
+PLOTS = CURVES | {f"{stage}@{dataset}" for stage in ("explore", "gallery") for dataset in DATASETS}
 TABLES = {"compare", "figures", "page"}
 
 
+# A network without weights: what it computes is up to a factor in its code.
+NETWORK = """from torch import nn
+
+
+class Pooled(nn.Module):
+    def forward(self, images):
+        pooled = nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+        return (pooled + 0.1) * {factor} if {factor} > 0 else (pooled + 0.1) ** 3
+
+
+def pooled():
+    return Pooled()
+"""
+
+
 def chain(encoder: str) -> set[str]:
-    stages = ("extract", "evaluate", "gallery", "similarities")
+    stages = ("extract", "evaluate")
     runs = {f"{stage}@{encoder}-{dataset}" for stage in stages for dataset in DATASETS}
     return {f"weights@{encoder}"} | runs
 
@@ -68,7 +83,7 @@ def test_features_come_with_their_provenance(small_project: Project) -> None:
     assert features.dtype == np.float32
     assert features.shape == (40, 768) == (provenance["images"], provenance["dim"])
     assert provenance["config"]["settings"] == {"side": 16}
-    for key in ("weights", "preprocessing", "precision", "device", "seconds", "images_per_second", "versions"):
+    for key in ("weights", "preprocessing", "precision", "device", "versions"):
         assert key in provenance
     assert len(provenance["manifest_sha256"]) == 64
 
@@ -120,9 +135,59 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
 def test_an_edit_of_the_plots_runs_only_plots(project: Project) -> None:
     project.edit("conf/style/default.yaml", dpi=110)
     assert project.repro() == {"figures"} | CURVES  # the page has a style of its own
-    with (project.top / "pipeline/pr.py").open("a") as file:
-        file.write("# a remark\n")
-    assert project.repro() == CURVES
+    project.edit("conf/pr.yaml", resamples=900)
+    assert names_of(*project.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
+    project.append("pipeline/pr.py", "# a remark\n")
+    assert project.repro() == {"check"}
+    project.append("pipeline/pr.py", "UNUSED = 1\n")
+    assert project.repro() == {"check"} | CURVES
+
+
+def test_an_edit_of_code_runs_what_is_made_of_it(project: Project) -> None:
+    """A room that extraction does not use, one that only some encoders use, and one that all do."""
+    project.append("pipeline/views/figures.py", "UNUSED = 1\n")
+    project.append("pipeline/retrieval/uncertainty.py", "UNUSED = 1\n")
+    ran = names_of(*project.repro())
+    assert ran == {"check", "evaluate", "pr", "compare", "figures"}
+    project.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
+    assert project.repro() == {"check"}
+    project.append("pipeline/encoders/handcrafted.py", "UNUSED = 1\n")
+    extractions = {f"extract@{encoder}-{dataset}" for encoder in ENCODERS for dataset in DATASETS}
+    assert project.repro() == {"check"} | extractions  # the features are the same: nothing follows
+
+
+def test_an_extraction_with_the_same_bits_ends_there(project: Project) -> None:
+    before = {path: path.read_bytes() for path in (project.top / "metrics/runs").rglob("*.json")}
+    stage = "extract@raw_pixels-digits"
+    assert project.repro("--force", "--single-item", stage) == {stage}
+    assert project.repro() == set()
+    assert {path: path.read_bytes() for path in before} == before
+    changed = {line.split()[-1] for line in project.git("status", "--porcelain").splitlines()}
+    assert "metrics/costs/raw_pixels/digits.json" in changed
+    assert changed <= {"metrics/costs/raw_pixels/digits.json", "dvc.lock"}
+    # The table of costs has what was measured when it was made; a new one changes no result.
+    assert {"compare"} == project.repro("--force", "--single-item", "compare")
+    assert names_of(*project.repro()) <= {"figures", "page"}
+
+
+def test_a_network_of_ones_own_is_watched(project: Project) -> None:
+    own = project.top / "pipeline/own/mine.py"
+    own.write_text(NETWORK.format(factor=1))
+    native = {"resize": [8, 8], "interpolation": "bilinear", "crop": None, "mean": [0.0] * 3, "std": [1.0] * 3}
+    off = ["constant_dimensions", "equal_features", "mean_cosine"]
+    config = {"source": "python", "factory": "pipeline.own.mine:pooled", "weights": {"kind": "random", "seed": 0}}
+    project.edit("conf/encoder/mine.yaml", **config, native=native, without_guards=off)
+    project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
+    project.repro()
+    run = project.top / "metrics/runs/mine/digits.json"
+    before = json.loads(run.read_text())["mAP"]
+    project.append("pipeline/own/mine.py", "# a remark\n")
+    assert project.repro() == {"check"}
+    own.write_text(NETWORK.format(factor=-1))
+    ran = project.repro()
+    assert {"check", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= ran
+    assert not {stage for stage in ran if "raw_pixels" in stage}
+    assert json.loads(run.read_text())["mAP"] != before
 
 
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
@@ -244,7 +309,7 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
         for dataset in DATASETS:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
-    after = {"gallery", "similarities", "pr", "explore", "thumbnails", "headline"} | TABLES
+    after = {"gallery", "pr", "explore", "thumbnails", "headline"} | TABLES
     assert names_of(*project.repro()) == after
 
 

@@ -1,0 +1,1 @@
+"""What an encoder's YAML says of its weights, where they are, and the tensors in them."""

@@ -1,0 +1,1 @@
+"""A Ray cluster: connecting to it, and ranking on it."""

@@ -1,4 +1,4 @@
-"""The rankings of :mod:`pipeline.retrieval.ranking` by tasks on a Ray cluster. Only what is asked to run there imports this.
+"""The rankings of :mod:`pipeline.retrieval.ranking` by tasks on a Ray cluster, imported only where that is asked for.
 
 Features and what is relevant are put into the cluster's object store once; each task ranks a band of queries. A task
 whose worker or machine dies is done again on another.

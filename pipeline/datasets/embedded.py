@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
-from sklearn.datasets import load_digits
 
 from pipeline.datasets.listing import Listing
 from pipeline.retrieval.errors import RetrievalError
@@ -48,6 +47,8 @@ def make_digits(directory: Path, per_class: int) -> Listing:
     Raises:
         RetrievalError: there are not so many.
     """
+    from sklearn.datasets import load_digits  # takes a second to import, for other datasets in vain
+
     digits = load_digits()
     entries = []
     for label in range(10):

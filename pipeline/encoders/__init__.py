@@ -1,0 +1,1 @@
+"""A config and its checkpoint -> a network and the preprocessing that belongs to it."""

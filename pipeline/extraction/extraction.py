@@ -13,7 +13,7 @@ from tqdm import tqdm
 from pipeline.cluster.connection import Cluster, connected
 from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.encoding import DecodedImages, Encoding, collate, usable, workers_of
-from pipeline.extraction.features import check_features, write_features
+from pipeline.extraction.features import write_features
 from pipeline.extraction.guards import (
     Finding,
     Limits,
@@ -30,7 +30,7 @@ from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import PART, Scratch, key_of
 from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import Manifest
-from pipeline.retrieval.matrix import empty_rows
+from pipeline.retrieval.matrix import check_features, empty_rows
 
 PROBED = 4  # images whose features are compared alone and in a batch
 
@@ -178,14 +178,15 @@ def encoded(
 
 
 def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:
-    """Return the features of a dataset that were made elsewhere; what is known of their cost is their bytes.
+    """Return the features of a dataset that were made elsewhere; what they cost is not known.
 
     Raises:
         RetrievalError: see :func:`pipeline.extraction.precomputed.read_precomputed`.
     """
     features, made = read_precomputed(name, options, manifest)
     guards = guarded.inspect(features, manifest, {})
-    return Extraction(features, guards, made, {"feature_bytes": 4 * features.shape[1]}, None)
+    costs = {"feature_bytes": 4 * features.shape[1], "precision": made["precision"], "images": len(features)}
+    return Extraction(features, guards, made, costs, None)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Features on disk: ``features/<encoder>/<dataset>/features.npy`` and the provenance beside it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +10,9 @@ from jaxtyping import Float
 
 from pipeline.frame.files import replacing_directory, write_json
 from pipeline.manifest.manifest import Manifest
-from pipeline.retrieval import matrix as rows
+from pipeline.retrieval import matrix as matrices
 from pipeline.retrieval.errors import RetrievalError
-
-
-def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str) -> None:
-    """Check that every row is a usable feature.
-
-    Raises:
-        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
-            is zero throughout, so that its cosine with anything is undefined. The first such row is
-            named and all are counted.
-    """
-    if len(features) != len(names):
-        raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
-    norms = np.empty(len(features))
-    for block in rows.blocks(len(features)):
-        norms[block] = np.linalg.norm(features[block].astype(np.float64), axis=1)
-    for wrong, what in ((~np.isfinite(norms), "NaN or infinite values"), (norms == 0, "only zeros")):
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            raise RetrievalError(
-                f"{where}: the feature of item {first} ({names[first]}) has {what}, as have {int(wrong.sum())} "
-                "in all: remove the image from the dataset, or mend the encoder or its weights"
-            )
+from pipeline.retrieval.matrix import check_features
 
 
 def write_features(directory: Path, features: Float[np.ndarray, "item dim"], provenance: Mapping[str, Any]) -> None:
@@ -88,7 +67,7 @@ def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
         RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.
     """
     try:
-        if path.stat().st_size >= rows.LARGE:
+        if path.stat().st_size >= matrices.LARGE:
             matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
         else:
             with path.open("rb") as file:

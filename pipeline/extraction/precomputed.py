@@ -27,10 +27,10 @@ class Files:
     """The features of one dataset.
 
     Attributes:
-        features: a ``.npy``, a row an item (see :func:`pipeline.extraction.features.read_matrix`).
+        features: a ``.npy`` with a row per item (see :func:`pipeline.extraction.features.read_matrix`).
         labels: the list of its items, in the order of the rows (see :func:`pipeline.manifest.labels.read_labels`).
-        features_sha256: of the first, as in :class:`pipeline.checkpoints.checkpoint.Checkpoint`. DVC sees a change of the file
-            only by a change of this.
+        features_sha256: of the first, as in :class:`pipeline.checkpoints.checkpoint.Checkpoint`. DVC sees a change of
+            the file only by a change of this.
         labels_sha256: of the second.
     """
 

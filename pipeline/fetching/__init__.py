@@ -1,0 +1,1 @@
+"""Files from a network, checked and whole, and what archives hold."""

@@ -1,0 +1,1 @@
+"""What stages wrote, read again: runs, per-query files, pairs, published values, costs."""

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -50,3 +50,25 @@ def blocks(count: int) -> Iterator[slice]:
     """Yield so many rows in blocks."""
     for start in range(0, count, BLOCK):
         yield slice(start, min(start + BLOCK, count))
+
+
+def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str) -> None:
+    """Check that every row is a usable feature.
+
+    Raises:
+        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
+            is zero throughout, so that its cosine with anything is undefined. The first such row is
+            named and all are counted.
+    """
+    if len(features) != len(names):
+        raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
+    norms = np.empty(len(features))
+    for block in blocks(len(features)):
+        norms[block] = np.linalg.norm(features[block].astype(np.float64), axis=1)
+    for wrong, what in ((~np.isfinite(norms), "NaN or infinite values"), (norms == 0, "only zeros")):
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise RetrievalError(
+                f"{where}: the feature of item {first} ({names[first]}) has {what}, as have {int(wrong.sum())} "
+                "in all: remove the image from the dataset, or mend the encoder or its weights"
+            )

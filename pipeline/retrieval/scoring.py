@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.extraction.features import check_features
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.postprocessing import PcaWhitening, Recipe, read_steps
 from pipeline.retrieval.protocols import DIFFICULTIES, by_labels, by_landmarks
 from pipeline.retrieval.queries import Query

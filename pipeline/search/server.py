@@ -21,7 +21,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.extraction.features import check_features
 from pipeline.extraction.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.app import CONF, plain
@@ -30,6 +29,7 @@ from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import check_features
 from pipeline.search.searching import encode, features_of, search
 from pipeline.views.items import named, thumbnail
 from pipeline.views.templates import TEMPLATES, render
@@ -110,8 +110,8 @@ class Collection:
         The encoder is built when it is first asked for; searches take turns.
 
         Raises:
-            RetrievalError: see :func:`pipeline.search.searching.features_of`; the encoder cannot be built, or its feature of the
-                image not used.
+            RetrievalError: see :func:`pipeline.search.searching.features_of`; the encoder cannot be built, or its
+                feature of the image not used.
         """
         config = self.encoders[encoder]
         with self._lock:

@@ -1,0 +1,1 @@
+"""Results as people see them: curves, figures, sheets, tables, the page."""

@@ -25,7 +25,7 @@ from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
 from tests import official as made
 from tests.conftest import TOP, Project, Web
-from tests.test_encoders import config_of, photograph
+from tests.encoders.test_encoders import config_of, photograph
 
 FOUR = tuple(made.FILES)
 

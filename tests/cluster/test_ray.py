@@ -30,7 +30,7 @@ from pipeline.retrieval.postprocessing import KReciprocal
 from pipeline.retrieval.protocols import Protocol, by_labels
 from pipeline.retrieval.similarity import Products, Scorer
 from tests.conftest import TOP, Project
-from tests.test_encoders import build, config_of
+from tests.encoders.test_encoders import build, config_of
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
 
@@ -81,7 +81,7 @@ def two(head: Simulated) -> Two:
 
 @pytest.fixture
 def manifest(draw: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
-    monkeypatch.setattr("pipeline.extract.PART", 4)
+    monkeypatch.setattr("pipeline.extraction.extraction.PART", 4)
     items = []
     for seed in range(38):
         path = draw(f"{seed}.png", seed=seed)

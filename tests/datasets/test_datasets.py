@@ -25,7 +25,7 @@ from pipeline.manifest.items import Item, join_labels, split_labels
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.items import thumbnail
-from tests.test_encoders import build, config_of
+from tests.encoders.test_encoders import build, config_of
 
 Draw = Callable[..., Path]
 

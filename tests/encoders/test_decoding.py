@@ -24,7 +24,7 @@ from pipeline.manifest.images import decode_part
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
-from tests.test_encoders import build, config_of
+from tests.encoders.test_encoders import build, config_of
 
 PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
 NAMES = ["resnet18_random", "clip_random", "dinov2_random"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.manifest.images import decode_rgb
-from tests.test_weights import own_weights
+from tests.checkpoints.test_weights import own_weights
 
 
 @pytest.fixture

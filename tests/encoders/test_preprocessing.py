@@ -16,7 +16,7 @@ from pipeline.encoders.building import huggingface, timm_models, torchvision_mod
 from pipeline.encoders.preprocessing import SQUASH, build_preprocessing
 from pipeline.manifest.images import decode_rgb
 from pipeline.retrieval.errors import RetrievalError
-from tests.test_encoders import config_of, photograph
+from tests.encoders.test_encoders import config_of, photograph
 
 PROCESSORS = {"clip": "CLIPImageProcessorPil", "dinov2": "BitImageProcessorPil"}
 

@@ -19,19 +19,20 @@ from torch import nn
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.extraction import determining, extract
-from pipeline.extraction.features import check_features, read_features, write_features
+from pipeline.extraction.features import read_features, write_features
 from pipeline.extraction.parts import Here
-from pipeline.extraction.provenance import machine_of, made_by, provenance
-from pipeline.extraction.runtime import Runtime
+from pipeline.extraction.provenance import costs_of, machine_of, made_by, provenance
+from pipeline.extraction.runtime import Runtime, cores
 from pipeline.extraction.scratch import Scratch, key_of
 from pipeline.frame.versions import versions_of
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.settings import call
 from tests.conftest import Project
-from tests.test_encoders import build, config_of
+from tests.encoders.test_encoders import build, config_of
 
 PLAIN = Runtime(device="cpu", batch_size=4, workers=0)
 MACHINE = {"device": "a machine"}
@@ -164,7 +165,7 @@ def test_half_precision_is_close(manifest: Manifest, name: str) -> None:
     assert features.dtype == np.float32 and not np.array_equal(features, expected)
     cosine = (features * expected).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() > 0.999
-    assert [made_by(encoder, 9, 1.0, MACHINE)["precision"] for encoder in (exact, half)] == ["fp32", "bf16"]
+    assert [made_by(encoder, MACHINE)["precision"] for encoder in (exact, half)] == ["fp32", "bf16"]
 
 
 def test_a_precision_that_cannot_be_had() -> None:
@@ -178,11 +179,11 @@ def test_a_precision_that_cannot_be_had() -> None:
 
 def test_what_an_image_costs(manifest: Manifest) -> None:
     """Against what is published: torchvision gives ResNet-18 11,689,512 parameters and 1.81 billion multiply-adds."""
-    made = made_by(build("x", config_of("resnet18_random")), 9, 1.0, machine_of(PLAIN))
+    made = costs_of(build("x", config_of("resnet18_random")), 9, 1.0, machine_of(PLAIN))
     assert made["parameters"] == 11_689_512 - 513_000  # without the classifier
     assert made["flops_per_image"] == pytest.approx(2 * (1.814e9 - 512_000), rel=2e-3)
     assert made["peak_memory_bytes"] > 1e8 and made["peak_gpu_memory_bytes"] is None
-    none = made_by(build("x", config_of("hog")), 9, 1.0, MACHINE)
+    none = costs_of(build("x", config_of("hog")), 9, 1.0, MACHINE)
     assert (none["parameters"], none["flops_per_image"]) == (0, 0)
 
 
@@ -191,7 +192,7 @@ def test_what_an_image_costs(manifest: Manifest) -> None:
 
 @pytest.fixture
 def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.extract.PART", 4)  # of nine images: parts of 4, 4 and 1
+    monkeypatch.setattr("pipeline.extraction.extraction.PART", 4)  # of nine images: parts of 4, 4 and 1
 
 
 def test_finished_parts_are_not_made_again(manifest: Manifest, tmp_path: Path, short_parts: None) -> None:
@@ -259,9 +260,9 @@ KILLS = int(os.environ.get("RETRIEVAL_TEST_KILLS", "3"))
 def test_killed_at_random_moments(project: Project) -> None:
     """By default three times; RETRIEVAL_TEST_KILLS=20 for more."""
     code = (
-        "import pipeline.extract as e, time\n"
+        "import pipeline.extract as e, pipeline.extraction.extraction as x, time\n"
         "from pipeline.extraction.encoding import Encoding\n"
-        "e.PART = 4\n"
+        "x.PART = 4\n"
         "encode = Encoding.__call__\n"
         "def slowly(*arguments):\n    time.sleep(0.05)\n    return encode(*arguments)\n"
         "Encoding.__call__ = slowly\n"
@@ -341,8 +342,10 @@ def test_a_misspelt_runtime_setting_is_said() -> None:
 
 def test_the_provenance_names_the_processor(manifest: Manifest) -> None:
     encoder = build("x", config_of("raw_pixels"))
-    made = made_by(encoder, len(manifest.items), 2.0, machine_of(PLAIN))
+    made = made_by(encoder, machine_of(PLAIN))
     origin = provenance("x", config_of("raw_pixels"), manifest, made, guards={"off": []})
     assert origin["device"].startswith("cpu (") and not origin["device"].endswith("()")
-    assert origin["images_per_second"] == 4.5
+    assert not {"seconds", "images_per_second", "peak_memory_bytes", "batch_size", "threads"} & set(origin)
+    costs = costs_of(encoder, len(manifest.items), 2.0, machine_of(PLAIN))
+    assert (costs["images_per_second"], costs["feature_bytes"], costs["threads"]) == (4.5, 4 * encoder.dim, cores())
     assert origin["preprocessing"] == "RawPixels(side=16)"

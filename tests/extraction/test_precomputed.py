@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline.encoders.building import build_encoder
-from pipeline.extraction.features import check_features
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.frame.files import sha256_of
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import check_features
 from tests.conftest import Project
 
 ITEMS = tuple(Item(f"{name}.jpg", (label,), 9, 9, name) for name, label in zip("abcd", "xxyy", strict=True))
@@ -133,8 +133,9 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
     assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro()
     found = [json.loads((project.top / f"metrics/runs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
-    mine, theirs = (run.pop("cost") for run in found)
     assert found[0] == found[1]
+    costs = [json.loads((project.top / f"metrics/costs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
+    mine, theirs = costs
     known = {name: theirs[name] for name in ("feature_bytes", "images")}
     assert mine == {**known, "precision": "float32"} and "images_per_second" in theirs
     # DVC does not see other features under the stated hash, the stage refuses them, and a new hash runs it anew.

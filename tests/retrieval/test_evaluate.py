@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from pipeline.evaluate import CONFIG, class_table
+from pipeline.evaluate import CONFIG
 from pipeline.extraction.extraction import inspected
 from pipeline.extraction.features import read_checked, read_features, refuse_stale, write_features
 from pipeline.extraction.guards import Limits
@@ -19,9 +19,10 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.files import write_json
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.results.comparison import MEAN, compare, cost_table, long_table, summarise
+from pipeline.results.comparison import compare, long_table, summarise
+from pipeline.results.cost import cost_table
+from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.pairs import COLUMNS, read_aps
-from pipeline.results.per_query import write_per_query
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
@@ -270,13 +271,16 @@ def test_the_markdown_says_that_all_are_told_apart(published: pd.DataFrame) -> N
     assert "nothing to tell apart" in markdown(compare(published), published, pairs_of())
 
 
-def test_classes_count_each_of_their_queries() -> None:
+def test_classes_count_each_of_their_queries(tmp_path: Path) -> None:
     labels = [("a",), ("a", "b"), ("b",)]
     features = np.array([[1, 0], [1, 0.1], [0, 1]], np.float32)
     evaluation = evaluated(features, labels, ["0", "1", "2"], settings())
     # Query 0 finds 1 first, query 1 has two positives and no negative, query 2 finds 1 first.
     assert per_class(evaluation, labels) == {"a": (2, 1.0), "b": (2, 1.0)}
-    assert class_table(per_class(evaluation, labels)).to_numpy().tolist() == [["a", 2, 1.0], ["b", 2, 1.0]]
+    write_classes(tmp_path / "d.csv", {"a": (2, 1.0), 'b, "c"': (3, 0.1 + 0.2)})
+    read = pd.read_csv(tmp_path / "d.csv", float_precision="round_trip")
+    assert read.to_numpy().tolist() == [["a", 2, 1.0], ['b, "c"', 3, 0.1 + 0.2]]
+    assert read.to_csv(index=False).encode() == (tmp_path / "d.csv").read_bytes()  # as pandas writes it
 
 
 def test_encoders_are_compared_on_the_same_queries_only(tmp_path: Path) -> None:
@@ -352,12 +356,9 @@ def test_what_features_cost_stands_beside_their_map(tmp_path: Path) -> None:
     known = {"device": "cpu (a|b)", "precision": "bf16", "parameters": 11_200_000, "flops_per_image": 3_630_000_000}
     for dataset, images, seconds, peak in (("d", 100, 2.0, 2**30), ("e", 300, 6.0, 2**31)):
         cost = {"feature_bytes": 2048, "images": images, "seconds": seconds, "peak_memory_bytes": peak}
-        made = {"cost": {**known, **cost, "peak_gpu_memory_bytes": None}}
-        write_json(tmp_path / "made" / f"{dataset}.json", made)
-        write_json(tmp_path / "elsewhere" / f"{dataset}.json", {"cost": {"feature_bytes": 16}})
-    comparison = pd.DataFrame({MEAN: [0.5, 0.25]}, index=["made", "elsewhere"])
-    experiment = Experiment(("made", "elsewhere"), ("d", "e"), "made")
-    costs = cost_table(comparison, experiment, tmp_path)
+        write_json(tmp_path / "made" / f"{dataset}.json", {**known, **cost, "peak_gpu_memory_bytes": None})
+        write_json(tmp_path / "elsewhere" / f"{dataset}.json", {"feature_bytes": 16})
+    costs = cost_table({"made": 0.5, "elsewhere": 0.25}, ("d", "e"), tmp_path)
     assert costs["images_per_second"].tolist()[0] == 50 and costs["peak_memory_bytes"].tolist()[0] == 2**31
     lines = cost_markdown(costs).splitlines()[2:]
     made_row, other_row = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)

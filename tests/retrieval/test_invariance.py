@@ -18,7 +18,7 @@ from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.similarity import Kind, unit_rows
-from tests.test_own_networks import RUNTIME, built, config, extract, objects, trained  # noqa: F401, a fixture
+from tests.encoders.test_own_networks import RUNTIME, built, config, extract, objects, trained  # noqa: F401, a fixture
 
 Labels = list[tuple[str, ...]]
 BOUND = 1e-6

@@ -17,7 +17,7 @@ from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Kind, Scorer, products, unit_rows
-from tests.test_ranking import arrays, random_case, same, together
+from tests.retrieval.test_ranking import arrays, random_case, same, together
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 KINDS: list[Kind] = ["cosine", "dot", "euclidean"]

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from pipeline.frame.experiment import Experiment
+from pipeline.results.cost import cost_of, cost_table, read_costs
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.figures import (
-    cost_table,
+    cost_points,
     draw_classes,
     draw_cost,
     draw_distribution,
@@ -63,8 +64,13 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
     made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, **known, **peaks}
     for encoder, cost in {"a": {"feature_bytes": 64}, "b": made}.items():
         (tmp_path / encoder).mkdir()
-        (tmp_path / encoder / "d.json").write_text(json.dumps({"mAP": 0.5, "cost": cost}))
-    costs = cost_table(tmp_path, Experiment(("a", "b"), ("d",), "a", ("r",)))
+        (tmp_path / encoder / "d.json").write_text(json.dumps(cost))
+    written = cost_table({"a": 0.5, "b": 0.5}, ("d",), tmp_path)
+    written.to_csv(tmp_path / "cost.csv", index=False)
+    read = read_costs(tmp_path / "cost.csv")
+    assert read == {encoder: cost_of(encoder, ("d",), tmp_path) for encoder in ("a", "b")}
+    runs = pd.DataFrame({"run": ["a", "a+r", "b"], "mAP": [0.5, 0.5, 0.5]})
+    costs = cost_points(read, runs)
     assert costs.to_numpy().tolist() == [[2, "b", 0.5, 5.0, 32, "cpu"]]  # after a and a+r
     axes = draw_cost(costs, style=STYLE).axes[0]
     assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]

@@ -106,11 +106,11 @@ def test_no_two_runs_look_the_same() -> None:
 
 def test_features_made_elsewhere_have_no_speed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a/d.json").write_text(json.dumps({"cost": {"feature_bytes": 8}}))
+    (tmp_path / "a/d.json").write_text(json.dumps({"feature_bytes": 8}))
     known = {"device": "cpu (some chip)", "precision": "fp32", "parameters": 7, "flops_per_image": 9}
     peaks = {"peak_memory_bytes": 5, "peak_gpu_memory_bytes": None}
     cost = {"feature_bytes": 8, "seconds": 2.0, "images": 6, **known, **peaks}
-    (tmp_path / "a/e.json").write_text(json.dumps({"cost": cost}))
+    (tmp_path / "a/e.json").write_text(json.dumps(cost))
     assert cost_of("a", ["d", "e"], tmp_path) == Cost(8)
     assert cost_of("a", ["e"], tmp_path) == Cost(8, 3.0, "cpu (some chip)", "fp32", 7, 9, 5, None)
 
