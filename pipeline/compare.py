@@ -20,6 +20,7 @@ from pipeline.results.comparison import compare, long_table, summarise
 from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.pairs import compare_pairs, read_aps
 from pipeline.results.published import Published, against, with_published
+from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
 from pipeline.views.tables import cost_markdown, latex, markdown
 
@@ -50,7 +51,7 @@ def main(config: DictConfig) -> None:
     write_json(Path(config.summary), summarise(comparison))
     means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
     costs = cost_table(means, experiment.datasets, Path(config.costs))
-    write_text(Path(config.cost_csv), costs.to_csv(index=False, lineterminator="\n"))
+    write_table(Path(config.cost_csv), costs)
     write_text(Path(config.cost_markdown), cost_markdown(costs))
 
 

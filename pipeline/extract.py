@@ -26,10 +26,9 @@ from pipeline.retrieval.settings import call
 def main(config: DictConfig) -> None:
     """Run the stage."""
     name, weights = config.encoder_name, Path(config.weights)
-    options = read_config(weights)
     runtime = read_runtime(plain(config.runtime))
     settle(runtime)
-    manifest = read_manifest(Path(config.prepared))
+    manifest, options = read_manifest(Path(config.prepared)), read_config(weights)
     without = options.get("without_guards", [])
     refuse_unknown(without, where=f"conf/encoder/{name}.yaml")
     limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")

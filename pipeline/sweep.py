@@ -93,7 +93,7 @@ class Table(Callback):
         print(tabulate(rows, headers="keys", floatfmt=".4f"))
 
 
-@app("sweep")
+@app("sweep", multirun=True)
 def main(config: DictConfig) -> None:
     """Run one job."""
     reproduce(config.encoder_name, config.dataset_name)

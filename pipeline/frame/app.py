@@ -2,13 +2,15 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.frame.tracked import LEAVES, refuse_untracked
@@ -17,34 +19,66 @@ from pipeline.retrieval.errors import RetrievalError
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def app(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def app(config_name: str, *, multirun: bool = False) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make ``main(config)`` a Hydra app that composes ``conf/<config_name>.yaml``.
 
-    A setting left at ``???`` and a :class:`RetrievalError` end the process with exit code 2 and one
-    line on standard error; anything else is a bug and keeps its traceback.
+    What is wrong with the command line, a setting left at ``???`` and a :class:`RetrievalError` end the process with
+    exit code 2 and one line on standard error; anything else is a bug and keeps its traceback.
+
+    Args:
+        config_name: the name of its config.
+        multirun: whether it is meant for Hydra's multirun.
     """
 
     def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def guarded(config: DictConfig) -> None:
-            try:
+            with one_line():
                 refuse_missing(config)
                 for group, choice in HydraConfig.get().runtime.choices.items():
                     if group in LEAVES:
                         refuse_untracked(CONF / group / f"{choice}.yaml")
                 main(config)
-            except (RetrievalError, OmegaConfBaseException) as error:
-                # SystemExit passes through Hydra untouched; any other exception would be wrapped
-                # in its own report.
-                print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-                raise SystemExit(2) from None
 
-        run: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
+        whole: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
             guarded
         )
+
+        @functools.wraps(main)
+        def run() -> None:
+            # Hydra composes every config twice, to learn first whether it is a multirun, and sets up a job. A stage
+            # needs neither, and that is a tenth of a second of each.
+            if multirun or any(argument.startswith("-") for argument in sys.argv[1:]):
+                whole()
+            else:
+                with one_line():
+                    config = composed(config_name, sys.argv[1:])
+                guarded(config)
+
         return run
 
     return decorate
+
+
+def composed(config_name: str, overrides: list[str]) -> DictConfig:
+    """Return a config as Hydra composes it; ``${hydra:runtime.choices.encoder}`` and the like are known afterwards."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(config_name, overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what a user can set right into one line on standard error, and exit code 2."""
+    try:
+        yield
+    except (RetrievalError, OmegaConfBaseException, HydraException) as error:
+        # SystemExit passes through Hydra untouched; any other exception would be wrapped in its own report.
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def refuse_missing(config: DictConfig) -> None:

@@ -73,7 +73,7 @@ def digest_of_code(path: Path) -> str:
 
 def without_remarks(source: str) -> str:
     """Return Python source without its comments and docstrings, and without lines that had nothing else."""
-    lines = source.splitlines()
+    lines = source.split("\n")  # as Python counts them: for splitlines a form feed ends one too
     kept: list[str | None] = list(lines)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:

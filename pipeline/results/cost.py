@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline.results.outputs import made_by
+from pipeline.results.tables import read_table
 
 MEAN = "mean mAP"
 
 
-def whole(text: object) -> int | None:
+def whole(text: str) -> int | None:
     """Return a number in a cell of a table; None for an empty one."""
-    return int(float(str(text))) if str(text) else None
+    return int(text) if text else None
 
 
-def fraction(text: object) -> float | None:
+def fraction(text: str) -> float | None:
     """Return a number in a cell of a table; None for an empty one."""
-    return float(str(text)) if str(text) else None
+    return float(text) if text else None
 
 
 # The columns of the table, and the attributes of Cost that they hold.
@@ -107,22 +106,20 @@ def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
     return cost
 
 
-def cost_table(means: Mapping[str, float], datasets: Sequence[str], costs: Path) -> pd.DataFrame:
-    """Return a row an encoder: the mean mAP that its features give, and what they cost.
+def cost_table(means: Mapping[str, float], datasets: Sequence[str], costs: Path) -> dict[str, list[Any]]:
+    """Return a value an encoder in each column: the mean mAP that its features give, and what they cost.
 
     Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
-    an image, two a multiply-add; the most memory, in bytes.
+    an image, two a multiply-add; the most memory, in bytes. None where it is not known.
 
     Args:
         means: the mean mAP of each encoder.
         datasets: over which.
         costs: see :func:`cost_of`.
     """
-    rows = []
-    for encoder, mean in means.items():
-        cost = asdict(cost_of(encoder, datasets, costs))
-        rows.append({"encoder": encoder, MEAN: mean, **{column: cost[name] for column, name in COLUMNS.items()}})
-    return pd.DataFrame(rows)
+    found = [vars(cost_of(encoder, datasets, costs)) for encoder in means]
+    columns = {column: [cost[name] for cost in found] for column, name in COLUMNS.items()}
+    return {"encoder": list(means), MEAN: list(means.values()), **columns}
 
 
 def read_costs(path: Path) -> dict[str, Cost]:
@@ -132,8 +129,8 @@ def read_costs(path: Path) -> dict[str, Cost]:
         RetrievalError: it is missing, or of another form.
     """
     with made_by("compare", str(path)):
-        table = pd.read_csv(path, keep_default_na=False).set_index("encoder")
+        table = read_table(path, "encoder", *COLUMNS)
         return {
-            str(encoder): Cost(**{name: KINDS[name](row[column]) for column, name in COLUMNS.items()})
-            for encoder, row in table.iterrows()
+            encoder: Cost(**{name: KINDS[name](table[column][row]) for column, name in COLUMNS.items()})
+            for row, encoder in enumerate(table["encoder"])
         }

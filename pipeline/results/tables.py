@@ -1,4 +1,4 @@
-"""Small tables as CSV."""
+"""Small tables as CSV, without pandas, whose import takes longer than many a stage."""
 
 import csv
 import io
@@ -10,9 +10,27 @@ from pipeline.frame.files import write_text
 
 
 def write_table(target: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of one length as pandas would, whose import takes longer than many a stage; whole or not at all."""
+    """Write columns of one length as pandas would, whole or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     write_text(target, text.getvalue())
+
+
+def read_table(path: Path, *names: str) -> dict[str, list[str]]:
+    """Return some columns of a table by their names, every cell as it is written.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it lacks a column, or a row has not as many cells as the header.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    for name in names:
+        if name not in header:
+            raise ValueError(f"there is no column '{name}'")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has not {len(header)} cells")
+    return {name: [row[header.index(name)] for row in rows] for name in names}

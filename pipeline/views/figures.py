@@ -1,10 +1,10 @@
 """Figures of all runs: mAP with intervals, AP of the queries, classes, similarities, cost."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
@@ -13,41 +13,61 @@ from pipeline.frame.runs import stage_of
 from pipeline.results.cost import Cost
 from pipeline.results.outputs import made_by
 from pipeline.results.runs import read_run
+from pipeline.results.tables import read_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.style import Style, plain_text
 
 MOST_CLASSES = 60  # that a heat map can name
 
 
-def run_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
-    """Return a row a run and dataset: run, dataset, mAP and the ends of its interval."""
-    rows = []
+@dataclass(frozen=True)
+class Score:
+    """The mAP of a run on a dataset, the ends of its 95 % interval, and what a random ranking gives; in [0, 1]."""
+
+    run: str
+    dataset: str
+    mean: float
+    low: float
+    high: float
+    random: float
+
+
+def read_scores(runs: Path, experiment: Experiment) -> list[Score]:
+    """Return the mAP of every run on every dataset.
+
+    Raises:
+        RetrievalError: the metrics of a run are missing or of another form.
+    """
+    scores = []
     for dataset in experiment.datasets:
         for run in experiment.runs:
             metrics = read_run(runs, run, dataset)
             try:
-                rows.append((run, dataset, *(metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))))
+                values = (metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))
+                scores.append(Score(run, dataset, *values))
             except KeyError as error:
                 again = f"run dvc repro {stage_of(run, dataset)}"
                 raise RetrievalError(f"the metrics of {run} on {dataset} lack {error}: {again}") from None
-    return pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"])
+    return scores
 
 
-def draw_map(table: pd.DataFrame, style: Style) -> Figure:
+def draw_map(scores: Sequence[Score], style: Style) -> Figure:
     """Draw mAP with its 95 % interval as bars, a group a dataset; a line across a group is what chance gives."""
-    runs, datasets = table["run"].unique().tolist(), table["dataset"].unique().tolist()
+    runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
+    found = {(one.run, one.dataset): one for one in scores}
     figure = Figure(figsize=(style.width, style.height), layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / len(runs)
     for index, run in enumerate(runs):
-        rows = table[table["run"] == run].set_index("dataset").loc[datasets]
+        row = [found[run, dataset] for dataset in datasets]
         places = np.arange(len(datasets)) + (index - (len(runs) - 1) / 2) * width
-        spread = np.array([rows["mAP"] - rows["low"], rows["high"] - rows["mAP"]])
+        means = [one.mean for one in row]
+        spread = np.array([[one.mean - one.low for one in row], [one.high - one.mean for one in row]])
         color, _ = style.look(index)
-        axes.bar(places, rows["mAP"], width * 0.9, color=color, label=plain_text(run))
-        axes.errorbar(places, rows["mAP"], yerr=spread, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
+        axes.bar(places, means, width * 0.9, color=color, label=plain_text(run))
+        axes.errorbar(places, means, yerr=spread, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
     for place, dataset in enumerate(datasets):
-        chance = float(table.loc[table["dataset"] == dataset, "random"].mean())
+        chance = float(np.mean([one.random for one in scores if one.dataset == dataset]))
         axes.plot([place - 0.45, place + 0.45], [chance, chance], color="#333333", linestyle=":", linewidth=1)
     axes.set_xticks(range(len(datasets)), [plain_text(dataset, most=25) for dataset in datasets])
     axes.set(ylabel="mAP", ylim=(0, 1), title="mAP, 95 % interval over queries; dotted: a random ranking")
@@ -72,28 +92,29 @@ def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: 
     return figure
 
 
-def draw_classes(classes: pd.DataFrame, *, title: str, style: Style) -> Figure:
+def draw_classes(classes: Mapping[str, Mapping[str, float]], *, title: str, style: Style) -> Figure:
     """Draw mAP of each class and run as a heat map, the hardest class first; of many classes the hardest.
 
     Args:
-        classes: a row a class, a column a run.
+        classes: by run and label.
         title: of the figure.
         style: how figures look.
     """
-    ordered = classes.loc[classes.mean(axis=1).sort_values(kind="stable").index]
-    shown = ordered.iloc[:MOST_CLASSES]
-    left = f", the {len(shown)} hardest of {len(ordered)} classes" if len(shown) < len(ordered) else ""
-    figure = Figure(figsize=(style.width, max(style.height, 0.18 * len(shown) + 1.4)), layout="constrained")
+    labels = list(dict.fromkeys(label for known in classes.values() for label in known))
+    means = np.array([[known.get(label, np.nan) for known in classes.values()] for label in labels], float)
+    order = np.argsort(np.nanmean(means, axis=1), kind="stable")[:MOST_CLASSES]
+    left = f", the {len(order)} hardest of {len(labels)} classes" if len(order) < len(labels) else ""
+    figure = Figure(figsize=(style.width, max(style.height, 0.18 * len(order) + 1.4)), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(shown.to_numpy(float), aspect="auto", cmap="cividis", vmin=0, vmax=1)
-    axes.set_xticks(range(shown.shape[1]), [plain_text(str(run), most=30) for run in shown], rotation=35, ha="right")
-    axes.set_yticks(range(len(shown)), [plain_text(str(label), most=25) for label in shown.index], fontsize=7)
+    image = axes.imshow(means[order], aspect="auto", cmap="cividis", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), [plain_text(run, most=30) for run in classes], rotation=35, ha="right")
+    axes.set_yticks(range(len(order)), [plain_text(labels[place], most=25) for place in order], fontsize=7)
     axes.set_title(plain_text(f"{title}{left}"))
     figure.colorbar(image, ax=axes, label="mAP")
     return figure
 
 
-def draw_similarities(histograms: Mapping[str, pd.DataFrame], *, title: str, style: Style) -> Figure:
+def draw_similarities(histograms: Mapping[str, Mapping[str, np.ndarray]], *, title: str, style: Style) -> Figure:
     """Draw for each encoder how alike queries are to positives, filled, and to negatives, a dashed line.
 
     Each is a share of its own pairs. Every panel has an axis of its own, since encoders use different parts of it.
@@ -108,8 +129,8 @@ def draw_similarities(histograms: Mapping[str, pd.DataFrame], *, title: str, sty
     figure = Figure(figsize=(style.width, max(style.height, 1.6 * rows + 0.8)), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (encoder, table) in zip(panels, histograms.items(), strict=False):
-        edges = np.append(table["low"].to_numpy(), table["high"].iloc[-1])
-        shares = {name: table[name].to_numpy() / max(1, table[name].sum()) for name in ("positives", "negatives")}
+        edges = np.append(table["low"], table["high"][-1])
+        shares = {name: table[name] / max(1, table[name].sum()) for name in ("positives", "negatives")}
         axes.stairs(shares["positives"], edges, fill=True, color=style.look(0)[0], alpha=0.5, label="positives")
         axes.stairs(
             shares["negatives"], edges, color=style.look(1)[0], linestyle="--", linewidth=1.2, label="negatives"
@@ -126,19 +147,27 @@ def draw_similarities(histograms: Mapping[str, pd.DataFrame], *, title: str, sty
     return figure
 
 
-def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
-    """Draw mean mAP against images a second, a feature's bytes as area: what an encoder's accuracy costs.
+def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Style) -> Figure | None:
+    """Draw mean mAP against images/s, a feature's bytes as area: what an encoder's accuracy costs.
 
     Args:
-        table: see :func:`cost_points`.
+        costs: of each encoder; those whose features were made elsewhere have no speed and are left out.
+        scores: of all runs.
         style: how figures look.
+
+    Returns:
+        None if no speed is known.
     """
+    runs = list(dict.fromkeys(one.run for one in scores))
+    points = [(encoder, cost.speed, cost.bytes or 0, cost.device) for encoder, cost in costs.items() if cost.speed]
+    if not points:
+        return None
     figure = Figure(figsize=(style.width, style.height), layout="constrained")
     axes = figure.add_subplot()
-    columns = (table[name].tolist() for name in ("place", "encoder", "mAP", "speed", "bytes", "device"))
-    for place, encoder, mean, speed, size, device in zip(*columns, strict=True):
-        color, marker = style.look(place)
-        label = plain_text(f"{encoder}, {size} B, {device}")
+    for encoder, speed, size, device in points:
+        mean = float(np.mean([one.mean for one in scores if one.run == encoder]))
+        color, marker = style.look(runs.index(encoder))
+        label = plain_text(f"{encoder}, {size} B, {device.split(' ')[0]}")
         axes.scatter([speed], [mean], s=size / 16, color=color, marker=marker, alpha=0.7, label=label)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=0.7)
     axes.set_xscale("log")
@@ -149,23 +178,23 @@ def draw_cost(table: pd.DataFrame, *, style: Style) -> Figure:
     return figure
 
 
-def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> pd.DataFrame:
-    """Return a row a class, a column a run: mAP; empty for a dataset without labels.
+def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the mAP of each class, by run and label; no label for a dataset without any.
 
     Raises:
         RetrievalError: a file is missing or of another form.
     """
-    columns = {}
+    found = {}
     for run in runs:
         path = directory / dataset / f"{run}.csv"
         with made_by(stage_of(run, dataset), str(path)):
-            table = pd.read_csv(path, dtype={"label": str}, keep_default_na=False)
-            columns[run] = table.set_index("label")["mAP"].astype(float)
-    return pd.DataFrame(columns)
+            table = read_table(path, "label", "mAP")
+            found[run] = dict(zip(table["label"], map(float, table["mAP"]), strict=True))
+    return found
 
 
-def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return how alike pairs of a dataset are, by encoder.
+def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Return how alike pairs of a dataset are, by encoder (see :func:`pipeline.retrieval.histogram.histogram`).
 
     Raises:
         RetrievalError: a file is missing or of another form.
@@ -174,22 +203,6 @@ def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) ->
     for encoder in encoders:
         path = directory / dataset / f"{encoder}.csv"
         with made_by(stage_of(encoder, dataset), str(path)):
-            tables[encoder] = pd.read_csv(path)[["low", "high", "positives", "negatives"]].astype(float)
+            table = read_table(path, "low", "high", "positives", "negatives")
+            tables[encoder] = {name: np.array(values, float) for name, values in table.items()}
     return tables
-
-
-def cost_points(costs: Mapping[str, Cost], table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row an encoder whose features were made here: its position, mean mAP, images/s, bytes, kind of device.
-
-    Args:
-        costs: of each encoder.
-        table: see :func:`run_table`.
-    """
-    runs = table["run"].unique().tolist()
-    means = table.groupby("run")["mAP"].mean()
-    rows = [
-        (runs.index(encoder), encoder, means[encoder], cost.speed, cost.bytes, cost.device.split(" ")[0])
-        for encoder, cost in costs.items()
-        if cost.speed is not None
-    ]
-    return pd.DataFrame(rows, columns=["place", "encoder", "mAP", "speed", "bytes", "device"])

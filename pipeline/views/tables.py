@@ -1,6 +1,7 @@
 """The comparison as people read it, in Markdown and LaTeX."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -10,28 +11,25 @@ from pipeline.results.cost import MEAN
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 
 
-def cost_markdown(costs: pd.DataFrame) -> str:
-    """Return the costs as a Markdown table in units to read."""
+def cost_markdown(costs: Mapping[str, Sequence[Any]]) -> str:
+    """Return the costs (see :func:`pipeline.results.cost.cost_table`) as a Markdown table in units to read."""
 
-    def shown(value: float | int | None, unit: float | int, digits: int) -> str:
-        return "–" if value is None or pd.isna(value) else f"{value / unit:,.{digits}f}"
+    def shown(name: str, unit: float | int, digits: int) -> list[str]:
+        return ["–" if value is None else f"{value / unit:,.{digits}f}" for value in costs[name]]
 
-    rows = [
-        {
-            "encoder": md(row["encoder"]),
-            MEAN: f"{row[MEAN]:.4f}",
-            "images/s": shown(row["images_per_second"], 1, 1),
-            "bytes a feature": shown(row["feature_bytes"], 1, 0),
-            "million parameters": shown(row["parameters"], 1e6, 1),
-            "GFLOP an image": shown(row["flops_per_image"], 1e9, 2),
-            "peak memory, GiB": shown(row["peak_memory_bytes"], 2**30, 2),
-            "peak GPU memory, GiB": shown(row["peak_gpu_memory_bytes"], 2**30, 2),
-            "precision": row["precision"] or "–",
-            "device": md(row["device"]) or "–",
-        }
-        for row in costs.to_dict("records")
-    ]
-    return f"{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}\n"
+    columns = {
+        "encoder": [md(encoder) for encoder in costs["encoder"]],
+        MEAN: [f"{mean:.4f}" for mean in costs[MEAN]],
+        "images/s": shown("images_per_second", 1, 1),
+        "feature size, bytes": shown("feature_bytes", 1, 0),
+        "million parameters": shown("parameters", 1e6, 1),
+        "GFLOP per image": shown("flops_per_image", 1e9, 2),
+        "peak memory, GiB": shown("peak_memory_bytes", 2**30, 2),
+        "peak GPU memory, GiB": shown("peak_gpu_memory_bytes", 2**30, 2),
+        "precision": [precision or "–" for precision in costs["precision"]],
+        "device": [md(device) or "–" for device in costs["device"]],
+    }
+    return f"{tabulate(columns, headers='keys', tablefmt='pipe', disable_numparse=True)}\n"
 
 
 def cells(

@@ -38,7 +38,7 @@ def empty():
 def test_what_is_left_of_a_module() -> None:
     assert without_remarks(SOURCE).split("\n") == [
         "", "import os", "", "LIMIT = 3", "", "", "class One:", "", '    name = "a # b"', "", "    def method(self):",
-        '        return f"{self.name}#"', "", "", "def empty():",
+        '        return f"{self.name}#"', "", "", "def empty():", "",
     ]  # fmt: skip
 
 
@@ -85,11 +85,9 @@ def test_blank_lines_inside_a_string_count(tmp_path: Path) -> None:
     assert len({digest_of_code(tmp_path / f"{name}.py") for name in "abc"}) == 3
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x0c\x00"), max_size=20))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), max_size=20))
 def test_no_comment_counts(remark: str) -> None:
-    # Python takes some of these for the end of a line, and so does whoever splits text into lines.
-    if len(f"#{remark}".splitlines()) == 1:
-        assert without_remarks(f"x = 1  # {remark}\ny = 2\n") == "x = 1\ny = 2"
+    assert without_remarks(f"x = 1  # {remark}\ny = 2\n") == "x = 1\ny = 2\n"
 
 
 def test_the_modules_around_and_behind_a_module() -> None:

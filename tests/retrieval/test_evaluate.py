@@ -278,7 +278,7 @@ def test_classes_count_each_of_their_queries(tmp_path: Path) -> None:
     # Query 0 finds 1 first, query 1 has two positives and no negative, query 2 finds 1 first.
     assert per_class(evaluation, labels) == {"a": (2, 1.0), "b": (2, 1.0)}
     write_classes(tmp_path / "d.csv", {"a": (2, 1.0), 'b, "c"': (3, 0.1 + 0.2)})
-    read = pd.read_csv(tmp_path / "d.csv", float_precision="round_trip")
+    read = pd.read_csv(tmp_path / "d.csv")
     assert read.to_numpy().tolist() == [["a", 2, 1.0], ['b, "c"', 3, 0.1 + 0.2]]
     assert read.to_csv(index=False).encode() == (tmp_path / "d.csv").read_bytes()  # as pandas writes it
 
@@ -315,7 +315,7 @@ def test_the_plot_has_a_line_a_band_and_a_legend_entry_an_encoder() -> None:
     np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), means["a$b$"])
     edges = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert edges.min() == pytest.approx(0.4) and edges.max() == pytest.approx(1.05)
-    table = pr_table(curves)
+    table = pd.DataFrame(pr_table(curves))
     assert list(table.columns) == ["encoder", "recall", "precision", "low", "high"] and len(table) == 22
     assert (table["low"] < table["precision"]).all() and (table["precision"] < table["high"]).all()
 
@@ -359,7 +359,7 @@ def test_what_features_cost_stands_beside_their_map(tmp_path: Path) -> None:
         write_json(tmp_path / "made" / f"{dataset}.json", {**known, **cost, "peak_gpu_memory_bytes": None})
         write_json(tmp_path / "elsewhere" / f"{dataset}.json", {"feature_bytes": 16})
     costs = cost_table({"made": 0.5, "elsewhere": 0.25}, ("d", "e"), tmp_path)
-    assert costs["images_per_second"].tolist()[0] == 50 and costs["peak_memory_bytes"].tolist()[0] == 2**31
+    assert costs["images_per_second"][0] == 50 and costs["peak_memory_bytes"][0] == 2**31
     lines = cost_markdown(costs).splitlines()[2:]
     made_row, other_row = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)
     assert made_row == ["made", "0.5000", "50.0", "2,048", "11.2", "3.63", "2.00", "–", "bf16", r"cpu (a\|b)"]

@@ -64,7 +64,8 @@ def test_wrong_samples(wrong: tuple[int, int, int]) -> None:
 
 
 def test_the_figure_has_shares() -> None:
-    table = pd.DataFrame({"low": [0.0, 0.5], "high": [0.5, 1.0], "positives": [1, 3], "negatives": [30, 10]})
+    columns = {"low": [0.0, 0.5], "high": [0.5, 1.0], "positives": [1, 3], "negatives": [30, 10]}
+    table = {name: np.array(values) for name, values in columns.items()}
     figure = draw_similarities({"a": table, "$b_": table}, title="t", style=STYLE)
     first, second = figure.axes
     assert [patch.get_data().values.tolist() for patch in first.patches] == [[0.25, 0.75], [0.75, 0.25]]

@@ -4,21 +4,22 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from pipeline.frame.experiment import Experiment
 from pipeline.results.cost import cost_of, cost_table, read_costs
+from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.figures import (
-    cost_points,
+    Score,
     draw_classes,
     draw_cost,
     draw_distribution,
     draw_map,
     read_classes,
-    run_table,
+    read_scores,
 )
 from pipeline.views.style import Style
 from tests.conftest import Project
@@ -33,7 +34,7 @@ def test_bars_are_the_maps_and_their_intervals() -> None:
         ("a", "e", 0.3, 0.3, 0.3, 0.2),
         ("b", "e", 0.9, 0.8, 1.0, 0.2),
     ]
-    figure = draw_map(pd.DataFrame(rows, columns=["run", "dataset", "mAP", "low", "high", "random"]), STYLE)
+    figure = draw_map([Score(*row) for row in rows], STYLE)
     [axes] = figure.axes
     assert [bar.get_height() for bar in axes.patches] == [0.5, 0.3, 0.2, 0.9]
     segments = axes.collections[0].get_segments()  # of the first run
@@ -49,12 +50,14 @@ def test_the_distribution_counts_queries() -> None:
 
 
 def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
-    classes = pd.DataFrame({"a": [0.9, 0.1, 0.5], "b": [0.8, 0.2, 0.4]}, index=["easy", "$hard_", "<b>"])
+    labels = ["easy", "$hard_", "<b>"]
+    maps = {"a": [0.9, 0.1, 0.5], "b": [0.8, 0.2, 0.4]}
+    classes = {run: dict(zip(labels, values, strict=True)) for run, values in maps.items()}
     figure = draw_classes(classes, title="t", style=STYLE)
     axes = figure.axes[0]
     assert [text.get_text().strip("\u200b") for text in axes.get_yticklabels()] == [r"\$hard_", "<b>", "easy"]
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.1, 0.2], [0.5, 0.4], [0.9, 0.8]])
-    many = pd.DataFrame({"a": np.linspace(0, 1, 100)}, index=[str(n) for n in range(100)])
+    many = {"a": {str(n): n / 99 for n in range(100)}}
     assert "the 60 hardest of 100 classes" in draw_classes(many, title="t", style=STYLE).axes[0].get_title()
 
 
@@ -66,13 +69,15 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
         (tmp_path / encoder).mkdir()
         (tmp_path / encoder / "d.json").write_text(json.dumps(cost))
     written = cost_table({"a": 0.5, "b": 0.5}, ("d",), tmp_path)
-    written.to_csv(tmp_path / "cost.csv", index=False)
+    write_table(tmp_path / "cost.csv", written)
     read = read_costs(tmp_path / "cost.csv")
     assert read == {encoder: cost_of(encoder, ("d",), tmp_path) for encoder in ("a", "b")}
-    runs = pd.DataFrame({"run": ["a", "a+r", "b"], "mAP": [0.5, 0.5, 0.5]})
-    costs = cost_points(read, runs)
-    assert costs.to_numpy().tolist() == [[2, "b", 0.5, 5.0, 32, "cpu"]]  # after a and a+r
-    axes = draw_cost(costs, style=STYLE).axes[0]
+    scores = [Score(run, "d", 0.5, 0.4, 0.6, 0.1) for run in ("a", "a+r", "b")]
+    figure = draw_cost(read, scores, style=STYLE)
+    assert figure is not None and draw_cost({"a": read["a"]}, scores, style=STYLE) is None
+    axes = figure.axes[0]
+    # The look of the third run, after a and a+r.
+    assert axes.collections[0].get_facecolor()[0, :3].tolist() == pytest.approx(to_rgb(STYLE.look(2)[0]))
     assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]
     assert axes.get_legend().get_texts()[0].get_text().strip("\u200b") == "b, 32 B, cpu"
 
@@ -81,7 +86,7 @@ def test_a_run_of_another_form(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "d.json").write_text("{}")
     with pytest.raises(RetrievalError, match="the metrics of a on d lack 'mAP': run dvc repro evaluate@a-d"):
-        run_table(tmp_path, Experiment(("a",), ("d",), "a"))
+        read_scores(tmp_path, Experiment(("a",), ("d",), "a"))
 
 
 @pytest.mark.parametrize(("colors", "markers"), [(["nocolor"], ["o"]), (["#000000"], ["??"]), ([], ["o"])])
@@ -93,7 +98,7 @@ def test_wrong_looks(colors: list[str], markers: list[str]) -> None:
 def test_a_class_table_that_is_missing_or_damaged(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/a.csv").write_text("label,queries,mAP\n007,3,0.5\nNA,2,0.25\n")
-    assert read_classes(tmp_path, "d", ["a"])["a"].to_dict() == {"007": 0.5, "NA": 0.25}
+    assert read_classes(tmp_path, "d", ["a"])["a"] == {"007": 0.5, "NA": 0.25}
     with pytest.raises(RetrievalError, match=r"b\+r\.csv .*: run dvc repro rerank@b-d-r"):
         read_classes(tmp_path, "d", ["b+r"])
     (tmp_path / "d/a.csv").write_text("label,queries,mAP\nx,3,much\n")
