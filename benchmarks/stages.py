@@ -29,9 +29,8 @@ STAGES = {
     "weights": ("encoder",),
     "extract": ("encoder", "dataset"),
     "evaluate": ("encoder", "dataset"),
-    "similarities": ("encoder", "dataset"),
     "pr": ("dataset",),
-    "gallery": ("encoder", "dataset"),
+    "gallery": ("dataset",),
     "thumbnails": ("dataset",),
     "explore": ("dataset",),
 }

@@ -24,7 +24,7 @@ class Limits:
     Attributes:
         port: of this machine; 0 takes a free one.
         megabytes: the largest upload, in units of 2^20 bytes.
-        k: how many of the most alike are shown.
+        k: how many nearest neighbours are shown.
     """
 
     port: int

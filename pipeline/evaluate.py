@@ -8,14 +8,13 @@ default every image is a query, all others are its gallery, and those that share
 similarities of its own.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.cluster.connection import Cluster, connected, read_cluster
+from pipeline.cluster.choice import ranking_by
+from pipeline.cluster.connection import read_cluster
 from pipeline.extraction.features import read_checked
 from pipeline.frame.app import app, plain
 from pipeline.frame.files import write_json
@@ -25,7 +24,7 @@ from pipeline.manifest.protocols import protocols_of
 from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Rank, Settings, per_class, rank_here, report, scores_of
+from pipeline.retrieval.evaluation import Settings, per_class, report, scores_of
 from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.settings import call
@@ -43,22 +42,6 @@ def read_settings(config: DictConfig) -> Settings:
         return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
     except RetrievalError as error:
         raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
-
-
-@contextmanager
-def ranking_by(cluster: Cluster | None, settings: Settings) -> Iterator[Rank]:
-    """Stay ready to rank, here or on a cluster.
-
-    Raises:
-        RetrievalError: there is no such cluster, or no Ray.
-    """
-    if cluster is None:
-        yield rank_here(settings)
-        return
-    with connected(cluster) as nodes:
-        from pipeline.cluster.ranking import rank_on
-
-        yield rank_on(nodes, settings)
 
 
 @app("evaluate")

@@ -32,7 +32,7 @@ class Search:
 
     Attributes:
         image: a file, or several.
-        k: how many of the most alike to show.
+        k: how many nearest neighbours to show.
         similarity: ``cosine``, ``dot`` or ``euclidean``.
     """
 

@@ -148,7 +148,7 @@ def test_an_edit_of_code_runs_what_is_made_of_it(project: Project) -> None:
     project.append("pipeline/views/figures.py", "UNUSED = 1\n")
     project.append("pipeline/retrieval/uncertainty.py", "UNUSED = 1\n")
     ran = names_of(*project.repro())
-    assert ran == {"check", "evaluate", "pr", "compare", "figures"}
+    assert ran == {"check", "evaluate", "pr", "compare", "figures", "page"}
     project.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
     assert project.repro() == {"check"}
     project.append("pipeline/encoders/handcrafted.py", "UNUSED = 1\n")
@@ -162,9 +162,7 @@ def test_an_extraction_with_the_same_bits_ends_there(project: Project) -> None:
     assert project.repro("--force", "--single-item", stage) == {stage}
     assert project.repro() == set()
     assert {path: path.read_bytes() for path in before} == before
-    changed = {line.split()[-1] for line in project.git("status", "--porcelain").splitlines()}
-    assert "metrics/costs/raw_pixels/digits.json" in changed
-    assert changed <= {"metrics/costs/raw_pixels/digits.json", "dvc.lock"}
+    assert {line.split()[-1] for line in project.git("status", "--porcelain").splitlines()} <= {"dvc.lock"}
     # The table of costs has what was measured when it was made; a new one changes no result.
     assert {"compare"} == project.repro("--force", "--single-item", "compare")
     assert names_of(*project.repro()) <= {"figures", "page"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.frame.files import write_json
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.frame.made import made_by
 
 NAME = "encoder.json"  # a repository's own file may be called config.json
 
@@ -23,9 +23,6 @@ def read_config(directory: Path) -> dict[str, Any]:
         RetrievalError: it is missing or damaged.
     """
     path = directory / NAME
-    try:
+    with made_by(f"-f -s weights@{directory.name}", f"config in {path}"):
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        again = f"run dvc repro -f weights@{directory.name}"
-        raise RetrievalError(f"no usable config in {path} ({error}): {again}") from None
     return config

@@ -28,10 +28,11 @@ def build(
 ) -> Encoder:
     """Build what a function returns: a network from images ``(image, 3, height, width)`` to ``(image, dim)``.
 
-    The provenance has the SHA-256 of the function's module; DVC does not watch it.
+    The provenance has the SHA-256 of the function's module. DVC watches it only in ``pipeline/own/``.
 
     Args:
-        factory: ``package.module:function``, importable from the top of the project.
+        factory: ``package.module:function``, importable from the top of the project, such as
+            ``pipeline.own.my_networks:resnet20``.
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         native: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         directory: where its weights are.

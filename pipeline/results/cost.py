@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.results.outputs import made_by
+from pipeline.frame.made import made_by
 from pipeline.results.tables import read_table
 
 MEAN = "mean mAP"

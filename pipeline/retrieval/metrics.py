@@ -155,7 +155,7 @@ def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarra
 def expected_average_precision(
     positives: Int[np.ndarray, " query"], candidates: Int[np.ndarray, " query"], *, rule: Rule = "rectangle"
 ) -> Float[np.ndarray, " query"]:
-    r"""Return the mean AP of each query over all orders of its ranking: what a blind encoder gets.
+    r"""Return the mean AP of each query over all orders of its ranking: chance level.
 
     With R positives among M candidates, and :math:`H_M` the harmonic number,
 

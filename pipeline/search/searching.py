@@ -65,7 +65,7 @@ def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) ->
 def search(
     queries: Float[np.ndarray, "image dim"], features: Float[np.ndarray, "item dim"], *, k: int, similarity: Kind
 ) -> list[Found]:
-    """Return for each query the ``k`` items most alike, best first, ties by index.
+    """Return for each query its ``k`` nearest neighbours, best first, ties by index.
 
     With each comes its cosine, its dot product or its Euclidean distance.
     """

@@ -105,7 +105,7 @@ class Collection:
             return decode_rgb(data, name=name, remedy="choose another image")
 
     def search(self, encoder: str, dataset: str, image: Image.Image, *, k: int) -> list[tuple[int, float]]:
-        """Return the items of a dataset that are most alike to an image, and their cosines.
+        """Return the nearest neighbours of an image in a dataset, and their cosines.
 
         The encoder is built when it is first asked for; searches take turns.
 
@@ -167,7 +167,7 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
     Args:
         collection: what can be searched.
         megabytes: the largest upload.
-        k: how many of the most alike are shown.
+        k: how many nearest neighbours are shown.
     """
     pages = Flask(__name__, static_folder=None)
     pages.request_class = InMemory

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.frame.files import write_text
+from pipeline.frame.made import made_by
 from pipeline.frame.runs import stage_of
 from pipeline.manifest.manifest import Manifest
-from pipeline.results.outputs import made_by
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.levels import RECALL_LEVELS

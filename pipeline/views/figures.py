@@ -9,9 +9,9 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from pipeline.frame.experiment import Experiment
+from pipeline.frame.made import made_by
 from pipeline.frame.runs import stage_of
 from pipeline.results.cost import Cost
-from pipeline.results.outputs import made_by
 from pipeline.results.runs import read_run
 from pipeline.results.tables import read_table
 from pipeline.retrieval.errors import RetrievalError

@@ -11,9 +11,9 @@ import vl_convert
 import yaml
 
 from pipeline.frame.experiment import Experiment
+from pipeline.frame.made import made_by
 from pipeline.frame.runs import JOINED
 from pipeline.results.cost import Cost
-from pipeline.results.outputs import made_by
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError

@@ -353,13 +353,14 @@ def test_which_cluster() -> None:
 
 def test_the_stages_on_a_cluster_of_this_machine(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["encoder=color_histogram", "dataset=digits"]
-    out = [f"{key}={project.top.parent}/{key}" for key in ("metrics", "per_query", "per_class")]
-    project.stage("extract", *names, "runtime=ray", f"out={project.top.parent}/features")
+    out = [f"{key}={project.top.parent}/{key}" for key in ("metrics", "per_query", "per_class", "similarities")]
+    costs = project.top.parent / "costs.json"
+    project.stage("extract", *names, "runtime=ray", f"out={project.top.parent}/features", f"costs={costs}")
     project.stage("evaluate", *names, "runtime=ray", *out)
     here = project.top / "features/color_histogram/digits"
     assert (project.top.parent / "features/features.npy").read_bytes() == (here / "features.npy").read_bytes()
     made = json.loads((project.top.parent / "features/provenance.json").read_text())
-    assert (made["images"], made["machines"]) == (40, 1) and made["ray"]
+    assert made["images"] == 40 and made["ray"] and json.loads(costs.read_text())["machines"] == 1
     run = project.top / "metrics/runs/color_histogram/digits.json"
     assert json.loads((project.top.parent / "metrics").read_text()) == json.loads(run.read_text())
     # How it runs is no reason to run again.

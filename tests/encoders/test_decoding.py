@@ -115,7 +115,7 @@ def test_features_are_nearly_those_by_pillow(manifest: Manifest, name: str) -> N
 def test_the_provenance_names_the_decoder() -> None:
     config = config_of("resnet18_random")
     for decoder in ("pillow", "torchcodec"):
-        made = made_by(build("x", {**config, "decoder": decoder}), 1, 1.0, {})
+        made = made_by(build("x", {**config, "decoder": decoder}), {})
         assert made["decoder"] == decoder
         assert ("OnTensors" in made["preprocessing"]) == (decoder == "torchcodec")
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torchvision import models
 
 from pipeline.checkpoints.timm_names import pretrained_config
-from pipeline.encoders.building import huggingface, timm_models, torchvision_models
+from pipeline.encoders import huggingface, timm_models, torchvision_models
 from pipeline.encoders.preprocessing import SQUASH, build_preprocessing
 from pipeline.manifest.images import decode_rgb
 from pipeline.retrieval.errors import RetrievalError

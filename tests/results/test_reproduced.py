@@ -52,7 +52,7 @@ def test_committed_results_are_reproduced_and_one_moved_number_is_not(project: P
         if not commit:
             edit_map(path, true)
     assert project.stage("verify", "tolerance=0.02").returncode == 0
-    assert project.stage("verify", "revision=HEAD~1", check=False).returncode == 1  # the work tree has another number
+    assert project.stage("verify", "revision='HEAD~1'", check=False).returncode == 1  # the work tree has another number
     # What git has is not what was made here.
     (project.top / "metrics/per_query/photo_views/raw_pixels.npz").unlink()
     done = project.stage("verify", check=False)
