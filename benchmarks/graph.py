@@ -1,13 +1,13 @@
 """What DVC itself costs: real ``dvc repro`` on this project's graph, its commands replaced by trivial ones.
 
     python -m benchmarks.graph
-    python -m benchmarks.graph --layouts HEAD~30 . --sizes 7x2 20x5 --limit 600
+    python -m benchmarks.graph --layouts HEAD~30:python HEAD~30 . --sizes 7x2 20x5 --limit 600
 
-A layout is a commit, or ``.``, the work tree; each is copied with as many encoders and datasets as a size says (7x2:
-seven encoders, two datasets). Every command writes its outs and the time, and nothing else. "own" is DVC's time for a
-stage: from the end of its command to that of the next, less what the command takes by itself. It grows with the lines
-of ``dvc.lock``, so the mean over all and the mean of the last ten are both shown. ``--slow`` hides the parser of YAML
-in C that DVC uses where it is installed.
+A layout is a commit, or ``.``, the work tree; ``:python`` after it hides the parser of YAML in C that DVC uses where it is
+installed. Each is copied with as many encoders and datasets as a size says (7x2: seven encoders, two datasets). Every
+command writes its outs and the time, and nothing else. "own" is DVC's time for a stage: from the end of a command to that
+of the next, less what the command takes by itself. It grows with the lines of ``dvc.lock``, so the mean over all stages
+and that of the last ten are both shown.
 """
 
 import argparse
@@ -160,9 +160,11 @@ def alone(project: Path) -> float:
     return (time.perf_counter() - started) / 50
 
 
-def measured(layout: str, size: str, *, slow: bool, limit: float) -> Row:
-    """Run a layout at a size."""
+def measured(layout: str, size: str, *, limit: float) -> Row:
+    """Run a layout at a size; ``dvc repro`` is stopped after ``limit`` seconds."""
     encoders, datasets = map(int, size.split("x"))
+    layout, _, parser = layout.partition(":")
+    slow = parser == "python"
     with tempfile.TemporaryDirectory() as name:
         project = Path(name) / "project"
         planned = copied(layout, project, encoders, datasets)
@@ -182,7 +184,6 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="+", default=["."])
     parser.add_argument("--sizes", nargs="+", default=["7x2", "20x5"])
     parser.add_argument("--limit", type=float, default=600, help="seconds, after which dvc repro is stopped")
-    parser.add_argument("--slow", action="store_true", help="without the parser of YAML in C")
     options = parser.parse_args()
     for size in options.sizes:
         if not re.fullmatch(r"\d+x\d+", size):
@@ -193,8 +194,7 @@ def main() -> None:
     )
     print("| own, s a stage | own, last ten | nothing to do, s |\n|---|---|---|---|---|---|---|---|---|---|")
     for layout, size in itertools.product(options.layouts, options.sizes):
-        row = measured(layout, size, slow=options.slow, limit=options.limit)
-        print(f"| {layout} | {'Python' if options.slow else 'C'} | {size} | {row.cells()} |", flush=True)
+        print(f"| {layout} | {size} | {measured(layout, size, limit=options.limit).cells()} |", flush=True)
 
 
 if __name__ == "__main__":
