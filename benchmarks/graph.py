@@ -3,11 +3,11 @@
     python -m benchmarks.graph
     python -m benchmarks.graph --layouts HEAD~30:python HEAD~30 . --sizes 7x2 20x5 --limit 600
 
-A layout is a commit, or ``.``, the work tree; ``:python`` after it hides the parser of YAML in C that DVC uses where it is
-installed. Each is copied with as many encoders and datasets as a size says (7x2: seven encoders, two datasets). Every
-command writes its outs and the time, and nothing else. "own" is DVC's time for a stage: from the end of a command to that
-of the next, less what the command takes by itself. It grows with the lines of ``dvc.lock``, so the mean over all stages
-and that of the last ten are both shown.
+A layout is a commit, or ``.``, the work tree; ``:python`` after it hides the parser of YAML in C that DVC uses where
+it is installed. Each is copied with as many encoders and datasets as a size says (7x2: seven encoders, two datasets).
+Every command writes its outs and the time, and nothing else. "own" is DVC's time for a stage: from the end of a
+command to that of the next, less what the command takes by itself. It grows with the lines of ``dvc.lock``, so the
+mean over all stages and that of the last ten are both shown.
 """
 
 import argparse
@@ -188,11 +188,8 @@ def main() -> None:
     for size in options.sizes:
         if not re.fullmatch(r"\d+x\d+", size):
             parser.error(f"a size is {size}: expected <encoders>x<datasets>, such as 7x2")
-    print(
-        "| layout | parser | encoders x datasets | stages | lines of dvc.lock | lines a stage | first dvc repro, s ",
-        end="",
-    )
-    print("| own, s a stage | own, last ten | nothing to do, s |\n|---|---|---|---|---|---|---|---|---|---|")
+    print("| layout | encoders x datasets | stages | lines of dvc.lock | per stage | first dvc repro, s ", end="")
+    print("| own, s per stage | own, last ten | nothing to do, s |\n|---|---|---|---|---|---|---|---|---|")
     for layout, size in itertools.product(options.layouts, options.sizes):
         print(f"| {layout} | {size} | {measured(layout, size, limit=options.limit).cells()} |", flush=True)
 
