@@ -1,17 +1,17 @@
 """params.yaml, conf/ and pipeline/ -> a check of all names, and what each stage is made of.
 
-``python -m pipeline.check`` writes ``data/code/<command>.json`` for each command, and
-``data/code/extract/<encoder>.json`` for the extraction by each encoder: the modules that run, each with a digest of its
-code without comments and docstrings. Every stage depends on its own file, and thereby on this check: it runs again if
-its code has changed, and a name without a YAML is said before anything runs.
+``python -m pipeline.check`` writes ``data/code/<command>.json`` for each command: the modules that run, each with a
+digest of its code without comments and docstrings. ``data/code/sources.json`` has the same for the sources of encoders
+and the networks in ``own/``; which of them an encoder is made of, its YAML says and ``weights`` notes. Every stage
+depends on a file here, and thereby on this check: it runs again if its code has changed, and a name without a YAML is
+said before anything runs.
 """
 
 from pathlib import Path
 
-import yaml
 from omegaconf import DictConfig
 
-from pipeline.encoders.sources import modules_of
+from pipeline.encoders.sources import OWN, SOURCES
 from pipeline.frame.app import app
 from pipeline.frame.code import PACKAGE, Code
 from pipeline.frame.experiment import check_names, read_experiment
@@ -21,16 +21,13 @@ from pipeline.frame.files import replacing_directory, write_json
 @app("check")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    experiment, conf, package = read_experiment(Path(config.params)), Path(config.conf), Path(config.package)
-    check_names(experiment, conf)
-    code = Code(package.resolve().parent)
+    check_names(read_experiment(Path(config.params)), Path(config.conf))
+    code = Code()
     with replacing_directory(Path(config.out)) as partial:
-        for path in sorted(package.glob("[!_]*.py")):
+        for path in sorted(Path(PACKAGE).glob("[!_]*.py")):
             write_json(partial / f"{path.stem}.json", code.behind([f"{PACKAGE}.{path.stem}"]))
-        for encoder in experiment.encoders:
-            named = modules_of(yaml.safe_load((conf / "encoder" / f"{encoder}.yaml").read_text(encoding="utf-8")))
-            roots = [f"{PACKAGE}.extract", *filter(code.has, named)]
-            write_json(partial / "extract" / f"{encoder}.json", code.behind(roots))
+        roots = (*SOURCES.values(), *code.below(OWN))
+        write_json(partial / "sources.json", {root: code.behind([root]) for root in roots})
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ def main(config: DictConfig) -> None:
         ]
     )
     comparison = compare(table)
+    means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
+    costs = cost_table(means, experiment.datasets, Path(config.costs))
     write_text(Path(config.csv), table.to_csv(index=False, lineterminator="\n"))
     write_text(Path(config.pairs), pairs.to_csv(index=False, lineterminator="\n"))
     beside = against(table, published)
     write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
     write_text(Path(config.latex), latex(comparison, table, pairs))
     write_json(Path(config.summary), summarise(comparison))
-    means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
-    costs = cost_table(means, experiment.datasets, Path(config.costs))
     write_table(Path(config.cost_csv), costs)
     write_text(Path(config.cost_markdown), cost_markdown(costs))
 

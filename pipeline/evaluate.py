@@ -66,10 +66,10 @@ def main(config: DictConfig) -> None:
             settings=settings,
             rank=rank,
         )
+    counted = histogram(rows, protocols[0], sample) if config.ranking_name == PLAIN else None
     write_per_query(Path(config.per_query), evaluation, manifest_sha256=manifest.sha256)
     write_classes(Path(config.per_class), per_class(evaluation, manifest.labels))
-    if config.ranking_name == PLAIN:
-        counted = histogram(rows, protocols[0], sample)
+    if counted is not None:
         write_table(Path(config.similarities), {name: values.tolist() for name, values in counted.items()})
     write_json(Path(config.metrics), {**recipe.described(other), **summary})
 

@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 from pipeline.checkpoints.config import read_config
 from pipeline.cluster.connection import read_cluster
 from pipeline.encoders.building import build_encoder
+from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.extraction import Guarded, encoded, engine_of, given, scratch_of
 from pipeline.extraction.guards import Limits, refuse_unknown
-from pipeline.extraction.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.provenance import provenance
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain

@@ -1,7 +1,8 @@
 """The weights of an encoder -> a folder that DVC keeps, fetched once and checked by hash.
 
-``python -m pipeline.weights encoder=clip`` writes ``data/weights/clip/``: the checkpoint, and
-``origin.json``, which says where it came from. An encoder without a checkpoint gets ``origin.json`` alone.
+``python -m pipeline.weights encoder=clip`` writes ``data/weights/clip/``: the checkpoint; ``origin.json``, which says
+where it came from; ``encoder.json``, the encoder's config; and ``code.json``, the modules that it alone is made of. An
+encoder without a checkpoint gets the latter three.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.providing import fetch, write_weights
+from pipeline.encoders.made_of import code_of
 from pipeline.frame.app import app, plain
 from pipeline.frame.places import located
 
@@ -18,7 +20,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     options = plain(config.encoder)
     files = fetch(config.encoder_name, options, located(config.store), config.weights.path)
-    write_weights(config.encoder_name, options, files, Path(config.out))
+    write_weights(config.encoder_name, options, files, code_of(options), Path(config.out))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from pipeline.encoders.sources import SOURCES, modules_of
+from pipeline.encoders.made_of import code_of
+from pipeline.encoders.sources import SOURCES
 from pipeline.frame.code import Code
 from pipeline.frame.experiment import check_names, read_experiment
 from pipeline.frame.tracked import INVISIBLE, LEAVES, keys_of
@@ -66,9 +67,11 @@ def module_of(stage: str) -> str:
 
 @pytest.mark.parametrize("stage", sorted(set(STAGES) - {"check"}))
 def test_a_stage_depends_on_the_code_that_it_is_made_of(stage: str) -> None:
-    one = "extract/${item.encoder}" if stage == "extract" else module_of(stage)
     code = [dep for dep in STAGES[stage]["deps"] if dep.startswith(("data/code", "pipeline/"))]
-    assert [dep for dep in code if not dep.startswith("pipeline/views/templates/")] == [f"data/code/{one}.json"]
+    # What an encoder alone is made of comes to its extraction with its weights.
+    sources = ["data/code/sources.json"] if stage == "weights" else []
+    own = [dep for dep in code if not dep.startswith("pipeline/views/templates/")]
+    assert own == [*sources, f"data/code/{module_of(stage)}.json"]
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +92,11 @@ def test_the_code_of_a_command_is_all_that_it_imports(code: Code, command: str) 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_an_extraction_is_made_of_its_own_source_only(code: Code, source: str) -> None:
-    config = {"source": source, "factory": "tests.own_networks:resnet20"}
-    made = set(code.behind(["pipeline.extract", *filter(code.has, modules_of(config))]))
-    assert SOURCES[source] in made
-    # What was made elsewhere is read by the stage itself.
-    assert not (set(SOURCES.values()) - {SOURCES[source], "pipeline.extraction.precomputed"}) & made
+    alone = code_of({"source": source, "factory": "tests.own_networks:resnet20"})
+    made = {**code.behind(["pipeline.extract"]), **alone}
+    assert SOURCES[source] in alone and not {name for name in made if name.startswith("tests")}
+    # What was made elsewhere is refused, or read, by the stage itself.
+    assert not (set(SOURCES.values()) - {SOURCES[source], SOURCES["precomputed"]}) & set(made)
     assert not {room for room in ("views", "results", "datasets", "search") if f"pipeline.{room}" in made}
 
 
@@ -116,11 +119,21 @@ def test_every_setting_is_declared(stage: str) -> None:
     """Of each stage's own config every key, of each group that it composes the file."""
     module = module_of(stage)
     choices = {"encoder": "hog", "dataset": "digits", "ranking": "k_reciprocal"}
-    groups = [group for group in choices if f"{group}=" in STAGES[stage]["cmd"]]
+    groups = [group for group in choices if f"{group}=${{item" in STAGES[stage]["cmd"]]
+    chosen = [f"{group}={choices[group]}" for group in groups]
+    chosen += [word for word in STAGES[stage]["cmd"].split()[3:] if "$" not in word]
     with initialize_config_dir(str(TOP / "conf"), version_base="1.3"):
-        config = compose(module, overrides=[f"{group}={choices[group]}" for group in groups], return_hydra_config=True)
+        config = compose(module, overrides=chosen, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     expected: dict[str, list[str] | None] = {}
+    # What the defaults of its config choose would not be seen to change: the command names it.
+    defaults = yaml.safe_load((TOP / f"conf/{module}.yaml").read_text())["defaults"]
+    named = {word.partition("=")[0] for word in STAGES[stage]["cmd"].split()[3:]}
+    assert {key for entry in defaults if isinstance(entry, dict) for key in entry} <= {
+        *named,
+        "runtime",
+        "override hydra/job_logging",
+    }
     composed = {group for group in config.hydra.runtime.choices if not group.startswith("hydra/")}
     for group in composed:
         choice = config.hydra.runtime.choices[group]

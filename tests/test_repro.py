@@ -150,10 +150,11 @@ def test_an_edit_of_code_runs_what_is_made_of_it(project: Project) -> None:
     ran = names_of(*project.repro())
     assert ran == {"check", "evaluate", "pr", "compare", "figures", "page"}
     project.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
-    assert project.repro() == {"check"}
+    weights = {f"weights@{encoder}" for encoder in ENCODERS}
+    assert project.repro() == {"check"} | weights
     project.append("pipeline/encoders/handcrafted.py", "UNUSED = 1\n")
     extractions = {f"extract@{encoder}-{dataset}" for encoder in ENCODERS for dataset in DATASETS}
-    assert project.repro() == {"check"} | extractions  # the features are the same: nothing follows
+    assert project.repro() == {"check"} | weights | extractions  # the features are the same: nothing follows
 
 
 def test_an_extraction_with_the_same_bits_ends_there(project: Project) -> None:
@@ -183,9 +184,23 @@ def test_a_network_of_ones_own_is_watched(project: Project) -> None:
     assert project.repro() == {"check"}
     own.write_text(NETWORK.format(factor=-1))
     ran = project.repro()
-    assert {"check", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= ran
-    assert not {stage for stage in ran if "raw_pixels" in stage}
-    assert json.loads(run.read_text())["mAP"] != before
+    assert {"check", "weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= ran
+    assert {stage for stage in ran if "raw_pixels" in stage} == {"weights@raw_pixels"}
+    after = json.loads(run.read_text())["mAP"]
+    assert after != before
+    # Another module, edited while the YAML names the first one, and named again: nothing old comes back from the cache.
+    other = project.top / "pipeline/own/other.py"
+    other.write_text(NETWORK.format(factor=1))
+    project.edit("conf/encoder/mine.yaml", factory="pipeline.own.other:pooled")
+    assert "extract@mine-digits" in project.repro()
+    assert json.loads(run.read_text())["mAP"] == before
+    project.edit("conf/encoder/mine.yaml", factory="pipeline.own.mine:pooled")
+    assert "extract@mine-digits" not in project.repro()  # from the cache
+    other.write_text(NETWORK.format(factor=-1))
+    assert not {stage for stage in project.repro() if stage.startswith("extract")}
+    project.edit("conf/encoder/mine.yaml", factory="pipeline.own.other:pooled")
+    assert "extract@mine-digits" in project.repro()
+    assert json.loads(run.read_text())["mAP"] == after
 
 
 def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:

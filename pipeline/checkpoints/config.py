@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.frame.files import write_json
-from pipeline.frame.made import made_by
+from pipeline.frame.upstream import output_of
 
 NAME = "encoder.json"  # a repository's own file may be called config.json
 
@@ -23,6 +23,6 @@ def read_config(directory: Path) -> dict[str, Any]:
         RetrievalError: it is missing or damaged.
     """
     path = directory / NAME
-    with made_by(f"-f -s weights@{directory.name}", f"config in {path}"):
+    with output_of(f"-f -s weights@{directory.name}", f"config in {path}"):
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return config

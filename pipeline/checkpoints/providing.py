@@ -65,8 +65,18 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
     return {remote: provide(remote, store, path) for remote in files_of(config, where=where)}
 
 
-def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[RemoteFile, Path], target: Path) -> None:
+def write_weights(
+    encoder: str, config: Mapping[str, Any], files: Mapping[RemoteFile, Path], code: Mapping[str, str], target: Path
+) -> None:
     """Copy an encoder's files into a folder of its own, with ``origin.json`` and its config; all or nothing.
+
+    Args:
+        encoder: its name.
+        config: its YAML.
+        files: where each of its files is now.
+        code: digests of the code that it alone is made of. Nothing reads them again; but what extracts depends on this
+            folder, and so on them.
+        target: the folder.
 
     Raises:
         RetrievalError: the checkpoint is not a file of tensors only.
@@ -92,3 +102,4 @@ def write_weights(encoder: str, config: Mapping[str, Any], files: Mapping[Remote
             origin["checkpoint"] = next(iter(described))
         write_json(partial / "origin.json", origin)
         write_config(config, partial)
+        write_json(partial / "code.json", code)

@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.encoders.building import OTHER_KEYS
+from pipeline.encoders.precomputed import NAME
 from pipeline.extraction.features import read_matrix
 from pipeline.frame.files import sha256_of
 from pipeline.frame.places import located
@@ -18,8 +19,6 @@ from pipeline.manifest.labels import Labelled, read_labels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
-
-NAME = "precomputed"
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,6 @@ class Files:
     labels: str
     features_sha256: str
     labels_sha256: str
-
-
-def build(datasets: Any) -> NoReturn:
-    """Refuse to be an encoder, as the other sources are.
-
-    Raises:
-        RetrievalError: always.
-    """
-    raise RetrievalError("precomputed features come without their network, so that no other image can be encoded")
 
 
 def read_precomputed(

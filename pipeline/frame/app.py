@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from pipeline.frame.tracked import LEAVES, refuse_untracked
 from pipeline.retrieval.errors import RetrievalError
@@ -35,9 +36,12 @@ def app(config_name: str, *, multirun: bool = False) -> Callable[[Callable[[Dict
         def guarded(config: DictConfig) -> None:
             with one_line():
                 refuse_missing(config)
-                for group, choice in HydraConfig.get().runtime.choices.items():
-                    if group in LEAVES:
-                        refuse_untracked(CONF / group / f"{choice}.yaml")
+                choices = HydraConfig.get().runtime.choices
+                for group in LEAVES:
+                    if group in choices:
+                        refuse_untracked(CONF / group / f"{choices[group]}.yaml")
+                    elif f"{group}_name" in config:  # Hydra takes a list of names too
+                        raise RetrievalError(f"{group}: give the name of one YAML in conf/{group}")
                 main(config)
 
         whole: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
@@ -48,10 +52,10 @@ def app(config_name: str, *, multirun: bool = False) -> Callable[[Callable[[Dict
         def run() -> None:
             # Hydra composes every config twice, to learn first whether it is a multirun, and sets up a job. A stage
             # needs neither, and that is a tenth of a second of each.
-            if multirun or any(argument.startswith("-") for argument in sys.argv[1:]):
+            if multirun or any(argument.startswith(("-", "hydra", "+hydra")) for argument in sys.argv[1:]):
                 whole()
             else:
-                with one_line():
+                with one_line(ValueError, YAMLError):
                     config = composed(config_name, sys.argv[1:])
                 guarded(config)
 
@@ -71,11 +75,13 @@ def composed(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Turn what a user can set right into one line on standard error, and exit code 2."""
+def one_line(*others: type[Exception]) -> Iterator[None]:
+    """Turn what a user can set right, and ``others``, into one line on standard error, and exit code 2."""
     try:
         yield
-    except (RetrievalError, OmegaConfBaseException, HydraException) as error:
+    except Exception as error:
+        if not isinstance(error, (RetrievalError, OmegaConfBaseException, HydraException, *others)):
+            raise
         # SystemExit passes through Hydra untouched; any other exception would be wrapped in its own report.
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

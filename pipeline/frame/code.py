@@ -13,27 +13,35 @@ from grimp.exceptions import SourceSyntaxError
 from pipeline.retrieval.errors import RetrievalError
 
 PACKAGE = "pipeline"
+TOP = Path(__file__).resolve().parents[2]
 DIGITS = 16  # of a digest, hexadecimal: enough to tell versions of a file apart
 
 
 class Code:
     """The modules of this project and who imports whom, also where an import stands in a function."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path = TOP) -> None:
         """Read the imports of all modules.
 
         Args:
             top: the folder that has the package, which must be importable.
 
         Raises:
-            RetrievalError: a module is not Python.
+            RetrievalError: a module is not Python; a folder with modules is no package.
         """
+        for path in sorted((top / PACKAGE).rglob("*.py")):
+            if not (path.parent / "__init__.py").is_file():
+                raise RetrievalError(f"{path.parent} has no __init__.py: add an empty one, or edits in it go unseen")
         self._top = top
         self._digests: dict[str, str] = {}
         try:
             self._graph = grimp.build_graph(PACKAGE, cache_dir=None)
         except SourceSyntaxError as error:
             raise RetrievalError(f"a module of {PACKAGE} cannot be read: {' '.join(str(error).split())}") from None
+
+    def below(self, package: str) -> list[str]:
+        """Return the modules of a package by their dotted names, itself included."""
+        return sorted(name for name in self._graph.modules if name == package or name.startswith(f"{package}."))
 
     def has(self, module: str) -> bool:
         """Return whether a module, by its dotted name, is one of this project."""
@@ -63,12 +71,22 @@ class Code:
 
     def _file(self, module: str) -> Path:
         path = self._top.joinpath(*module.split("."))
-        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        inner = path / "__init__.py"
+        return inner if inner.is_file() else path.with_suffix(".py")
 
 
 def digest_of_code(path: Path) -> str:
-    """Return a digest of what a module can do: of its text without comments and docstrings."""
-    return hashlib.sha256(without_remarks(path.read_text(encoding="utf-8")).encode()).hexdigest()[:DIGITS]
+    """Return a digest of what a module can do: of its text without comments and docstrings.
+
+    Raises:
+        RetrievalError: it cannot be read as Python.
+    """
+    try:
+        with tokenize.open(path) as file:  # in the encoding that it declares
+            code = without_remarks(file.read())
+    except (SyntaxError, UnicodeDecodeError, tokenize.TokenError) as error:
+        raise RetrievalError(f"{path} is no Python that can be read here ({' '.join(str(error).split())})") from None
+    return hashlib.sha256(code.encode()).hexdigest()[:DIGITS]
 
 
 def without_remarks(source: str) -> str:

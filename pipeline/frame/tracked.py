@@ -1,5 +1,6 @@
 """What the YAML of an encoder, a dataset or a ranking may not say, because DVC would not see an edit of it."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def refuse_untracked(path: Path) -> None:
 
     Raises:
         RetrievalError: it is not a YAML mapping; has a ``defaults`` list, whose sources DVC does not
-            track; or has a key that DVC's run-cache overlooks, at any depth.
+            track; or has a key that DVC's run-cache overlooks, a key that is no text, or a
+            number that is not finite, at any depth: what hands it on as JSON would change it.
     """
     name = f"conf/{path.parent.name}/{path.name}"
     try:
@@ -33,12 +35,28 @@ def refuse_untracked(path: Path) -> None:
             f"{name}: a 'defaults' list is not allowed here, because DVC would not see an edit of what it "
             "inherits: copy the inherited keys into this file"
         )
+    for value in values_of(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RetrievalError(f"{name}: a value is {value}: give a finite number")
     for key in keys_of(config):
+        if not isinstance(key, str):
+            raise RetrievalError(f"{name}: a key is {key}, which YAML takes for no text: put it in quotes")
         if key in INVISIBLE:
             raise RetrievalError(
                 f"{name}: a key named '{key}' is not allowed, because DVC's run-cache overlooks it and would bring "
                 "back results of its old value: give it another name"
             )
+
+
+def values_of(value: object) -> Iterator[object]:
+    """Yield what is in a nest of mappings and lists but no mapping or list itself, at every depth."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from values_of(inner)
+    else:
+        yield value
 
 
 def keys_of(value: object) -> Iterator[object]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.frame.made import made_by
+from pipeline.frame.upstream import output_of
 from pipeline.results.tables import read_table
 
 MEAN = "mean mAP"
@@ -73,9 +73,15 @@ def cost_of(encoder: str, datasets: Sequence[str], costs: Path) -> Cost:
         RetrievalError: a file is missing, or of another form.
     """
     found = [read_extraction(costs, encoder, dataset) for dataset in datasets]
+    with output_of(f"extract@{encoder}-{datasets[0]}", f"costs of {encoder}"):
+        return joined(found)
+
+
+def joined(found: Sequence[Mapping[str, Any]]) -> Cost:
+    """Return what several extractions by one encoder cost together; KeyError or TypeError for another form."""
     first = found[0]
     if any("seconds" not in cost for cost in found):
-        return Cost(first.get("feature_bytes"))
+        return Cost(first["feature_bytes"])
     images, seconds = (sum(cost[name] for cost in found) for name in ("images", "seconds"))
     # An extraction on a cluster that found every part finished has seen no machine.
     peaks, gpu_peaks = (
@@ -85,7 +91,7 @@ def cost_of(encoder: str, datasets: Sequence[str], costs: Path) -> Cost:
     return Cost(
         bytes=first["feature_bytes"],
         speed=images / max(seconds, 1e-3),
-        device=str(first.get("device", "")),
+        device=" and ".join(dict.fromkeys(str(cost["device"]) for cost in found if "device" in cost)),
         precision=str(first["precision"]),
         parameters=first["parameters"],
         flops=first["flops_per_image"],
@@ -101,8 +107,8 @@ def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
         RetrievalError: it is missing or not JSON.
     """
     path = costs / encoder / f"{dataset}.json"
-    with made_by(f"extract@{encoder}-{dataset}", f"costs in {path}"):
-        cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with output_of(f"extract@{encoder}-{dataset}", f"costs in {path}"):
+        cost: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     return cost
 
 
@@ -128,7 +134,7 @@ def read_costs(path: Path) -> dict[str, Cost]:
     Raises:
         RetrievalError: it is missing, or of another form.
     """
-    with made_by("compare", str(path)):
+    with output_of("compare", str(path)):
         table = read_table(path, "encoder", *COLUMNS)
         return {
             encoder: Cost(**{name: KINDS[name](table[column][row]) for column, name in COLUMNS.items()})

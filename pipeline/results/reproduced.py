@@ -1,12 +1,14 @@
 """Results made here beside those of a commit: what makes a number trustworthy is that others get it too."""
 
 import json
+import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.frame.experiment import Experiment
+from pipeline.frame.runs import stage_of
 from pipeline.results.per_query import read_results
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
@@ -61,7 +63,7 @@ class Reproduction:
     def said_of(self, found: Sequence[Compared]) -> str:
         """Return in words how many runs were compared, where they differ most, and which are beyond the tolerance."""
         known = [one for one in found if one.committed is not None]
-        beyond = [one for one in known if one.difference > self.tolerance]
+        beyond = [one for one in known if not one.difference <= self.tolerance]
         largest = max(known, key=lambda one: one.difference)
         lines = [
             f"{len(known)} runs compared with {self.revision}: the largest difference of mAP is "
@@ -101,6 +103,10 @@ def compare_with(revision: str, experiment: Experiment, *, runs: Path, per_query
             aps = read_results(per_query / dataset / f"{run}.npz", "AP")["AP"]
             committed = committed_map(revision, runs / run / f"{dataset}.json")
             values = (float(aps.mean()), float(read_run(runs, run, dataset)["mAP"]))
+            if not all(map(math.isfinite, values)):
+                raise RetrievalError(
+                    f"the mAP of {run} on {dataset} is no number: run dvc repro {stage_of(run, dataset)}"
+                )
             here = values[0] if committed is None else max(values, key=lambda value: abs(value - committed))
             found.append(Compared(run, dataset, here, committed))
     if all(one.committed is None for one in found):

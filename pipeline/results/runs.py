@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.frame.made import made_by
 from pipeline.frame.runs import stage_of
+from pipeline.frame.upstream import output_of
 
 
 def read_run(directory: Path, run: str, dataset: str) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def read_run(directory: Path, run: str, dataset: str) -> dict[str, Any]:
         RetrievalError: it is missing or not JSON.
     """
     path = directory / run / f"{dataset}.json"
-    with made_by(stage_of(run, dataset), f"metrics in {path}"):
+    with output_of(stage_of(run, dataset), f"metrics in {path}"):
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return metrics
 

@@ -10,7 +10,7 @@ from pipeline.frame.files import write_text
 
 
 def write_table(target: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of one length as pandas would, whole or not at all."""
+    """Write columns of one length, whole or not at all; None as an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -26,7 +26,10 @@ def read_table(path: Path, *names: str) -> dict[str, list[str]]:
         ValueError: it lacks a column, or a row has not as many cells as the header.
     """
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+        try:
+            header, *rows = list(csv.reader(file)) or [[]]
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
     for name in names:
         if name not in header:
             raise ValueError(f"there is no column '{name}'")

@@ -1,18 +1,22 @@
 """From a YAML's ``kind: name`` and its other keys to a call, with errors that name the YAML."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Set as AbstractSet
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
 from pipeline.retrieval.errors import RetrievalError
 
 Result = TypeVar("Result")
 
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+# What a YAML holds beside plain values, and what a list of it may stand for.
+HELD = (Mapping, Sequence, AbstractSet)
 READABLE = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
 
 
@@ -60,17 +64,29 @@ def call(
 def fits(value: Any, annotation: Any) -> bool:
     """Return whether a value from a YAML, and all that it holds, is of an annotated type.
 
-    By pydantic's strict rules: an integer is a number, true and false are not, and a string is no list. Types that no
-    YAML has, such as paths and callables, are not checked.
+    By pydantic's strict rules: an integer is a number, true and false are not, and a string is no list; a list is a
+    tuple or a set too. Types that no YAML has, such as paths and callables, are not checked.
     """
     kind = get_origin(annotation) or annotation
-    if isinstance(annotation, str) or kind in (Path, Callable, inspect.Parameter.empty):
+    special = kind in (Any, Union, UnionType, Literal)
+    if isinstance(annotation, str) or not (special or kind in READABLE or issubclass_of(kind, HELD)):
         return True
     try:
-        TypeAdapter(annotation, config=STRICT).validate_python(value)
+        adapter = TypeAdapter(annotation, config=STRICT)
+        if isinstance(value, list) and issubclass_of(kind, (tuple, AbstractSet)):
+            adapter.validate_json(json.dumps(value), strict=True)
+        else:
+            adapter.validate_python(value)
     except ValidationError:
         return False
+    except PydanticUserError:  # of a type that it cannot check
+        return True
     return True
+
+
+def issubclass_of(kind: Any, bases: tuple[type, ...]) -> bool:
+    """Return whether something is a class, and one of these."""
+    return isinstance(kind, type) and issubclass(kind, bases)
 
 
 def readable(annotation: Any) -> str:
@@ -82,8 +98,8 @@ def readable(annotation: Any) -> str:
         return " or ".join(str(choice) for choice in arguments)
     if kind in READABLE:
         return READABLE[kind]
-    if isinstance(kind, type) and issubclass(kind, Mapping):
+    if issubclass_of(kind, (Mapping,)):
         return "keys and values"
-    if isinstance(kind, type) and issubclass(kind, Sequence):
+    if issubclass_of(kind, (Sequence, AbstractSet)):
         return f"a list, each entry {readable(arguments[0])}" if len(arguments) == 1 else "a list"
     return str(kind)

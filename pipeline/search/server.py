@@ -21,7 +21,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.extraction.precomputed import NAME as PRECOMPUTED
+from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.app import CONF, plain
 from pipeline.frame.experiment import read_experiment

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.frame.files import write_text
-from pipeline.frame.made import made_by
 from pipeline.frame.runs import stage_of
+from pipeline.frame.upstream import output_of
 from pipeline.manifest.manifest import Manifest
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
@@ -39,7 +39,7 @@ def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[flo
     Raises:
         RetrievalError: the file is missing, or a run in it, or one of its points.
     """
-    with made_by(f"pr@{path.stem}", f"curves in {path}"):
+    with output_of(f"pr@{path.stem}", f"curves in {path}"):
         found = dict(iter(pd.read_csv(path, keep_default_na=False).groupby("encoder")))
         return {run: curve_of(found[run]) for run in runs}
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from pipeline.frame.experiment import Experiment
-from pipeline.frame.made import made_by
 from pipeline.frame.runs import stage_of
+from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.runs import read_run
 from pipeline.results.tables import read_table
@@ -187,7 +187,7 @@ def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> dict[str
     found = {}
     for run in runs:
         path = directory / dataset / f"{run}.csv"
-        with made_by(stage_of(run, dataset), str(path)):
+        with output_of(stage_of(run, dataset), str(path)):
             table = read_table(path, "label", "mAP")
             found[run] = dict(zip(table["label"], map(float, table["mAP"]), strict=True))
     return found
@@ -202,7 +202,7 @@ def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) ->
     tables = {}
     for encoder in encoders:
         path = directory / dataset / f"{encoder}.csv"
-        with made_by(stage_of(encoder, dataset), str(path)):
+        with output_of(stage_of(encoder, dataset), str(path)):
             table = read_table(path, "low", "high", "positives", "negatives")
             tables[encoder] = {name: np.array(values, float) for name, values in table.items()}
     return tables

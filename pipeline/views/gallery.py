@@ -33,6 +33,8 @@ class Choice:
         """Check the setting."""
         if self.queries < 1:
             raise RetrievalError(f"conf/gallery.yaml: 'queries' is {self.queries}: expected 1 or more")
+        if self.encoders is not None and not self.encoders:
+            raise RetrievalError("conf/gallery.yaml: 'encoders' names none: use null for all of them")
 
     def among(self, encoders: Sequence[str]) -> Sequence[str]:
         """Return the chosen ones of the encoders in params.yaml.

@@ -11,8 +11,8 @@ import vl_convert
 import yaml
 
 from pipeline.frame.experiment import Experiment
-from pipeline.frame.made import made_by
 from pipeline.frame.runs import JOINED
+from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
@@ -110,7 +110,7 @@ def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict
         encoder = run.partition(JOINED)[0]
         for dataset in experiment.datasets:
             path = features / encoder / dataset / "provenance.json"
-            with made_by(f"extract@{encoder}-{dataset}", f"provenance in {path}"):
+            with output_of(f"extract@{encoder}-{dataset}", f"provenance in {path}"):
                 origin = json.loads(path.read_text(encoding="utf-8"))
             texts = {"features": as_yaml(origin), "metrics": as_yaml(read_run(runs, run, dataset))}
             found.append({"run": run, "dataset": dataset, **texts})

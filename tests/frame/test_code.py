@@ -1,12 +1,14 @@
 """What a command is made of: which edits of the code count, and which do not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.encoders.sources import SOURCES, modules_of
+from pipeline.encoders.made_of import code_of
+from pipeline.encoders.sources import SOURCES
 from pipeline.frame.code import Code, digest_of_code, without_remarks
 from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import TOP
@@ -97,10 +99,33 @@ def test_the_modules_around_and_behind_a_module() -> None:
     assert code.has("pipeline.own") and not code.has("numpy")
 
 
-def test_modules_that_a_yaml_names() -> None:
-    assert modules_of({"source": "hub"}) == []
-    own = {"source": "python", "factory": "pipeline.own.mine:build"}
-    assert modules_of(own) == [SOURCES["python"], "pipeline.own.mine"]
+def test_what_an_encoder_alone_is_made_of() -> None:
+    assert code_of({"source": "hub"}) == {} and code_of({}) == {}
+    assert SOURCES["timm"] in code_of({"source": "timm", "name": "resnet50"})
+    made = code_of({"source": "python", "factory": "pipeline.own:build"})
+    assert {"pipeline.own", SOURCES["python"]} <= set(made)
+    assert set(code_of({"source": "python", "factory": "numpy.random:rand"})) == set(made) - {"pipeline.own"}
+
+
+def test_a_folder_that_is_no_package(tmp_path: Path) -> None:
+    shutil.copytree(TOP / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pipeline/own/nets").mkdir()
+    (tmp_path / "pipeline/own/nets/mine.py").write_text("")
+    with pytest.raises(RetrievalError, match=r"own/nets has no __init__\.py: add an empty one"):
+        Code(tmp_path)
+
+
+def test_a_module_by_its_encoding(tmp_path: Path) -> None:
+    for number, data in enumerate((b"x = 1\n", b"\xef\xbb\xbfx = 1\n", b"x = 1  # \xc3\xa9\n")):
+        (tmp_path / f"{number}.py").write_bytes(data)
+    assert len({digest_of_code(tmp_path / f"{number}.py") for number in range(3)}) == 1
+    (tmp_path / "latin.py").write_bytes(b"# coding: latin-1\nx = '\xe9'\n")
+    digest_of_code(tmp_path / "latin.py")
+    for wrong in (b"x = '\xe9'\n", b"x = (\n", b"def :\n"):
+        (tmp_path / "wrong.py").write_bytes(wrong)
+        with pytest.raises(RetrievalError, match=r"wrong\.py is no Python that can be read here") as caught:
+            digest_of_code(tmp_path / "wrong.py")
+        assert "\n" not in str(caught.value)
 
 
 def test_a_module_that_is_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
