@@ -234,7 +234,7 @@ SLOW = ("report", "torchmetrics", "scikit-learn", "pytorch-metric-learning", "ra
 
 
 def main() -> None:
-    """Print a row a way and size."""
+    """Print one row per way and size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[5823])
     parser.add_argument("--dim", type=int, default=512)

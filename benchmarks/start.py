@@ -1,4 +1,6 @@
-"""How long each command that needs no torch takes until its ``main`` begins: the interpreter, imports, Hydra's config.
+"""How long stages that need no torch, ``score`` and ``show`` take until their ``main`` begins.
+
+That is the interpreter, the imports, and Hydra's composition of the config.
 
     python -m benchmarks.start
 

@@ -1,7 +1,7 @@
 """Evaluation of visual encoders in image retrieval.
 
 ``from pipeline import score_features`` scores anybody's embeddings. It is imported when asked for: every stage imports
-this package, and DVC does not watch this file, which must do nothing else.
+this package, and no stage but ``check`` depends on this file, which must do nothing else.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
 """The metrics of all runs -> the comparative table.
 
-``python -m pipeline.compare`` writes ``metrics/table.csv`` (a row a run), ``metrics/table.md`` and ``table.tex``
-(encoder x dataset), ``metrics/pairwise.csv`` (a row a pair of encoders on a dataset), ``metrics/summary.json``, and
-``metrics/cost.csv`` and ``cost.md`` (a row an encoder), for the encoders and datasets named in params.yaml.
+``python -m pipeline.compare`` writes ``metrics/table.csv`` (one row per run), ``metrics/table.md`` and ``table.tex``
+(encoder x dataset), ``metrics/pairwise.csv`` (one row per pair of encoders on a dataset), ``metrics/summary.json``, and
+``metrics/cost.csv`` and ``cost.md`` (one row per encoder), for the encoders and datasets named in params.yaml.
 
 What extractions measured is the one thing here that DVC does not watch: another measurement of the same features
 changes no result. The table of costs has what was measured last when it was made.

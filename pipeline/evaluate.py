@@ -8,8 +8,10 @@ default every image is a query, all others are its gallery, and those that share
 similarities of its own.
 """
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,25 +32,26 @@ from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.settings import call
 
 CONFIG = "conf/evaluate.yaml"
+Checked = TypeVar("Checked")
 
 # What conf/ names the results by.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
-def read_settings(config: DictConfig) -> Settings:
-    """Return the settings in a composed config; :class:`RetrievalError` for one that is wrong."""
-    values = plain(config)
+def checked(kind: Callable[..., Checked], options: dict[str, Any], *, where: str) -> Checked:
+    """Return settings made from options of a YAML; :class:`RetrievalError`, which names it, for one that is wrong."""
     try:
-        return call(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
+        return call(kind, options, where=where)
     except RetrievalError as error:
-        raise RetrievalError(f"{CONFIG}: {str(error).removeprefix(f'{CONFIG}: ')}") from None
+        raise RetrievalError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
 
 
 @app("evaluate")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    settings = read_settings(config)
-    sample = call(Sample, plain(config.sample), where=f"{CONFIG}, sample")
+    values = plain(config)
+    settings = checked(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
+    sample = checked(Sample, values["sample"], where=CONFIG)
     recipe = read_recipe(plain(config.ranking), where=f"conf/ranking/{config.ranking_name}.yaml")
     prepared, features = Path(config.prepared), Path(config.features)
     manifest = read_manifest(prepared)

@@ -54,7 +54,7 @@ class Search:
 
 
 def table(found: Found, manifest: Manifest, similarity: Kind) -> str:
-    """Return what was found for one image as text, a line an item."""
+    """Return what was found for one image as text, one line per item."""
     rows = [
         (place, f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
         for place, (item, score) in enumerate(found, start=1)

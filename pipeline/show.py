@@ -41,7 +41,7 @@ def find(retrievals: Sequence[Retrieval], manifest: Manifest, query: int | str) 
 
 
 def table(retrieval: Retrieval, manifest: Manifest) -> str:
-    """Return the ranking as text, a line an item."""
+    """Return the ranking as text, one line per item."""
     columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
     rows = [
         (rank, SIGNS["hit" if hit else "miss"], f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)

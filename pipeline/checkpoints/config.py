@@ -1,4 +1,4 @@
-"""The config of an encoder, handed on with its weights: what extracts depends on their folder, not on the YAML too."""
+"""The config of an encoder, handed on with its weights: ``extract`` depends on their folder, not on the YAML."""
 
 import json
 from collections.abc import Mapping

@@ -77,7 +77,7 @@ def read_list(
     exclude: Sequence[str] = (),
     follow_links: bool = False,
 ) -> Listing:
-    r"""Read ``<root>/list_of_images.txt``, a line an image: ``relative/path<TAB>label``, UTF-8; or a ``.csv``.
+    r"""Read ``<root>/list_of_images.txt``, one line per image: ``relative/path<TAB>label``, UTF-8; or a ``.csv``.
 
     The paths start at the root (``images/cat/1.jpg``) or, as in lists that leave it out, at
     ``<root>/images``; all lines alike. A CSV can also say several labels, roles and groups, see

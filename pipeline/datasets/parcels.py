@@ -16,8 +16,6 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
 DIGITS = {"md5": 32, "sha256": 64}
-
-
 MAX_FILES = 200_000  # an archive; VOC 2012 has 17,125 images and as many annotations
 
 

@@ -68,7 +68,7 @@ def locate(directory: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         RetrievalError: it is not there, or not what it was.
     """
-    again = f"run dvc repro -f weights@{directory.name}"
+    again = f"run dvc repro -f -s weights@{directory.name}"
     try:
         origin = json.loads((directory / "origin.json").read_text(encoding="utf-8"))
         name = origin["checkpoint"]

@@ -70,7 +70,7 @@ class Extraction:
     """Features, how they came, and what they cost.
 
     Attributes:
-        features: a row an image of the manifest.
+        features: one row per image of the manifest.
         guards: what the guards saw.
         made: how the features were made, for the provenance.
         costs: what they cost, some of it measured.

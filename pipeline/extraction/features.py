@@ -74,7 +74,7 @@ def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
                 matrix = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # NumPy raises nearly every exception type on damaged files.
         problem = " ".join(str(error).split())
-        raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, a float a value") from None
+        raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, one float per value") from None
     kind = str(matrix.dtype)
     if matrix.dtype == np.dtype("V2"):  # NumPy has no bfloat16 of its own: the upper half of a float32
         kind = "bfloat16"

@@ -82,7 +82,7 @@ def equal_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
     """Return the number of items whose feature is exactly that of an earlier item with other content.
 
     Args:
-        features: a row an item.
+        features: one row per item.
         names: of the items, for the message.
         contents: a hash of what each item shows; equal ones may have equal features.
     """

@@ -1,4 +1,4 @@
-"""The runs of an experiment: what they are called, and their metrics in ``metrics/runs/<run>/<dataset>.json``."""
+"""What the runs of an experiment are called, and which stage evaluates them."""
 
 PLAIN = "similarity"  # the ranking that takes features as they are: conf/ranking/similarity.yaml
 JOINED = "+"  # no name of an encoder has it

@@ -9,8 +9,6 @@ from pipeline.frame.places import Place, as_written
 from pipeline.retrieval.queries import ROLES, Role
 
 COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
-
-
 Box = tuple[float, float, float, float]
 
 

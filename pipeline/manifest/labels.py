@@ -44,7 +44,7 @@ def read_labels(path: Place) -> Labelled:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RetrievalError(f"{path} cannot be read ({error}): give a list of path<TAB>label, or a .csv") from None
     if not found.names:
-        raise RetrievalError(f"{path} lists no item: it has a line an item, path<TAB>label")
+        raise RetrievalError(f"{path} lists no item: it has one line per item, path<TAB>label")
     return found
 
 

@@ -1,6 +1,6 @@
 """The manifest: which images a dataset has, what is in them, and the exact bytes that were meant.
 
-``data/prepared/<dataset>/manifest.csv`` has a row an image, in the order of the rows of the features; a large one is
+``data/prepared/<dataset>/manifest.csv`` has one row per image, in the order of the rows of the features; a large one is
 ``manifest.parquet``, with the same columns. ``summary.json`` beside it says where the images lie and how many there
 are of what. A dataset that comes with queries of its own has them in ``queries.json``.
 """

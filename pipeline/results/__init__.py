@@ -1,1 +1,1 @@
-"""What stages wrote, read again: runs, per-query files, pairs, published values, costs."""
+"""What stages say of their results, written and read again: runs, per-query files, pairs, published values, costs."""

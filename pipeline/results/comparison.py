@@ -1,4 +1,4 @@
-"""All runs side by side: a row a run, a row an encoder."""
+"""All runs side by side: one row per run, one row per encoder."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ RELATIVE = "relative to best"
 
 
 def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
-    """Return a row a run: encoder, dataset, mAP and the other metrics, fractions in [0, 1]."""
+    """Return one row per run: encoder, dataset, mAP and the other metrics, fractions in [0, 1]."""
     return pd.DataFrame(
         [
             {"encoder": run, "dataset": dataset, **scalars(read_run(runs, run, dataset))}
@@ -24,7 +24,7 @@ def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row an encoder, a column a dataset: mAP; then ``mean mAP`` and ``relative to best``.
+    """Return one row per encoder, one column per dataset: mAP; then ``mean mAP`` and ``relative to best``.
 
     The last is the sum of an encoder's mAPs over the sum of the best encoder's, in [0, 1]. Rows and
     columns keep the order of ``table``. No dataset can have the last columns' names: they have spaces.

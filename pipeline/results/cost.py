@@ -113,7 +113,7 @@ def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
 
 
 def cost_table(means: Mapping[str, float], datasets: Sequence[str], costs: Path) -> dict[str, list[Any]]:
-    """Return a value an encoder in each column: the mean mAP that its features give, and what they cost.
+    """Return one value per encoder in each column: the mean mAP that its features give, and what they cost.
 
     Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
     an image, two a multiply-add; the most memory, in bytes. None where it is not known.

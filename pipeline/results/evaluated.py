@@ -38,6 +38,6 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
 
 
 def write_classes(target: Path, classes: Mapping[str, tuple[int, float]]) -> None:
-    """Write a row a label: its queries and their mean AP."""
+    """Write one row per label: its queries and their mean AP."""
     counts, aps = [count for count, _ in classes.values()], [ap for _, ap in classes.values()]
     write_table(target, {"label": list(classes), "queries": counts, "mAP": aps})

@@ -19,7 +19,7 @@ COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "dis
 def compare_pairs(
     dataset: str, aps: Mapping[str, Float[np.ndarray, " query"]], *, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """Return a row a pair of encoders, in the order of ``aps``.
+    """Return one row per pair of encoders, in the order of ``aps``.
 
     ``difference`` is the mAP of ``a`` minus that of ``b``, ``low`` and ``high`` its 95 % interval by a paired
     bootstrap over queries, ``p`` the p-value of a paired randomisation test, ``p_holm`` the same corrected for the

@@ -1,4 +1,4 @@
 """Features -> ranks -> metrics: protocols, steps after extraction, uncertainty. Arrays in, arrays out; no other room.
 
-Its errors and its check of settings are everyone's; nothing here knows a file, a config or a stage.
+Its errors and its check of settings are everyone's; nothing here reads a file or a config.
 """

@@ -252,7 +252,7 @@ def count(
     """Add the columns of ``scores`` to the counts of the negatives around each positive, and to the top.
 
     Args:
-        scores: float32, a row a query; columns are items from ``first`` on; minus infinity is left out. Those of
+        scores: float32, one row per query; columns are items from ``first`` on; minus infinity is left out. Those of
             the positives are minus infinity afterwards.
         first: the item of the first column.
         starts: int64, where the positives of each query start in the next arguments.

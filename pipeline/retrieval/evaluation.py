@@ -82,7 +82,7 @@ class Evaluation:
         positives: how many each query has.
         candidates: how many items each ranking has.
         clusters: the number of each query's cluster; None if there are none.
-        values: by name, a value a query: ``AP`` and the other metrics, fractions in [0, 1].
+        values: by name, one value per query: ``AP`` and the other metrics, fractions in [0, 1].
         interpolated: precision at recall 0, 0.1, ..., 1.
         fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
         top_items: the first items of each ranking; -1 past its end.
@@ -241,7 +241,7 @@ def scores_of(
     """Return the scores of a protocol's queries against its gallery.
 
     Args:
-        features: a row an item.
+        features: one row per item.
         protocol: which items are queries, and which the gallery.
         settings: the similarity, and the memory for searches of the steps.
         steps: what is done to features first, see :data:`pipeline.retrieval.postprocessing.STEPS`.

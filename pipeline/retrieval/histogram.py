@@ -31,9 +31,7 @@ class Sample:
     def __post_init__(self) -> None:
         """Check the settings."""
         if self.queries < 1 or self.bins < 1 or self.seed < 0:
-            raise RetrievalError(
-                "sample in conf/evaluate.yaml: 'queries' and 'bins' must be positive, 'seed' 0 or more"
-            )
+            raise RetrievalError("sample: 'queries' and 'bins' must be positive, 'seed' 0 or more")
 
     def draw(self, queries: int) -> Int[np.ndarray, " drawn"]:
         """Return the numbers of the drawn queries, ascending."""
@@ -58,7 +56,7 @@ def judged_scores(
 
 
 def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sample: Sample) -> dict[str, np.ndarray]:
-    """Return a value an interval of cosines: its ends ``low`` and ``high``, the ``positives`` and ``negatives`` in it.
+    """Return one value per interval of cosines: its ends ``low`` and ``high``, ``positives`` and ``negatives`` in it.
 
     The first interval begins at the least cosine of a pair that counts, the last one ends at the largest, and holds it.
     """

@@ -1,4 +1,4 @@
-"""Matrices with a row an item that may be too large for memory: then they stay on the disk and are gone through."""
+"""Matrices with one row per item that may be too large for memory: then they stay on the disk and are gone through."""
 
 import os
 import tempfile

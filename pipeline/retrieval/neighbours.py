@@ -17,7 +17,7 @@ class Neighbours:
     """The first items of rankings.
 
     Attributes:
-        items: a row a query, best first, ties by index; -1 past the end of a ranking.
+        items: one row per query, best first, ties by index; -1 past the end of a ranking.
         scores: their cosines; 0 past the end.
     """
 
@@ -36,8 +36,8 @@ def nearest(
     """Return the ``k`` items with the highest dot products with each query, but not itself.
 
     Args:
-        queries: a row a query.
-        gallery: a row an item.
+        queries: one row per query.
+        gallery: one row per item.
         itself: the place of each query in the gallery; -1 where it is not in it.
         k: how many.
         memory: GiB for scores; changes no result.

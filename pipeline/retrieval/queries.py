@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Role = Literal["both", "query", "gallery"]
-
-
 ROLES = get_args(Role)
 
 

@@ -139,7 +139,7 @@ def without(positives: Ragged, ignored: Ragged) -> tuple[Ragged, Ragged]:
 
 
 def one_each(places: Int[np.ndarray, " query"]) -> Ragged:
-    """Return one value a query; none where it is negative."""
+    """Return one value per query; none where it is negative."""
     return Ragged(places, np.arange(len(places) + 1)).where(places >= 0)
 
 

@@ -33,7 +33,7 @@ def score_features(
     >>> score_features(features, ["cat", "dog", ...])["mAP"]
 
     Args:
-        features: a row an item, of any floating-point type; float16 is promoted, and the result says so.
+        features: one row per item, of any floating-point type; float16 is promoted, and the result says so.
         labels: of each item, one or several; items that share one are relevant to each other. An item with none,
             ``()``, is a distractor.
         queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.retrieval.queries.Query`).

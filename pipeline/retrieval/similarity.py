@@ -45,8 +45,8 @@ class Products:
     where there is memory for all scores.
 
     Attributes:
-        query_rows: a row a query.
-        item_rows: a row an item.
+        query_rows: one row per query.
+        item_rows: one row per item.
         half_squares: of the items' norms, for Euclidean distances; the query's own changes no ranking.
     """
 

@@ -42,7 +42,7 @@ def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
 
 
 def long_table(curves: Mapping[str, Curve]) -> dict[str, list[Any]]:
-    """Return a value a point in each column: encoder, recall, precision and the ends of its interval."""
+    """Return one value per point in each column: encoder, recall, precision and the ends of its interval."""
     points = [
         (encoder, *point)
         for encoder, curve in curves.items()

@@ -52,7 +52,7 @@ def read_scores(runs: Path, experiment: Experiment) -> list[Score]:
 
 
 def draw_map(scores: Sequence[Score], style: Style) -> Figure:
-    """Draw mAP with its 95 % interval as bars, a group a dataset; a line across a group is what chance gives."""
+    """Draw mAP with its 95 % interval as bars, one group per dataset; a line across a group is what chance gives."""
     runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
     found = {(one.run, one.dataset): one for one in scores}
     figure = Figure(figsize=(style.width, style.height), layout="constrained")

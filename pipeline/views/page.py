@@ -75,7 +75,7 @@ def table_rows(
     summary: Mapping[str, Any],
     costs: Mapping[str, Cost],
 ) -> list[dict[str, Any]]:
-    """Return a row a run: its name, a cell a dataset, the mean, the share of the best, and what its features cost.
+    """Return one row per run: its name, one cell per dataset, the mean, the share of the best, and the cost.
 
     A cell has the mAP, the ends of its interval, whether it is the best of the dataset, and whether it cannot be told
     from the best.

@@ -1,4 +1,4 @@
-"""A contact sheet: a row a query, its image framed, then what was retrieved, hits and misses told apart."""
+"""A contact sheet: one row per query, its image framed, then what was retrieved, hits and misses told apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -25,8 +25,6 @@ DIMS = {
     "clip_random": 512,
     "dinov2_random": 384,
 }
-
-
 RESNET_NATIVE = {
     "resize": 256,
     "interpolation": "bilinear",

@@ -59,7 +59,7 @@ def test_equal_features_are_one_interval() -> None:
 
 @pytest.mark.parametrize("wrong", [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
 def test_wrong_samples(wrong: tuple[int, int, int]) -> None:
-    with pytest.raises(RetrievalError, match=r"sample in conf/evaluate\.yaml: "):
+    with pytest.raises(RetrievalError, match="sample: 'queries' and 'bins' must be positive"):
         Sample(*wrong)
 
 
