@@ -1,10 +1,10 @@
 """Searches among features: the nearest of each, and which are nearest to each other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
-from scipy import sparse
 
 from pipeline.retrieval.counting import compiled
 from pipeline.retrieval.ranking import rank
@@ -54,12 +54,12 @@ class Encoded:
 
     Attributes:
         features: the unit rows that were encoded.
-        weights: a sparse row an item, float32; the weights of its neighbours sum to 1.
+        weights: one sparse row per item, float32; the weights of its neighbours sum to 1.
         largest: of the squared Euclidean distances of each item to the others.
     """
 
     features: Float32[np.ndarray, "member dim"]
-    weights: sparse.csr_array
+    weights: Any  # a scipy.sparse.csr_array; only this step needs that import
     largest: Float[np.ndarray, " member"]
 
 
@@ -75,6 +75,8 @@ def reciprocal_neighbours(
         k2: how many encodings, the item's own and those of its first neighbours, are averaged; 1: none.
         memory: GiB for scores; changes no result.
     """
+    from scipy import sparse
+
     own = np.arange(len(features))
     found = nearest(features, features, own, k=max(k1, k2 - 1, 1), memory=memory)
     ranked = np.column_stack([own, found.items])  # each item is its own first neighbour, whatever ties with it
