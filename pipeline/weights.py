@@ -20,7 +20,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     options = plain(config.encoder)
     files = fetch(config.encoder_name, options, located(config.store), config.weights.path)
-    write_weights(config.encoder_name, options, files, code_of(options), Path(config.out))
+    write_weights(config.encoder_name, options, files, Path(config.out), code=code_of(options))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
 
 
 def write_weights(
-    encoder: str, config: Mapping[str, Any], files: Mapping[RemoteFile, Path], code: Mapping[str, str], target: Path
+    encoder: str, config: Mapping[str, Any], files: Mapping[RemoteFile, Path], target: Path, *, code: Mapping[str, str]
 ) -> None:
     """Copy an encoder's files into a folder of its own, with ``origin.json`` and its config; all or nothing.
 
@@ -74,9 +74,9 @@ def write_weights(
         encoder: its name.
         config: its YAML.
         files: where each of its files is now.
+        target: the folder.
         code: digests of the code that it alone is made of. Nothing reads them again; but what extracts depends on this
             folder, and so on them.
-        target: the folder.
 
     Raises:
         RetrievalError: the checkpoint is not a file of tensors only.

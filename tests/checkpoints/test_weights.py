@@ -37,7 +37,7 @@ def put(config: dict[str, Any], path: Path, folder: Path) -> tuple[dict[str, Any
         weights["bytes"] = path.stat().st_size
     config = {**config, "weights": weights}
     files = fetch(folder.name, config, folder.parent / "store", str(path))
-    write_weights(folder.name, config, files, folder)
+    write_weights(folder.name, config, files, folder, code={})
     return config, folder
 
 
@@ -266,14 +266,14 @@ def test_weights_that_changed_after_the_stage(official: Path, tmp_path: Path) ->
     config, folder = own_weights("resnet18", official, tmp_path)
     with next(folder.glob("*.pth")).open("r+b") as file:
         file.write(b"x")
-    with pytest.raises(RetrievalError, match="not the file that origin.json .* -f weights@resnet18"):
+    with pytest.raises(RetrievalError, match="not the file that origin.json .* -f -s weights@resnet18"):
         build_encoder("resnet18", config, folder)
     with pytest.raises(RetrievalError, match="no usable weights in .*elsewhere"):
         build_encoder("resnet18", config, tmp_path / "elsewhere")
 
 
 def test_an_encoder_without_a_checkpoint_needs_no_file(tmp_path: Path) -> None:
-    write_weights("hog", config_of("hog"), fetch("hog", config_of("hog"), tmp_path, None), tmp_path / "hog")
+    write_weights("hog", config_of("hog"), fetch("hog", config_of("hog"), tmp_path, None), tmp_path / "hog", code={})
     assert json.loads((tmp_path / "hog/origin.json").read_text()) == {"kind": "none", "files": {}}
 
 
@@ -352,7 +352,7 @@ def test_any_repository_by_one_yaml(
         "weights": {"kind": "checkpoint", "sha256": "unverified", "ignore": ignore},
         **({} if network is None else {"network": network}),
     }
-    write_weights("tiny", config, fetch("tiny", config, tmp_path / "store", web.url), tmp_path / "tiny")
+    write_weights("tiny", config, fetch("tiny", config, tmp_path / "store", web.url), tmp_path / "tiny", code={})
     encoder = build_encoder("tiny", config, tmp_path / "tiny")
     assert encoder.weights["verified"] is False and len(encoder.weights["sha256"]) == 64
     pixels = encoder.preprocess(photograph())[None]
@@ -368,7 +368,7 @@ def test_a_network_of_timm_by_one_yaml(web: Web, tmp_path: Path) -> None:
     web.files["/timm/resnet18.a1_in1k/resolve/main/model.safetensors"] = (tmp_path / "model.safetensors").read_bytes()
     weights = {"kind": "checkpoint", "sha256": "unverified"}
     config = {"source": "timm", "name": "resnet18.a1_in1k", "revision": "main", "weights": weights}
-    write_weights("t", config, fetch("t", config, tmp_path / "store", web.url), tmp_path / "t")
+    write_weights("t", config, fetch("t", config, tmp_path / "store", web.url), tmp_path / "t", code={})
     encoder = build_encoder("t", config, tmp_path / "t")
     pixels = encoder.preprocess(photograph())[None]
     with torch.inference_mode():

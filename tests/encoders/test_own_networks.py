@@ -58,7 +58,7 @@ def trained(real_images: Path, name: str) -> dict[str, Any]:
 
 
 def built(options: dict[str, Any], folder: Path) -> Encoder:
-    write_weights("own", options, fetch("own", options, folder / "store", None), folder / "own")
+    write_weights("own", options, fetch("own", options, folder / "store", None), folder / "own", code={})
     return build_encoder("own", options, folder / "own")
 
 
