@@ -9,6 +9,7 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
 UNVERIFIED = "unverified"
+ELSEWHERE = ("package", "path", "url")  # keys that say where the file is, if not where the source keeps it
 
 
 @dataclass(frozen=True)
@@ -18,38 +19,67 @@ class Checkpoint:
     Attributes:
         sha256: of the file: 64 hexadecimal digits, or the first of them, eight at least; or
             ``unverified`` where nobody has stated it, so that whatever arrives is taken. What was found
-            is in the provenance either way.
+            is in the provenance either way. For a checkpoint in several files, such as the shards of a
+            safetensors index, a hash for each file's name.
         bytes: the length of the file, if known.
-        file: its name in the repository of a hub.
-        url: where it is, if not where the encoder's source keeps it.
-        path: a file of one's own instead.
+        file: its name in the repository of a hub or in the folder of ``path``, or its path inside ``package``.
+        package: an installed package that has the file.
+        path: a file of one's own, or a folder as Hugging Face's ``save_pretrained`` writes it.
+        url: where it is on the network, if not where the encoder's source keeps it.
         entry: the key under which the file has the tensors, if it has other things beside them.
         prefix: what the names of all tensors begin with, taken off.
-        ignore: beginnings of the names of tensors that the network has no place for, such as a text
-            tower; any other tensor too many is an error.
+        rename: pairs of a regular expression and what to put in the place of each match in the names of
+            tensors, one pair after the other and after ``prefix``: from one implementation's names to another's.
+        ignore: beginnings of the names, after ``rename``, of tensors that the network has no place for, such
+            as a text tower; any other tensor too many is an error.
     """
 
-    sha256: str
+    sha256: str | Mapping[str, str]
     bytes: int | None = None
     file: str | None = None
-    url: str | None = None
+    package: str | None = None
     path: str | None = None
+    url: str | None = None
     entry: str | None = None
     prefix: str = ""
+    rename: Sequence[tuple[str, str]] = ()
     ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Check the form of the hash."""
-        if self.sha256 != UNVERIFIED and not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
-            raise RetrievalError(
-                f"weights: sha256 is '{self.sha256}': give its 64 lower-case hexadecimal digits (in quotes), eight of "
-                f"them at least, or say '{UNVERIFIED}'"
-            )
+        """Check the form of the hashes and expressions, and that the file is in one place."""
+        for digits in [self.sha256] if isinstance(self.sha256, str) else self.sha256.values():
+            if digits != UNVERIFIED and not re.fullmatch(r"[0-9a-f]{8,64}", digits):
+                raise RetrievalError(
+                    f"weights: sha256 is '{digits}': give its 64 lower-case hexadecimal digits (in quotes), eight of "
+                    f"them at least, or say '{UNVERIFIED}'"
+                )
+        places = [key for key in ELSEWHERE if getattr(self, key) is not None]
+        if len(places) > 1:
+            raise RetrievalError(f"weights: {' and '.join(places)} are two places for one file: leave one")
+        if self.package is not None and self.file is None:
+            raise RetrievalError(f"weights: missing key 'file': the path inside the package {self.package}")
+        for expression, replacement in self.rename:
+            try:
+                re.sub(expression, replacement, "")
+            except (re.error, IndexError) as error:
+                raise RetrievalError(
+                    f"weights: rename: ['{expression}', '{replacement}'] is no regular expression with what replaces "
+                    f"it ({error})"
+                ) from None
 
-    @property
-    def digest(self) -> str | None:
-        """What the file must have, as in :class:`pipeline.fetching.download.RemoteFile`."""
-        return None if self.sha256 == UNVERIFIED else f"sha256:{self.sha256}"
+    def digest_of(self, name: str) -> str | None:
+        """Return what a file of the checkpoint must have, as in :class:`pipeline.fetching.download.RemoteFile`.
+
+        Raises:
+            RetrievalError: ``sha256`` is of other files.
+        """
+        if isinstance(self.sha256, str):
+            stated: str | None = self.sha256
+        else:
+            stated = self.sha256.get(name, self.sha256.get(name.rpartition("/")[2]))
+        if stated is None:
+            raise RetrievalError(f"weights: sha256 has no hash of {name}: add it, or say {name}: {UNVERIFIED}")
+        return None if stated == UNVERIFIED else f"sha256:{stated}"
 
 
 def kind_of(config: Mapping[str, Any], *, where: str) -> str:
@@ -70,4 +100,21 @@ def kind_of(config: Mapping[str, Any], *, where: str) -> str:
 def read_checkpoint(config: Mapping[str, Any], *, where: str) -> Checkpoint:
     """Return the checked key ``weights`` of an encoder's YAML."""
     options = {key: value for key, value in config["weights"].items() if key != "kind"}
-    return call(Checkpoint, options, where=f"{where}, weights")
+    try:
+        return call(Checkpoint, options, where=f"{where}, weights")
+    except RetrievalError as error:
+        raise RetrievalError(str(error) if str(error).startswith(where) else f"{where}, {error}") from None
+
+
+def refuse_published(config: Mapping[str, Any], *, where: str) -> None:
+    """Raise :class:`RetrievalError` for a YAML that names published weights, and a file of one's own as well."""
+    weights = config["weights"]
+    own = next((key for key in ("package", "path") if weights.get(key) is not None), None)
+    named = [key for key in ("revision",) if config.get(key) is not None]
+    if config.get("source") == "huggingface" and config.get("name") is not None:
+        named.insert(0, "name")
+    if own is not None and named:
+        raise RetrievalError(
+            f"{where}: {' and '.join(named)} name published weights, and weights: {{{own}: ...}} a file of your own: "
+            "leave one"
+        )

@@ -1,5 +1,7 @@
 """The tensors of a checkpoint file, and nothing else that may be in it."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,58 @@ from pipeline.retrieval.errors import RetrievalError
 Tensors = dict[str, Tensor]
 
 
-def read_tensors(path: Path, checkpoint: Checkpoint) -> Tensors:
-    """Read the tensors of a safetensors file, or of a pickle by torch's restricted unpickler.
+def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
+    """Read the tensors of a checkpoint, from one file or from several.
+
+    Args:
+        paths: its files, each in the format of safetensors or a pickle, which torch's restricted unpickler reads.
+        checkpoint: what the YAML says of them.
+
+    Returns:
+        The tensors by the names that the network knows: without ``prefix``, and after ``rename``.
 
     Raises:
-        RetrievalError: the file is damaged, has anything but tensors in it, or tensors whose names
-            do not begin with the prefix.
+        RetrievalError: a file is damaged, or has anything but tensors in it; names do not begin with the
+            prefix; a pair of ``rename`` fits no name; or two tensors have one name.
+    """
+    tensors: Tensors = {}
+    for path in paths:
+        for name, tensor in read_file(path, checkpoint.entry).items():
+            if not name.startswith(checkpoint.prefix):
+                raise RetrievalError(
+                    f"{path}: the tensor '{name}' does not begin with '{checkpoint.prefix}': mend 'prefix'"
+                )
+            if name in tensors:
+                raise RetrievalError(f"{path}: the tensor '{name}' is in another file of the checkpoint too")
+            tensors[name] = tensor
+    prefix = len(checkpoint.prefix)
+    names = renamed([name[prefix:] for name in tensors], checkpoint.rename, where=str(paths[0]))
+    return dict(zip(names, tensors.values(), strict=True))
+
+
+def renamed(names: Sequence[str], pairs: Sequence[tuple[str, str]], *, where: str) -> list[str]:
+    """Return names after one replacement of regular expressions after the other.
+
+    Raises:
+        RetrievalError: an expression is in none of the names, and so does nothing; or two names became one.
+    """
+    new = list(names)
+    for expression, replacement in pairs:
+        if not any(re.search(expression, name) for name in new):
+            raise RetrievalError(f"{where}: no tensor has '{expression}' in its name: mend or remove it in 'rename'")
+        new = [re.sub(expression, replacement, name) for name in new]
+    first: dict[str, str] = {}
+    for old, name in zip(names, new, strict=True):
+        if first.setdefault(name, old) != old:
+            raise RetrievalError(f"{where}: '{first[name]}' and '{old}' both become '{name}': mend 'rename'")
+    return new
+
+
+def read_file(path: Path, entry: str | None) -> Tensors:
+    """Read the tensors of one file, or of an entry of it.
+
+    Raises:
+        RetrievalError: it is damaged, or has anything but tensors in it.
     """
     found: Any
     try:
@@ -31,22 +79,18 @@ def read_tensors(path: Path, checkpoint: Checkpoint) -> Tensors:
     except SafetensorError as error:
         raise RetrievalError(f"{path} is no safetensors file ({error}): get it again") from None
     except Exception as error:  # unpickling raises whatever a damaged or hostile file leads it to
-        problem = " ".join(str(error).split())[:200]
+        problem = " ".join(str(error).split())[:200] or type(error).__name__
         raise RetrievalError(f"{path} cannot be read as a file of tensors only: {problem}") from None
-    if checkpoint.entry is not None:
-        if not isinstance(found, dict) or checkpoint.entry not in found:
-            raise RetrievalError(f"{path} has no entry '{checkpoint.entry}': mend 'entry' in the encoder's YAML")
-        found = found[checkpoint.entry]
+    if entry is not None:
+        if not isinstance(found, dict) or entry not in found:
+            raise RetrievalError(f"{path} has no entry '{entry}': mend 'entry' in the encoder's YAML")
+        found = found[entry]
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise RetrievalError(
             f"{path} is not a dictionary of tensors: name the one inside it with weights: {{entry: ...}}, or "
             "convert it to a plain state dict"
         )
-    prefix = checkpoint.prefix
-    for name in found:
-        if not name.startswith(prefix):
-            raise RetrievalError(f"{path}: the tensor '{name}' does not begin with '{prefix}': mend 'prefix'")
-    return {name[len(prefix) :]: tensor for name, tensor in found.items()}
+    return {str(name): tensor for name, tensor in found.items()}
 
 
 def is_safetensors(path: Path) -> bool:

@@ -23,6 +23,7 @@ class Listing:
         roles: of those entries that are not both query and in the gallery, by position.
         groups: of those entries that belong to one, by position.
         roots: of those entries whose paths start from another folder, by position.
+        attributes: what is known of entries beside their labels, such as how an image was edited, by position.
     """
 
     root: Place
@@ -33,3 +34,4 @@ class Listing:
     roles: Mapping[int, Role] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
     roots: Mapping[int, Place] = field(default_factory=dict)
+    attributes: Mapping[int, Mapping[str, object]] = field(default_factory=dict)

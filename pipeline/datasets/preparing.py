@@ -1,6 +1,8 @@
 """A dataset's own layout -> its manifest, every image opened once."""
 
+import csv
 import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,12 +13,14 @@ from tqdm import tqdm
 
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.readers import read_dataset
-from pipeline.frame.files import replacing_directory
+from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.items import Box, Item, join_box
 from pipeline.manifest.manifest import Manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
+
+ATTRIBUTES = "attributes.csv"
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
@@ -74,3 +78,16 @@ def prepare(name: str, config: dict[str, Any], target: Path) -> None:
         if listing.root == partial:  # embedded images move to the target with the manifest
             manifest = replace(manifest, root=target)
         write_manifest(manifest, partial)
+        if listing.attributes:
+            write_attributes(listing, partial / ATTRIBUTES)
+
+
+def write_attributes(listing: Listing, target: Path) -> None:
+    """Write what is known of images beside their labels: a row for each in order, empty where nothing is."""
+    names = list(dict.fromkeys(name for attributes in listing.attributes.values() for name in attributes))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["path", *names], lineterminator="\n")
+    writer.writeheader()
+    for number, (path, _) in enumerate(listing.entries):
+        writer.writerow({"path": path, **listing.attributes.get(number, {})})
+    write_text(target, buffer.getvalue())

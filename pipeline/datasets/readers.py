@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.classic import read_classic
+from pipeline.datasets.clutter import make_clutter
+from pipeline.datasets.copies import make_copies
 from pipeline.datasets.embedded import make_digits, make_photo_views
 from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list, with_distractors
@@ -26,7 +28,12 @@ LAYOUTS: Mapping[str, Callable[..., Listing]] = {
     "revisited": read_revisited,
     "voc": read_voc,
 }
-EMBEDDED: Mapping[str, Callable[..., Listing]] = {"digits": make_digits, "photo_views": make_photo_views}
+EMBEDDED: Mapping[str, Callable[..., Listing]] = {
+    "clutter": make_clutter,
+    "copies": make_copies,
+    "digits": make_digits,
+    "photo_views": make_photo_views,
+}
 
 
 def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listing:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.tensors import Tensors
+from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import misfit, with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
@@ -57,6 +58,7 @@ def build(
     settings: Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     native: Mapping[str, Any] | None = None,
+    batch_norm: str = "running",
     dim: int | None = None,
 ) -> Encoder:
     """Build a vision network of transformers.
@@ -67,14 +69,15 @@ def build(
             ``mean``, the mean of all tokens.
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
-        name: the repository of the checkpoint, ``owner/repository``.
-        revision: its commit, or a branch or tag where no commit is known.
+        name: the repository of the checkpoint, ``owner/repository``; None for weights of one's own.
+        revision: its commit, or a branch or tag where no commit is known; None for weights of one's own.
         network: the class, such as ``Dinov2Model``; None for the one that transformers takes for the
             repository's config.json.
         settings: what differs from the defaults of the class's config; None for the repository's
             config.json.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         native: the same; None for the repository's preprocessor_config.json.
+        batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
 
     Raises:
@@ -89,7 +92,8 @@ def build(
     refuse_pooling(built, pooling, where=where)
     preprocess = build_preprocessing(preprocessing, native, lambda: declared(directory, where=where), where=where)
     try:
-        return measured(Pooled(built, pooling).eval(), preprocess, identity, dim=dim, where=where)
+        pooled = with_batch_norm(Pooled(built, pooling).eval(), batch_norm, where=where)
+        return measured(pooled, preprocess, identity, dim=dim, where=where)
     except AttributeError as error:
         raise RetrievalError(f"{where}: no feature by pooling '{pooling}' ({error}): choose another") from None
 

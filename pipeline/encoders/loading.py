@@ -44,8 +44,8 @@ def with_weights(
     kind = kind_of({"weights": weights}, where=where)
     if kind == "checkpoint":
         checkpoint = read_checkpoint({"weights": weights}, where=where)
-        path, identity = locate(directory)
-        tensors = read_tensors(path, checkpoint)
+        paths, identity = locate(directory)
+        tensors = read_tensors(paths, checkpoint)
         with torch.random.fork_rng(devices=[]):
             network = fit(tensors, checkpoint) if fit else fit_strictly(build, tensors, checkpoint)
     else:
@@ -62,23 +62,29 @@ def random(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, dict[s
     return network, {"seed": seed, "sha256": sha256_of_tensors(network.state_dict())}
 
 
-def locate(directory: Path) -> tuple[Path, dict[str, Any]]:
-    """Return the checkpoint that ``pipeline.weights`` put into ``directory``, and its origin.
+def locate(directory: Path) -> tuple[list[Path], dict[str, Any]]:
+    """Return the files of the checkpoint that ``pipeline.weights`` put into ``directory``, and their identity.
 
     Raises:
-        RetrievalError: it is not there, or not what it was.
+        RetrievalError: one is not there, or not what it was.
     """
     again = f"run dvc repro -f -s weights@{directory.name}"
     try:
         origin = json.loads((directory / "origin.json").read_text(encoding="utf-8"))
-        name = origin["checkpoint"]
-        identity: dict[str, Any] = {"file": name, **origin["files"][name]}
-    except (OSError, ValueError, KeyError) as error:
+        files: dict[str, dict[str, Any]] = {name: origin["files"][name] for name in origin["checkpoint"]}
+        hashes = {name: str(described["sha256"]) for name, described in files.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RetrievalError(f"no usable weights in {directory} ({type(error).__name__}: {error}): {again}") from None
-    path = directory / name
-    if not path.is_file() or sha256_of(path) != identity["sha256"]:
-        raise RetrievalError(f"{path} is missing or not the file that origin.json describes: {again}")
-    return path, identity
+    for name, sha256 in hashes.items():
+        path = directory / name
+        if not path.is_file() or sha256_of(path) != sha256:
+            raise RetrievalError(f"{path} is missing or not the file that origin.json describes: {again}")
+    paths = [directory / name for name in files]
+    if len(files) == 1:
+        return paths, {"file": paths[0].name, **files[paths[0].name]}
+    # As `sha256sum` prints them, so that one value stands for all.
+    listed = "".join(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
+    return paths, {"files": files, "sha256": hashlib.sha256(listed.encode()).hexdigest()}
 
 
 def fit_strictly(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:

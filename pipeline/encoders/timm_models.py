@@ -1,10 +1,14 @@
-"""``source: timm``: the networks of PyTorch Image Models, an optional extra."""
+"""``source: timm``: the networks of PyTorch Image Models."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.checkpoints.timm_names import pretrained_config, timm_module
+import timm
+import torch
+
+from pipeline.checkpoints.timm_names import pretrained_config
+from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
@@ -19,6 +23,8 @@ def build(
     pooling: str | None = None,
     preprocessing: str = "native",
     native: Mapping[str, Any] | None = None,
+    batch_norm: str = "running",
+    projection: bool = False,
     dim: int | None = None,
 ) -> Encoder:
     """Build a network of timm without its classifier.
@@ -31,23 +37,26 @@ def build(
         pooling: timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         native: the same; None for what timm declares for the weights.
+        batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
+        projection: keep the last layer, for networks whose last layer is no classifier but a projection into a
+            space that they share with text.
         dim: of a feature, to be checked.
 
     Raises:
-        RetrievalError: timm is not installed, or has no such network.
+        RetrievalError: timm has no such network.
     """
     where = f"timm encoder '{name}'"
     declaration = pretrained_config(name, where=where)
-    options = {} if pooling is None else {"global_pool": pooling}
+    options: dict[str, Any] = {} if pooling is None else {"global_pool": pooling}
     network, identity = with_weights(
-        lambda: timm_module(where=where).create_model(name, pretrained=False, **options),
-        weights,
-        directory,
-        where=where,
+        lambda: timm.create_model(name, pretrained=False, **options), weights, directory, where=where
     )
-    network.reset_classifier(0)  # type: ignore[operator]
+    if not projection:
+        network.reset_classifier(0)  # type: ignore[operator]
+    network = with_batch_norm(network.eval(), batch_norm, where=where)
+    network.to(memory_format=torch.channels_last)  # as in pipeline.encoders.torchvision_models
     preprocess = build_preprocessing(preprocessing, native, lambda: declared(declaration, where=where), where=where)
-    return measured(network.eval(), preprocess, identity, dim=dim, where=where)
+    return measured(network, preprocess, identity, dim=dim, where=where)
 
 
 def declared(declaration: Any, *, where: str) -> dict[str, Any]:

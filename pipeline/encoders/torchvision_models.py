@@ -31,9 +31,10 @@ def build(
         name: torchvision's, such as ``resnet18``.
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
-        revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``.
+        revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``; None for a file of one's own.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
-        native: the same; None for what ``revision`` declares.
+        native: the same; None for what torchvision declares for these weights, which it knows by ``revision``, or
+            by the hash of the file.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
 
@@ -48,7 +49,11 @@ def build(
     network = with_batch_norm(without_classifier(network, where=where), batch_norm, where=where)
     # Convolutions run on the layout of their weights; with channels last they are faster on CPUs and GPUs.
     network.to(memory_format=torch.channels_last)
-    preprocess = build_preprocessing(preprocessing, native, lambda: declared(name, revision, where=where), where=where)
+
+    def own() -> dict[str, Any]:
+        return declared(name, revision, identity, where=where)
+
+    preprocess = build_preprocessing(preprocessing, native, own, where=where)
     return measured(network, preprocess, identity, dim=dim, where=where)
 
 
@@ -65,17 +70,22 @@ def without_classifier(network: nn.Module, *, where: str) -> nn.Module:
     return network.eval()
 
 
-def declared(name: str, revision: str | None, *, where: str) -> dict[str, Any]:
+def declared(name: str, revision: str | None, identity: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     """Return the preprocessing that a network's weights declare.
 
     Raises:
-        RetrievalError: there are no such weights.
+        RetrievalError: torchvision does not know these weights.
     """
+    known = models.get_model_weights(name)
+    # The names of torchvision's files end in the first digits of their hashes.
+    digits = str(identity.get("sha256", ""))[:8] if identity["kind"] == "checkpoint" else ""
+    named = revision or next((entry.name for entry in known if digits and f"-{digits}" in entry.url), None)
     try:
-        preset = models.get_model_weights(name)[str(revision)].transforms()
-    except (KeyError, ValueError):
+        preset = known[str(named)].transforms()
+    except KeyError:
         raise RetrievalError(
-            f"{where}: no weights '{revision}' that could declare a preprocessing: give 'revision', or 'native'"
+            f"{where}: torchvision declares no preprocessing for weights '{revision}', or for a file of this hash: "
+            "mend 'revision', or write 'native' in the YAML"
         ) from None
     return {
         "resize": preset.resize_size[0],

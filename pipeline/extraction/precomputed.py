@@ -84,7 +84,7 @@ def read_precomputed(
 
 def checked(path: Path, digits: str, *, where: str) -> str:
     """Return the SHA-256 of a file; RetrievalError if it is missing or not as stated."""
-    stated = Checkpoint(digits).digest
+    stated = Checkpoint(digits).digest_of(path.name)
     if not path.is_file():
         raise RetrievalError(f"{where}: {path} is not there: put the file there or mend the path")
     found = sha256_of(path)
