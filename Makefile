@@ -2,18 +2,30 @@
 PYTHON ?= python3
 VENV ?= .venv
 TESTERS ?= 2
+TORCH ?= locked
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
 .PHONY: setup repro verify report as-published report-page demo test check format lock clean
 
-setup: $(VENV)/installed  ## install what is needed into .venv
+setup: $(VENV)/installed  ## install what is needed into .venv; TORCH=cpu: with torch's build for the CPU
 
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 		{ echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.10 to 3.13 is needed: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	@case "$(TORCH)" in locked | cpu) ;; *) echo "error: TORCH is $(TORCH): locked or cpu" >&2; exit 2 ;; esac
+ifeq ($(TORCH),cpu)
+	@# Of one version pip prefers the build for the CPU, where an index that it is configured with has one: it has the
+	@# local version "+cpu", which is the higher one. Its hash is not in the lock; all others are checked.
+	awk '/^torch(vision)?==/ {sub(/ *\\$$/, ""); print}' requirements.lock > $(VENV)/torch.txt
+	awk '/^[a-z]/ {keep = !/^(torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*)==/} keep' requirements.lock > $(VENV)/others.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r $(VENV)/torch.txt
+	$(BIN)/python -c 'import importlib.metadata as m, sys; v = m.version("torch"); sys.exit("+cpu" not in v and f"error: pip found torch {v}, no build for the CPU: configure an index that has it (pip config set global.extra-index-url ...)")'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(VENV)/others.txt
+else
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+endif
 	@touch $@
 
 repro: setup  ## run the whole experiment; only what changed runs again

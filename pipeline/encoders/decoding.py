@@ -1,34 +1,14 @@
 """Which library decodes JPEGs and resizes images: a choice of the encoder, since it changes features a little."""
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
-from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
-from torchvision import transforms
-from torchvision.transforms import v2
-from torchvision.transforms.functional import pil_to_tensor
-
-from pipeline.encoders.encoder import Decode, Encoder
-from pipeline.manifest.images import REMEDY, decode_part, formats
-from pipeline.manifest.items import Box
+from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import choose
 
-TORCHCODEC = "torchcodec.decoders"
-ORIENTATION = 0x0112  # EXIF's tag; 1: upright
-# What does the same to tensors as a step of a transform does to Pillow's images.
-STEPS: Mapping[type, Callable[[Any], nn.Module]] = {
-    transforms.Resize: lambda step: v2.Resize(step.size, step.interpolation, step.max_size, antialias=True),
-    transforms.CenterCrop: lambda step: v2.CenterCrop(step.size),
-    transforms.ToTensor: lambda step: v2.ToDtype(torch.float32, scale=True),
-    transforms.Normalize: lambda step: v2.Normalize(step.mean, step.std),
-}
+DEVICES: Mapping[str, str | None] = {"pillow": None, "torchcodec": "cpu", "nvjpeg": "cuda"}
 
 
 def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
@@ -45,89 +25,27 @@ def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
         RetrievalError: an unknown decoder, or one that is not installed; the encoder does not resize, crop and
             normalise.
     """
-    decodes: Mapping[str, Decode | None] = {
-        "pillow": None,
-        "torchcodec": partial(decoded, device="cpu"),
-        "nvjpeg": partial(decoded, device="cuda"),
-    }
-    decode = choose(decodes, decoder, key="decoder", where=where)
-    if decode is None:
+    device = choose(DEVICES, decoder, key="decoder", where=where)
+    if device is None:
         return encoder
     try:
-        import_module(TORCHCODEC)
+        # Imports torchvision, which takes two seconds, for encoders that do without it in vain.
+        from pipeline.encoders.tensor_decoding import decoded, on_tensors
     except (ImportError, RuntimeError) as error:
         problem = str(error).splitlines()[0]
         raise RetrievalError(
             f"{where}: decoder '{decoder}' needs TorchCodec ({problem}): pip install torchcodec"
         ) from None
-    if not isinstance(encoder.preprocess, transforms.Compose) or not on_tensors_too(encoder.preprocess):
+    preprocess = on_tensors(encoder.preprocess)
+    if preprocess is None:
         raise RetrievalError(f"{where}: these images are prepared by Pillow only: remove 'decoder'")
-    return replace(encoder, preprocess=OnTensors(encoder.preprocess), decode=decode, decoder=str(decoder))
+    return replace(encoder, preprocess=preprocess, decode=partial(decoded, device=device), decoder=str(decoder))
 
 
 def decoding_on_cpu(encoder: Encoder) -> Encoder:
     """Return an encoder that decodes as it does, but not on a GPU."""
     if encoder.decoder != "nvjpeg":
         return encoder
+    from pipeline.encoders.tensor_decoding import decoded
+
     return replace(encoder, decode=partial(decoded, device="cpu"), decoder="torchcodec")
-
-
-class OnTensors(nn.Module):
-    """The transform of :func:`pipeline.encoders.preprocessing.resize_crop_normalise`, on tensors.
-
-    Resized pixels are rounded otherwise than Pillow's, by up to one of 255 grey levels.
-    """
-
-    def __init__(self, compose: transforms.Compose) -> None:
-        """Take the transform for Pillow's images."""
-        super().__init__()
-        self.steps = v2.Compose([STEPS[type(step)](step) for step in compose.transforms])
-
-    def forward(self, image: Image.Image | Tensor) -> Tensor:
-        """Return the network's input."""
-        made: Tensor = self.steps(pil_to_tensor(image) if isinstance(image, Image.Image) else image)
-        return made
-
-
-def on_tensors_too(compose: transforms.Compose) -> bool:
-    """Return whether all steps of a transform are known for tensors."""
-    return all(type(step) in STEPS for step in compose.transforms)
-
-
-def decoded(data: bytes, box: Box | None, *, name: str, device: str) -> Tensor:
-    """Decode an image file, or the part of it that counts, to RGB on a device.
-
-    Args:
-        data: the whole file.
-        box: left, top, right, bottom; None for the whole.
-        name: what to call it in an error.
-        device: ``cpu`` or ``cuda``.
-
-    Raises:
-        RetrievalError: it cannot be decoded.
-    """
-    if box is not None or not plain_jpeg(data):
-        part: Tensor = pil_to_tensor(decode_part(data, box, name=name))
-        return part.to(device)
-    try:
-        # nvJPEG reads no EXIF.
-        by = "cpu" if device != "cpu" and turned(data) else device
-        image: Tensor = import_module(TORCHCODEC).decode_jpeg(data, device=by)
-    except RuntimeError as error:
-        raise RetrievalError(f"{name} cannot be decoded ({str(error).splitlines()[0]}): {REMEDY}") from None
-    return image.to(device)
-
-
-def plain_jpeg(data: bytes) -> bool:
-    """Return whether data are a grey or YCbCr JPEG, of which all decoders make the same RGB."""
-    try:
-        with Image.open(io.BytesIO(data), formats=formats()) as image:
-            return image.format == "JPEG" and image.mode in ("L", "RGB")
-    except Exception:  # whatever is wrong with it, decode_rgb says
-        return False
-
-
-def turned(data: bytes) -> bool:
-    """Return whether a JPEG's EXIF says that it is not upright."""
-    with Image.open(io.BytesIO(data)) as image:
-        return bool(image.getexif().get(ORIENTATION, 1) != 1)

@@ -148,7 +148,7 @@ def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limit
     """Return what the guards see in finished features, by name."""
     return {
         "mean_cosine": mean_cosine(features, limits.mean_cosine),
-        "constant_dimensions": constant_dimensions(features),
+        "constant_dimensions": constant_dimensions(features, limits.constant_dimensions),
         "equal_features": equal_features(features, manifest.paths, manifest.contents),
     }
 

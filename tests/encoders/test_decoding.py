@@ -14,7 +14,8 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
-from pipeline.encoders.decoding import decoded, decoding_on_cpu, turned, with_decoder
+from pipeline.encoders.decoding import decoding_on_cpu, with_decoder
+from pipeline.encoders.tensor_decoding import decoded, turned
 from pipeline.extraction.encoding import DecodedImages, batches
 from pipeline.extraction.extraction import extract, probe
 from pipeline.extraction.guards import Limits
@@ -131,7 +132,7 @@ def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
     with pytest.raises(RetrievalError, match="^here: these images are prepared by Pillow only: remove 'decoder'"):
         with_decoder(replace(usual, preprocess=flipped), "torchcodec", where="here")
     on_gpu = build("x", {**config, "decoder": "nvjpeg"})
-    limits = Limits(mean_cosine=0.98, batch_difference=0.001)
+    limits = Limits(mean_cosine=0.98, constant_dimensions=0.0, batch_difference=0.001)
     for encode in (lambda: extract(on_gpu, manifest, PLAIN), lambda: probe(on_gpu, manifest, PLAIN, limits)):
         with pytest.raises(RetrievalError, match="decoder 'nvjpeg' needs a CUDA GPU and no workers"):
             encode()
@@ -141,6 +142,7 @@ def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
 
 def test_without_torchcodec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    monkeypatch.delitem(sys.modules, "pipeline.encoders.tensor_decoding")
     build("x", config_of("resnet18_random"))
     with pytest.raises(RetrievalError, match=r"decoder 'torchcodec' needs TorchCodec \(.*\): pip install torchcodec"):
         build("x", {**config_of("resnet18_random"), "decoder": "torchcodec"})

@@ -29,7 +29,7 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
-LIMITS = Limits(mean_cosine=0.98, batch_difference=1e-3)
+LIMITS = Limits(mean_cosine=0.98, constant_dimensions=0.0, batch_difference=1e-3)
 
 
 def test_mean_cosine_by_hand() -> None:
@@ -50,10 +50,12 @@ def test_mean_cosine_is_that_of_the_pairs(seed: int, items: int, dim: int) -> No
 
 def test_constant_dimensions() -> None:
     rows = np.array([[1, 5, 2, 0], [2, 5, 2.5, 0]], np.float32)
-    finding = constant_dimensions(rows)
-    assert finding.value == 2 and finding.problem.startswith("2 of 4 dimensions are constant, among them [1, 3]")
-    assert constant_dimensions(rows[:, ::2]) == Finding(0)
-    assert constant_dimensions(rows[:1]) == Finding(0)
+    finding = constant_dimensions(rows, 0.4)
+    expected = "2 of 4 dimensions are constant, more than 40%, among them [1, 3]"
+    assert finding.value == 2 and finding.problem == expected
+    assert constant_dimensions(rows, 0.5) == Finding(2)
+    assert constant_dimensions(rows[:, ::2], 0.0) == Finding(0)
+    assert constant_dimensions(rows[:1], 0.0) == Finding(0)
 
 
 def test_equal_features_of_unequal_images() -> None:
