@@ -6,7 +6,7 @@ TORCH ?= locked
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro verify report as-published report-page demo test check format lock clean
+.PHONY: setup repro verify report as-published floor finding report-page demo test check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv; TORCH=cpu: with torch's build for the CPU
 
@@ -37,6 +37,12 @@ report: setup  ## the report's encoders and datasets, done right; fetches weight
 
 as-published: setup  ## the report's encoders and datasets as they were published
 	python -m pipeline.preset experiment=as_published
+
+floor: setup  ## what each of the report's architectures gives untrained
+	python -m pipeline.preset experiment=floor
+
+finding: setup  ## what training, training mode and preprocessing do to one network
+	python -m pipeline.preset experiment=finding
 
 verify: setup  ## do the results made here equal those that are committed?
 	python -m pipeline.verify

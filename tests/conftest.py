@@ -1,11 +1,13 @@
 """What several test files share: real images where they are at hand, and a copy of the project to run."""
 
+import atexit
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,12 @@ from filelock import FileLock
 from PIL import Image
 
 TOP = Path(__file__).resolve().parent.parent
+# No test reads or fills the caches of whoever runs it. The libraries look at these when they are imported.
+CACHES = Path(tempfile.mkdtemp(prefix="caches-"))
+os.environ.update(HF_HOME=str(CACHES / "huggingface"), TORCH_HOME=str(CACHES / "torch"))
+for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"):
+    os.environ.pop(name, None)
+atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -168,20 +176,33 @@ class Web:
         files: what it has, by path.
         tags: whether it sends ETags.
         cut_after: for the next answers, after how many bytes the connection breaks off.
-        requests: the headers of every request so far.
+        gated: repositories of the hub that ask for a token.
+        requests: the headers of every request for a file so far.
     """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     tags: bool = True
     cut_after: list[int] = field(default_factory=list)
+    gated: set[str] = field(default_factory=set)
     requests: list[dict[str, str]] = field(default_factory=list)
 
+    def commit_of(self, repository: str) -> str:
+        """Return the commit of a repository of the hub: another one for other files."""
+        own = sorted((path, content) for path, content in self.files.items() if path.startswith(f"/{repository}/"))
+        return hashlib.sha1(repr(own).encode()).hexdigest()
+
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        self.requests.append(dict(request.headers))
+        if request.command == "GET":
+            self.requests.append(dict(request.headers))
+        repository, of_hub, rest = request.path[1:].partition("/resolve/")
         content = self.files.get(request.path)
+        if repository in self.gated and "Authorization" not in request.headers:
+            self.refuse(request, 401, "GatedRepo")
+            return
         if content is None:
-            request.send_error(404)
+            known = any(path.startswith(f"/{repository}/") for path in self.files)
+            self.refuse(request, 404, "EntryNotFound" if known else "RepoNotFound")
             return
         tag = f'"{hashlib.md5(content).hexdigest()}"'
         begin = 0
@@ -195,10 +216,23 @@ class Web:
             request.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         if self.tags:
             request.send_header("ETag", tag)
+        if of_hub:
+            revision = rest.partition("/")[0]
+            commit = revision if re.fullmatch("[0-9a-f]{40}", revision) else self.commit_of(repository)
+            request.send_header("X-Repo-Commit", commit)
         request.send_header("Content-Length", str(len(content) - begin))
         request.end_headers()
+        if request.command == "HEAD":
+            return
         end = begin + self.cut_after.pop(0) if self.cut_after else len(content)
         request.wfile.write(content[begin:end])
+
+    def refuse(self, request: BaseHTTPRequestHandler, status: int, reason: str) -> None:
+        """Answer as the hub does to what it does not give."""
+        request.send_response(status)
+        request.send_header("X-Error-Code", reason)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
 
 
 @pytest.fixture
@@ -209,6 +243,8 @@ def web() -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.answer(self)
+
+        do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

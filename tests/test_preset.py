@@ -18,7 +18,8 @@ PRESETS = sorted((TOP / "conf/experiment").glob("*.yaml"))
 def test_a_preset_names_what_there_is(path: Path) -> None:
     experiment = read_experiment(path)
     check_names(experiment, TOP / "conf")
-    assert len(experiment.encoders) == 4 and experiment.datasets == ("simple1k", "voc_val", "paris")
+    if path.stem in ("report", "as_published"):
+        assert len(experiment.encoders) == 4 and experiment.datasets == ("simple1k", "voc_val", "paris")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "clip", "dinov2"])
@@ -50,7 +51,8 @@ def test_without_network_one_error_in_seconds_and_nothing_written(committed: Pro
     assert time.monotonic() - started < 30
     assert code == 2 and out == ""
     [line] = err.splitlines()
-    assert line.startswith("error: resnet18-f37072fd.pth (46,830,571 bytes, sha256 f37072fd47e8")
+    expected = "error: conf/encoder/resnet18.yaml: resnet18-f37072fd.pth (46,830,571 bytes, sha256 f37072fd47e8"
+    assert line.startswith(expected)
     assert "Three ways: connect to the network" in line
     assert sorted(path for path in committed.top.rglob("*") if "__pycache__" not in path.parts) == before
     assert committed.repro() == set()

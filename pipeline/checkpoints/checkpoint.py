@@ -42,7 +42,7 @@ class Checkpoint:
     url: str | None = None
     entry: str | None = None
     prefix: str = ""
-    rename: Sequence[tuple[str, str]] = ()
+    rename: Sequence[Sequence[str]] = ()
     ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -58,14 +58,9 @@ class Checkpoint:
             raise RetrievalError(f"weights: {' and '.join(places)} are two places for one file: leave one")
         if self.package is not None and self.file is None:
             raise RetrievalError(f"weights: missing key 'file': the path inside the package {self.package}")
-        for expression, replacement in self.rename:
-            try:
-                re.sub(expression, replacement, "")
-            except (re.error, IndexError) as error:
-                raise RetrievalError(
-                    f"weights: rename: ['{expression}', '{replacement}'] is no regular expression with what replaces "
-                    f"it ({error})"
-                ) from None
+        for pair in self.rename:
+            if len(pair) != 2:
+                raise RetrievalError(f"weights: rename: {list(pair)} is no pair: [expression, replacement]")
 
     def digest_of(self, name: str) -> str | None:
         """Return what a file of the checkpoint must have, as in :class:`pipeline.fetching.download.RemoteFile`.

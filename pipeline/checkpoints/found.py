@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,9 @@ def collect(get: Get, checkpoint: Checkpoint, describing: Iterable[str], *, plac
     Raises:
         RetrievalError: one of them is not there, or the index of the shards is damaged.
     """
-    names = USUAL if checkpoint.file is None else (checkpoint.file,)
+    names: Sequence[str] = USUAL if checkpoint.file is None else (checkpoint.file,)
+    if checkpoint.file is None and not isinstance(checkpoint.sha256, str):
+        names = tuple(name for name in USUAL if name.endswith(INDEX) or name in checkpoint.sha256)
     for name in names:
         # Only the shards have tensors, and so hashes that matter.
         first = get(name, None if name.endswith(INDEX) else checkpoint.digest_of(name))

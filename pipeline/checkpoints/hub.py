@@ -30,7 +30,6 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
         EntryNotFoundError,
         GatedRepoError,
         HfHubHTTPError,
-        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -52,8 +51,6 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
         raise NotHad(f"{file} is not in the cache of huggingface_hub, and {unreachable(error, host)}") from None
     except EntryNotFoundError:
         return None
-    except HFValidationError:
-        raise RetrievalError(f"'{repository}' is no name of a repository: mend 'name: owner/repository'") from None
     except (HfHubHTTPError, OSError, RuntimeError) as error:
         raise NotHad(f"{file} could not be fetched from {host} ({one_line(error)})") from None
     found = checked(path, f"{host}/{repository}/resolve/{commit_of(path) or revision}/{name}", digest)

@@ -79,6 +79,7 @@ def from_repository(
     Raises:
         RetrievalError: see there; for :class:`NotHad` the message says the ways to provide the file.
     """
+    refuse_repository(repository, where=where)
     folders = [Folder(path, repository, revision) for path in (elsewhere.folder, store) if path is not None]
 
     def get(name: str, digest: str | None) -> Found | None:
@@ -94,6 +95,19 @@ def from_repository(
             f"{where}: {error}. Other ways: 'hf download {repository}' where there is a network, and its cache here; "
             "or weights: {path: ...} in conf/runtime/default.yaml, a folder with "
             f"{repository}/{checkpoint.file or 'model.safetensors'} or the URL of a mirror"
+        ) from None
+
+
+def refuse_repository(repository: str, *, where: str) -> None:
+    """Raise :class:`RetrievalError` for what cannot be the name of a repository."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError:
+        raise RetrievalError(
+            f"{where}: '{repository}' is no name of a repository: mend 'name: owner/repository'"
         ) from None
 
 

@@ -45,17 +45,23 @@ def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
     return dict(zip(names, tensors.values(), strict=True))
 
 
-def renamed(names: Sequence[str], pairs: Sequence[tuple[str, str]], *, where: str) -> list[str]:
+def renamed(names: Sequence[str], pairs: Sequence[Sequence[str]], *, where: str) -> list[str]:
     """Return names after one replacement of regular expressions after the other.
 
     Raises:
-        RetrievalError: an expression is in none of the names, and so does nothing; or two names became one.
+        RetrievalError: an expression is none, or is in none of the names, and so does nothing; two names became one.
     """
     new = list(names)
     for expression, replacement in pairs:
-        if not any(re.search(expression, name) for name in new):
+        try:
+            found = any(re.search(expression, name) for name in new)
+            new = [re.sub(expression, replacement, name) for name in new]
+        except (re.error, IndexError) as error:
+            raise RetrievalError(
+                f"rename: ['{expression}', '{replacement}'] is no regular expression and what replaces it ({error})"
+            ) from None
+        if not found:
             raise RetrievalError(f"{where}: no tensor has '{expression}' in its name: mend or remove it in 'rename'")
-        new = [re.sub(expression, replacement, name) for name in new]
     first: dict[str, str] = {}
     for old, name in zip(names, new, strict=True):
         if first.setdefault(name, old) != old:

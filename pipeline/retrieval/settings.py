@@ -73,8 +73,8 @@ def fits(value: Any, annotation: Any) -> bool:
         return True
     try:
         adapter = TypeAdapter(annotation, config=STRICT)
-        if isinstance(value, list):  # which stands for tuples and sets too, as an array of JSON does
-            adapter.validate_json(json.dumps(value, default=str), strict=True)
+        if isinstance(value, list) and issubclass_of(kind, (tuple, AbstractSet)):
+            adapter.validate_json(json.dumps(value), strict=True)
         else:
             adapter.validate_python(value)
     except ValidationError:

@@ -5,17 +5,21 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 from upath import UPath
 
-from pipeline.datasets.embedded import PHOTOGRAPHS
+from pipeline.datasets.clutter import OBJECTS
+from pipeline.datasets.copies import EDITS
+from pipeline.datasets.photographs import PHOTOGRAPHS
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
 from pipeline.extraction.extraction import extract
@@ -25,6 +29,7 @@ from pipeline.manifest.items import Item, join_labels, split_labels
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.items import thumbnail
+from tests.conftest import TOP
 from tests.encoders.test_encoders import build, config_of
 
 Draw = Callable[..., Path]
@@ -230,7 +235,7 @@ def test_raw_data_elsewhere(listed: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
-    kinds = "classic, digits, folder, landmark_names, list, photo_views, revisited, voc"
+    kinds = "classic, clutter, copies, digits, folder, landmark_names, list, photo_views, revisited, voc"
     refused(tmp_path, rf"conf/dataset/own\.yaml: unknown kind 'zip'; one of {kinds}$", kind="zip")
     refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
 
@@ -261,6 +266,75 @@ def test_photo_views_are_seeded_and_differ(tmp_path: Path) -> None:
         assert first != (tmp_path / "3" / path).read_bytes()
         with Image.open(tmp_path / "1" / path) as image:
             assert max(image.size) == 40
+
+
+@pytest.mark.parametrize("name", ["copies", "clutter"])
+def test_embedded_sets_are_seeded_and_their_attributes_beside_the_manifest(name: str, tmp_path: Path) -> None:
+    config = {**yaml.safe_load((TOP / f"conf/dataset/{name}.yaml").read_text()), "side": 64}
+    for folder, seed in (("1", 0), ("2", 0), ("3", 1)):
+        prepare(name, {**config, "seed": seed}, tmp_path / folder)
+    one, two, three = (read_manifest(tmp_path / folder) for folder in "123")
+    assert [item.sha256 for item in one.items] == [item.sha256 for item in two.items]
+    edited = "query" if name == "copies" else "gallery"
+    kept = [a.sha256 == b.sha256 for a, b in zip(one.items, three.items, strict=True) if a.role == edited]
+    assert not any(kept)
+    assert len(one.items) == 144 == len(set(one.contents))
+    attributes = pd.read_csv(tmp_path / "1/attributes.csv")
+    assert attributes.path.tolist() == one.paths
+    assert (tmp_path / "1/attributes.csv").read_bytes() == (tmp_path / "2/attributes.csv").read_bytes()
+
+
+def test_copies_have_one_original_each_and_no_edit_is_mild(tmp_path: Path) -> None:
+    prepare("copies", {"kind": "copies", "side": 64, "seed": 0}, tmp_path / "copies")
+    manifest = read_manifest(tmp_path / "copies")
+    known = pd.read_csv(tmp_path / "copies/attributes.csv")
+    queries = known[known.edit.notna()]
+    assert queries.groupby("edit").size().to_dict() == dict.fromkeys(EDITS, 16)
+    by_label = {item.labels: known.iloc[n] for n, item in enumerate(manifest.items) if item.role == "gallery"}
+    for number, row in queries.iterrows():
+        original = by_label[manifest.items[number].labels]
+        assert (original.photograph, original.quarter) == (row.photograph, row.quarter)
+        assert 10 <= row.jpeg_quality < 50 and 0.6 <= row.brightness <= 1.4
+        with Image.open(tmp_path / "copies" / row.path) as image:
+            assert abs(image_quality(image) - row.jpeg_quality) <= 1
+    crops = queries[queries.edit == "crop"]
+    assert crops.strength.str.removesuffix("% of the area").astype(float).between(25, 60).all()
+
+
+def image_quality(image: Image.Image) -> float:
+    """Return the quality that a JPEG of libjpeg was saved with, from its first quantisation table."""
+    scale = 100 * np.mean(np.array(image.quantization[0][:8]) / [16, 11, 12, 14, 12, 10, 16, 14])
+    return round(5000 / scale if scale > 100 else (200 - scale) / 2)
+
+
+def test_an_object_is_where_the_attributes_say_and_as_large(tmp_path: Path) -> None:
+    config = {"kind": "clutter", "queries": 1, "scenes": 2, "scenes_without": 3, "side": 96, "seed": 5}
+    prepare("clutter", config, tmp_path / "clutter")
+    manifest = read_manifest(tmp_path / "clutter")
+    known = pd.read_csv(tmp_path / "clutter/attributes.csv")
+    assert len(known) == len(OBJECTS) * 3 + 3
+    scenes = known[known.share.notna()]
+    assert scenes.share.between(0.1, 0.3).all() and scenes.pieces.between(1, 4).all()
+    for row in scenes.itertuples():
+        left, top, right, bottom = map(int, row.box.split())
+        assert 0 <= left < right <= 96 and 0 <= top < bottom <= 96
+        assert (right - left) * (bottom - top) / 96**2 == pytest.approx(row.share, abs=0.02)
+    assert not set(known.background.dropna()) & set(OBJECTS)
+    assert [item.role for item in manifest.items].count("query") == len(OBJECTS)
+    assert [item.labels for item in manifest.items].count(()) == 3
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"kind": "copies", "side": 15, "seed": 0},
+        {"kind": "clutter", "queries": 0, "scenes": 1, "scenes_without": 0, "side": 64, "seed": 0},
+        {"kind": "clutter", "queries": 1, "scenes": 1, "scenes_without": -1, "side": 64, "seed": 0},
+    ],
+)
+def test_embedded_sets_of_nothing(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError, match="must be at least"):
+        read_dataset(config["kind"], config, tmp_path)
 
 
 def test_prepare_writes_the_manifest(listed: Path, tmp_path: Path) -> None:
