@@ -143,6 +143,7 @@ def make_small_project(target: Path) -> None:
     project = copy_of_the_project(target)
     project.edit("conf/dataset/digits.yaml", per_class=4)
     project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
+    project.edit("conf/gallery.yaml", queries=2)
     project.edit(
         "params.yaml",
         encoders=["raw_pixels", "color_histogram"],
@@ -153,10 +154,33 @@ def make_small_project(target: Path) -> None:
     project.commit("reproduced")
 
 
+@pytest.fixture(scope="session")
+def digits_project(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """``small_project`` without its second dataset: half as much to run again, where one is enough to see it."""
+    return Project(
+        once(tmp_path_factory, "digits", lambda folder: make_digits_project(small_project, folder / "project"))
+        / "project"
+    )
+
+
+def make_digits_project(small_project: Project, target: Path) -> None:
+    """Make what :func:`digits_project` describes."""
+    project = small_project.copy(target)
+    project.edit("params.yaml", datasets=["digits"])
+    project.repro()
+    project.commit("digits alone")
+
+
 @pytest.fixture
 def project(small_project: Project, tmp_path: Path) -> Project:
     """A copy of ``small_project`` for one test to change."""
     return small_project.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def on_digits(digits_project: Project, tmp_path: Path) -> Project:
+    """A copy of ``digits_project`` for one test to change."""
+    return digits_project.copy(tmp_path / "project")
 
 
 @dataclass
