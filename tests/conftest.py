@@ -21,6 +21,22 @@ from PIL import Image
 TOP = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of the processes among which tests are divided, and what they start, one thread to compute with.
+
+    With one on every core they would wait for one another most of the time. What asks for more gets them; they do not
+    spin.
+    """
+    if config.getoption("numprocesses", default=None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what runs the graph, which takes long, so that all processes have something to do until the end."""
+    items.sort(key=lambda item: "small_project" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def real_images() -> Path:
     """The folder of real photographs and odd files, which is not part of the project."""
