@@ -18,6 +18,8 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from tests.warm import warm_python
+
 TOP = Path(__file__).resolve().parent.parent
 
 
@@ -62,14 +64,20 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
 
 @dataclass
 class Project:
-    """A copy of the project in a Git repository of its own, to run commands in."""
+    """A copy of the project in a Git repository of its own, to run commands in.
+
+    Attributes:
+        top: its folder.
+        bin: where the ``python`` is that runs them.
+    """
 
     top: Path
+    bin: Path = Path(sys.executable).parent
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.bin), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "DVC_SITE_CACHE_DIR": str(self.top.parent / "dvc-site"),
         }
         done = subprocess.run(command, cwd=self.top, env=environment, capture_output=True, text=True, check=False)
@@ -78,10 +86,10 @@ class Project:
         return done
 
     def stage(self, name: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", f"pipeline.{name}", *overrides, check=check)
+        return self.run("python", "-m", f"pipeline.{name}", *overrides, check=check)
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+        return self.run("python", "-m", "dvc", *arguments, check=check)
 
     def repro(self, *arguments: str) -> set[str]:
         """Run ``dvc repro`` and return the names of the stages whose commands ran."""
@@ -107,7 +115,7 @@ class Project:
 
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.top, target, symlinks=True)
-        return Project(target)
+        return Project(target, self.bin)
 
 
 def ran(output: str) -> set[str]:
@@ -149,9 +157,20 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
 
 
 @pytest.fixture(scope="session")
-def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed."""
-    return Project(once(tmp_path_factory, "small", lambda folder: make_small_project(folder / "project")) / "project")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a ``python`` that starts at once."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory: pytest.TempPathFactory, warm: Path) -> Project:
+    """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed.
+
+    That is by Python as it is; what tests run in it starts faster.
+    """
+    folder = once(tmp_path_factory, "small", lambda folder: make_small_project(folder / "project"))
+    return Project(folder / "project", warm)
 
 
 def make_small_project(target: Path) -> None:
@@ -173,10 +192,8 @@ def make_small_project(target: Path) -> None:
 @pytest.fixture(scope="session")
 def digits_project(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """``small_project`` without its second dataset: half as much to run again, where one is enough to see it."""
-    return Project(
-        once(tmp_path_factory, "digits", lambda folder: make_digits_project(small_project, folder / "project"))
-        / "project"
-    )
+    folder = once(tmp_path_factory, "digits", lambda folder: make_digits_project(small_project, folder / "project"))
+    return Project(folder / "project", small_project.bin)
 
 
 def make_digits_project(small_project: Project, target: Path) -> None:

@@ -121,7 +121,7 @@ def make_coarser(project: Project) -> None:
 def coarser(digits_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """``digits_project`` with an edited encoder, reproduced and committed; beside it ``ran.json``."""
     folder = once(tmp_path_factory, "coarser", lambda folder: make_coarser(digits_project.copy(folder / "project")))
-    return Project(folder / "project")
+    return Project(folder / "project", digits_project.bin)
 
 
 def test_an_edited_encoder_runs_only_its_chain(coarser: Project) -> None:
