@@ -35,8 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what runs the graph, which takes long, so that all processes have something to do until the end."""
-    items.sort(key=lambda item: "small_project" not in getattr(item, "fixturenames", ()))
+    """Put first what runs the graph, which takes long, so that all processes have something to do until the end.
+
+    A group, which one process takes as a whole, stays in its order: it begins while another makes the small project.
+    """
+    graph = [item for item in items if "small_project" in getattr(item, "fixturenames", ())]
+    first = {item for item in graph if not item.get_closest_marker("xdist_group")}
+    items.sort(key=lambda item: item not in first)
 
 
 @pytest.fixture(scope="session")
