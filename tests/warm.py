@@ -26,12 +26,12 @@ LIBRARIES = """
     dvc.cli dvc.repo dvc.commands.repro hydra jaxtyping jinja2 matplotlib.figure matplotlib.backends.backend_agg numba
     numpy pandas PIL.Image pydantic scipy.stats skimage.feature sklearn.datasets torch torchvision tqdm vl_convert yaml
 """
-# Named python: it asks for a fork, waits for its end and ends alike. What is no module, Python itself runs.
+# Named python: it asks for a fork, waits for its end and ends alike. What is not the project or DVC, Python runs.
 ASKING = """#!{python} -IS
 import json, os, socket, sys
-if sys.argv[1:2] != ["-m"]:
+if sys.argv[1:2] != ["-m"] or sys.argv[2].partition(".")[0] not in ("dvc", "pipeline"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-asked = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+asked = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect({address!r})
     socket.send_fds(connection, [len(asked).to_bytes(4, "big")], [0, 1, 2])
@@ -80,7 +80,7 @@ def answer(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     length, streams, _, _ = socket.recv_fds(connection, 4, 3)
     with connection.makefile("rb") as file:
-        (module, *arguments), folder, environment = json.loads(file.read(int.from_bytes(length, "big")))
+        (python, _, module, *arguments), folder, environment = json.loads(file.read(int.from_bytes(length, "big")))
     process = os.fork()
     if process:
         _, status = os.waitpid(process, 0)
@@ -93,7 +93,7 @@ def answer(connection: socket.socket) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0], sys.argv = folder, [module, *arguments]
+    sys.path[0], sys.argv, sys.executable = folder, [module, *arguments], python
     run(module)
 
 
