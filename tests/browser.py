@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 BINARIES = ("chromium", "chromium-browser", "google-chrome")
 # Whatever would make the browser itself ask for something.
@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-domain-reliability",
     "--disable-sync",
 ]
+expect.set_options(timeout=30_000)  # what is first searched for waits for torch, on a busy machine for long
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 

@@ -20,6 +20,8 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from tests.warm import warm_python
+
 TOP = Path(__file__).resolve().parent.parent
 # No test reads or fills the caches of whoever runs it. The libraries look at these when they are imported.
 CACHES = Path(tempfile.mkdtemp(prefix="caches-"))
@@ -27,6 +29,27 @@ os.environ.update(HF_HOME=str(CACHES / "huggingface"), TORCH_HOME=str(CACHES / "
 for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"):
     os.environ.pop(name, None)
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of the processes among which tests are divided, and what they start, one thread to compute with.
+
+    With one on every core they would wait for one another most of the time. What asks for more gets them; they do not
+    spin.
+    """
+    if config.getoption("numprocesses", default=None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what runs the graph, which takes long, so that all processes have something to do until the end.
+
+    A group, which one process takes as a whole, stays in its order: it begins while another makes the small project.
+    """
+    graph = [item for item in items if "small_project" in getattr(item, "fixturenames", ())]
+    first = {item for item in graph if not item.get_closest_marker("xdist_group")}
+    items.sort(key=lambda item: item not in first)
 
 
 @pytest.fixture(scope="session")
@@ -54,14 +77,20 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
 
 @dataclass
 class Project:
-    """A copy of the project in a Git repository of its own, to run commands in."""
+    """A copy of the project in a Git repository of its own, to run commands in.
+
+    Attributes:
+        top: its folder.
+        bin: where the ``python`` is that runs them.
+    """
 
     top: Path
+    bin: Path = Path(sys.executable).parent
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.bin), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "DVC_SITE_CACHE_DIR": str(self.top.parent / "dvc-site"),
         }
         done = subprocess.run(command, cwd=self.top, env=environment, capture_output=True, text=True, check=False)
@@ -70,10 +99,10 @@ class Project:
         return done
 
     def stage(self, name: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", f"pipeline.{name}", *overrides, check=check)
+        return self.run("python", "-m", f"pipeline.{name}", *overrides, check=check)
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+        return self.run("python", "-m", "dvc", *arguments, check=check)
 
     def repro(self, *arguments: str) -> set[str]:
         """Run ``dvc repro`` and return the names of the stages whose commands ran."""
@@ -99,7 +128,7 @@ class Project:
 
     def copy(self, target: Path) -> "Project":
         shutil.copytree(self.top, target, symlinks=True)
-        return Project(target)
+        return Project(target, self.bin)
 
 
 def ran(output: str) -> set[str]:
@@ -141,9 +170,20 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
 
 
 @pytest.fixture(scope="session")
-def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed."""
-    return Project(once(tmp_path_factory, "small", lambda folder: make_small_project(folder / "project")) / "project")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a ``python`` that starts at once."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory: pytest.TempPathFactory, warm: Path) -> Project:
+    """The project with two cheap encoders on two tiny datasets: the real graph, reproduced and committed.
+
+    That is by Python as it is; what tests run in it starts faster.
+    """
+    folder = once(tmp_path_factory, "small", lambda folder: make_small_project(folder / "project"))
+    return Project(folder / "project", warm)
 
 
 def make_small_project(target: Path) -> None:
@@ -151,6 +191,7 @@ def make_small_project(target: Path) -> None:
     project = copy_of_the_project(target)
     project.edit("conf/dataset/digits.yaml", per_class=4)
     project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
+    project.edit("conf/gallery.yaml", queries=2)
     project.edit(
         "params.yaml",
         encoders=["raw_pixels", "color_histogram"],
@@ -161,10 +202,31 @@ def make_small_project(target: Path) -> None:
     project.commit("reproduced")
 
 
+@pytest.fixture(scope="session")
+def digits_project(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """``small_project`` without its second dataset: half as much to run again, where one is enough to see it."""
+    folder = once(tmp_path_factory, "digits", lambda folder: make_digits_project(small_project, folder / "project"))
+    return Project(folder / "project", small_project.bin)
+
+
+def make_digits_project(small_project: Project, target: Path) -> None:
+    """Make what :func:`digits_project` describes."""
+    project = small_project.copy(target)
+    project.edit("params.yaml", datasets=["digits"])
+    project.repro()
+    project.commit("digits alone")
+
+
 @pytest.fixture
 def project(small_project: Project, tmp_path: Path) -> Project:
     """A copy of ``small_project`` for one test to change."""
     return small_project.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def on_digits(digits_project: Project, tmp_path: Path) -> Project:
+    """A copy of ``digits_project`` for one test to change."""
+    return digits_project.copy(tmp_path / "project")
 
 
 @dataclass

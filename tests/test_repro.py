@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,12 @@ import pytest
 from PIL import Image
 
 from pipeline import score_features
-from tests.conftest import Project, ran
+from tests.conftest import Project, once, ran
 
 ENCODERS = ("raw_pixels", "color_histogram")
 DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
 COARSE = ["constant_dimensions", "equal_features", "mean_cosine"]
-CURVES = {f"pr@{dataset}" for dataset in DATASETS}
-PLOTS = CURVES | {f"{stage}@{dataset}" for stage in ("explore", "gallery") for dataset in DATASETS}
 TABLES = {"compare", "figures", "page"}
 
 
@@ -37,10 +36,14 @@ def pooled():
 """
 
 
-def chain(encoder: str) -> set[str]:
+def chain(encoder: str, *datasets: str) -> set[str]:
     stages = ("extract", "evaluate")
-    runs = {f"{stage}@{encoder}-{dataset}" for stage in stages for dataset in DATASETS}
+    runs = {f"{stage}@{encoder}-{dataset}" for stage in stages for dataset in datasets}
     return {f"weights@{encoder}"} | runs
+
+
+def plots(*datasets: str) -> set[str]:
+    return {f"{stage}@{dataset}" for stage in ("pr", "explore", "gallery") for dataset in datasets}
 
 
 def names_of(*stages: str) -> set[str]:
@@ -96,19 +99,34 @@ def test_a_new_encoder_runs_only_its_stages_and_the_aggregates(project: Project)
     tiny = {"source": "handcrafted", "name": "raw_pixels", "settings": {"side": 4}}
     project.edit("conf/encoder/tiny.yaml", **tiny, without_guards=["constant_dimensions"])
     project.edit("params.yaml", encoders=[*ENCODERS, "tiny"])
-    assert project.repro() == {"check"} | TABLES | chain("tiny") | PLOTS
+    assert project.repro() == {"check"} | TABLES | chain("tiny", *DATASETS) | plots(*DATASETS)
 
 
-def test_a_removed_encoder_runs_only_the_aggregates_and_leaves_the_table(project: Project) -> None:
-    project.edit("params.yaml", encoders=["raw_pixels"])
-    assert project.repro() == {"check"} | TABLES | PLOTS
-    assert set(pd.read_csv(project.top / "metrics/table.csv")["encoder"]) == {"raw_pixels"}
-    assert set(pd.read_csv(project.top / "plots/pr/digits.csv")["encoder"]) == {"raw_pixels"}
+def test_a_removed_encoder_runs_only_the_aggregates_and_leaves_the_table(on_digits: Project) -> None:
+    on_digits.edit("params.yaml", encoders=["raw_pixels"])
+    assert on_digits.repro() == {"check"} | TABLES | plots("digits")
+    assert set(pd.read_csv(on_digits.top / "metrics/table.csv")["encoder"]) == {"raw_pixels"}
+    assert set(pd.read_csv(on_digits.top / "plots/pr/digits.csv")["encoder"]) == {"raw_pixels"}
 
 
-def test_an_edited_encoder_runs_only_its_chain(project: Project) -> None:
+def make_coarser(project: Project) -> None:
+    """Edit an encoder, and note which stages ran for that."""
     project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 4}, without_guards=COARSE)
-    assert project.repro() == TABLES | chain("color_histogram") | PLOTS
+    found = project.repro()
+    project.commit("coarser histograms")
+    (project.top.parent / "ran.json").write_text(json.dumps(sorted(found)))
+
+
+@pytest.fixture(scope="session")
+def coarser(digits_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """``digits_project`` with an edited encoder, reproduced and committed; beside it ``ran.json``."""
+    folder = once(tmp_path_factory, "coarser", lambda folder: make_coarser(digits_project.copy(folder / "project")))
+    return Project(folder / "project", digits_project.bin)
+
+
+def test_an_edited_encoder_runs_only_its_chain(coarser: Project) -> None:
+    found = set(json.loads((coarser.top.parent / "ran.json").read_text()))
+    assert found == TABLES | chain("color_histogram", "digits") | plots("digits")
 
 
 def test_a_comment_runs_nothing(project: Project) -> None:
@@ -127,46 +145,46 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
     shutil.copytree(project.top / "data/prepared/digits/images", tmp_path / "own")
     project.edit("conf/dataset/own.yaml", kind="folder", root=str(tmp_path / "own"))
     project.edit("params.yaml", encoders=["raw_pixels"], datasets=["own"])
-    project.repro()
+    assert {"prepare@own", "extract@raw_pixels-own"} <= project.repro("compare")
     project.edit("conf/dataset/own.yaml", exclude=[])
-    assert project.repro() == {"prepare@own"}
+    assert project.repro("compare") == {"prepare@own"}
 
 
-def test_an_edit_of_the_plots_runs_only_plots(project: Project) -> None:
-    project.edit("conf/style/default.yaml", dpi=110)
-    assert project.repro() == {"figures"} | CURVES  # the page has a style of its own
-    project.edit("conf/pr.yaml", resamples=900)
-    assert names_of(*project.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
-    project.append("pipeline/pr.py", "# a remark\n")
-    assert project.repro() == {"check"}
-    project.append("pipeline/pr.py", "UNUSED = 1\n")
-    assert project.repro() == {"check"} | CURVES
+def test_an_edit_of_the_plots_runs_only_plots(on_digits: Project) -> None:
+    on_digits.edit("conf/style/default.yaml", dpi=110)
+    assert on_digits.repro() == {"figures", "pr@digits"}  # the page has a style of its own
+    on_digits.edit("conf/pr.yaml", resamples=900)
+    assert names_of(*on_digits.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
+    on_digits.append("pipeline/pr.py", "# a remark\n")
+    assert on_digits.repro() == {"check"}
+    on_digits.append("pipeline/pr.py", "UNUSED = 1\n")
+    assert on_digits.repro() == {"check", "pr@digits"}
 
 
-def test_an_edit_of_code_runs_what_is_made_of_it(project: Project) -> None:
+def test_an_edit_of_code_runs_what_is_made_of_it(on_digits: Project) -> None:
     """A room that extraction does not use, one that only some encoders use, and one that all do."""
-    project.append("pipeline/views/figures.py", "UNUSED = 1\n")
-    project.append("pipeline/retrieval/uncertainty.py", "UNUSED = 1\n")
-    ran = names_of(*project.repro())
+    on_digits.append("pipeline/views/figures.py", "UNUSED = 1\n")
+    on_digits.append("pipeline/retrieval/uncertainty.py", "UNUSED = 1\n")
+    ran = names_of(*on_digits.repro())
     assert ran == {"check", "evaluate", "pr", "compare", "figures", "page"}
-    project.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
+    on_digits.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
     weights = {f"weights@{encoder}" for encoder in ENCODERS}
-    assert project.repro() == {"check"} | weights
-    project.append("pipeline/encoders/handcrafted.py", "UNUSED = 1\n")
-    extractions = {f"extract@{encoder}-{dataset}" for encoder in ENCODERS for dataset in DATASETS}
-    assert project.repro() == {"check"} | weights | extractions  # the features are the same: nothing follows
+    assert on_digits.repro() == {"check"} | weights
+    on_digits.append("pipeline/encoders/handcrafted.py", "UNUSED = 1\n")
+    extractions = {f"extract@{encoder}-digits" for encoder in ENCODERS}
+    assert on_digits.repro() == {"check"} | weights | extractions  # the features are the same: nothing follows
 
 
-def test_an_extraction_with_the_same_bits_ends_there(project: Project) -> None:
-    before = {path: path.read_bytes() for path in (project.top / "metrics/runs").rglob("*.json")}
+def test_an_extraction_with_the_same_bits_ends_there(on_digits: Project) -> None:
+    before = {path: path.read_bytes() for path in (on_digits.top / "metrics/runs").rglob("*.json")}
     stage = "extract@raw_pixels-digits"
-    assert project.repro("--force", "--single-item", stage) == {stage}
-    assert project.repro() == set()
+    assert on_digits.repro("--force", "--single-item", stage) == {stage}
+    assert on_digits.repro() == set()
     assert {path: path.read_bytes() for path in before} == before
-    assert {line.split()[-1] for line in project.git("status", "--porcelain").splitlines()} <= {"dvc.lock"}
+    assert {line.split()[-1] for line in on_digits.git("status", "--porcelain").splitlines()} <= {"dvc.lock"}
     # The table of costs has what was measured when it was made; a new one changes no result.
-    assert {"compare"} == project.repro("--force", "--single-item", "compare")
-    assert names_of(*project.repro()) <= {"figures", "page"}
+    assert {"compare"} == on_digits.repro("--force", "--single-item", "compare")
+    assert names_of(*on_digits.repro()) <= {"figures", "page"}
 
 
 def test_a_network_of_ones_own_is_watched(project: Project) -> None:
@@ -177,13 +195,13 @@ def test_a_network_of_ones_own_is_watched(project: Project) -> None:
     config = {"source": "python", "factory": "pipeline.own.mine:pooled", "weights": {"kind": "random", "seed": 0}}
     project.edit("conf/encoder/mine.yaml", **config, native=native, without_guards=off)
     project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
-    project.repro()
+    project.repro("compare")
     run = project.top / "metrics/runs/mine/digits.json"
     before = json.loads(run.read_text())["mAP"]
     project.append("pipeline/own/mine.py", "# a remark\n")
-    assert project.repro() == {"check"}
+    assert project.repro("compare") == {"check"}
     own.write_text(NETWORK.format(factor=-1))
-    ran = project.repro()
+    ran = project.repro("compare")
     assert {"check", "weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= ran
     assert {stage for stage in ran if "raw_pixels" in stage} == {"weights@raw_pixels"}
     after = json.loads(run.read_text())["mAP"]
@@ -192,20 +210,20 @@ def test_a_network_of_ones_own_is_watched(project: Project) -> None:
     other = project.top / "pipeline/own/other.py"
     other.write_text(NETWORK.format(factor=1))
     project.edit("conf/encoder/mine.yaml", factory="pipeline.own.other:pooled")
-    assert "extract@mine-digits" in project.repro()
+    assert "extract@mine-digits" in project.repro("compare")
     assert json.loads(run.read_text())["mAP"] == before
     project.edit("conf/encoder/mine.yaml", factory="pipeline.own.mine:pooled")
-    assert "extract@mine-digits" not in project.repro()  # from the cache
+    assert "extract@mine-digits" not in project.repro("compare")  # from the cache
     other.write_text(NETWORK.format(factor=-1))
-    assert not {stage for stage in project.repro() if stage.startswith("extract")}
+    assert not {stage for stage in project.repro("compare") if stage.startswith("extract")}
     project.edit("conf/encoder/mine.yaml", factory="pipeline.own.other:pooled")
-    assert "extract@mine-digits" in project.repro()
+    assert "extract@mine-digits" in project.repro("compare")
     assert json.loads(run.read_text())["mAP"] == after
 
 
-def test_an_edit_of_the_evaluation_extracts_nothing(project: Project) -> None:
-    project.edit("conf/evaluate.yaml", cutoffs=[1, 5])
-    assert names_of(*project.repro()) == {"evaluate", "gallery", "pr", "explore", "headline"} | TABLES
+def test_an_edit_of_the_evaluation_extracts_nothing(on_digits: Project) -> None:
+    on_digits.edit("conf/evaluate.yaml", cutoffs=[1, 5])
+    assert names_of(*on_digits.repro()) == {"evaluate", "gallery", "pr", "explore", "headline"} | TABLES
 
 
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
@@ -215,7 +233,7 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     project.edit("params.yaml", rankings=rankings)
     runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
     reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
-    assert project.repro() == {"check"} | TABLES | reranked | PLOTS
+    assert project.repro() == {"check"} | TABLES | reranked | plots(*DATASETS)
     table = pd.read_csv(project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
     assert list(table.index.unique(0)) == [
         f"{encoder}{ranking}" for encoder in ENCODERS for ranking in ("", *(f"+{name}" for name in rankings))
@@ -235,14 +253,12 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     assert alone["mAP"] == pytest.approx(table.loc[("raw_pixels+pca_whitening", "digits"), "mAP"])
     project.edit("conf/ranking/pca_whitening.yaml", steps=[{"name": "pca_whitening", "dim": 7}])
     whitened = {"rerank@{}-{}-{}".format(*run) for run in runs if run[2] == "pca_whitening"}
-    assert project.repro() == TABLES | whitened | PLOTS
+    assert project.repro() == TABLES | whitened | plots(*DATASETS)
 
 
-def test_an_earlier_state_comes_back_from_the_cache(project: Project) -> None:
-    before = (project.top / "metrics/table.csv").read_bytes()
-    project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 4}, without_guards=COARSE)
-    project.repro()
-    project.commit("coarser histograms")
+def test_an_earlier_state_comes_back_from_the_cache(coarser: Project, digits_project: Project, tmp_path: Path) -> None:
+    before = (digits_project.top / "metrics/table.csv").read_bytes()
+    project = coarser.copy(tmp_path / "project")
     after = (project.top / "metrics/table.csv").read_bytes()
     assert before != after
     project.git("checkout", "-q", "HEAD~1")
@@ -294,11 +310,11 @@ def test_two_encoders_side_by_side_by_experiments(project: Project) -> None:
     assert sorted(headline["revisions"]) == ["a", "b"]
 
 
-def test_a_setting_of_an_encoder_by_experiments(project: Project) -> None:
+def test_a_setting_of_an_encoder_by_experiments(on_digits: Project) -> None:
     setting = "conf/encoder/raw_pixels.yaml:settings.side"
-    done = project.dvc("exp", "run", "-n", "small", "-S", f"{setting}=4")
-    assert ran(done.stdout) == {"headline"} | TABLES | chain("raw_pixels") | PLOTS
-    diff = project.dvc("metrics", "diff", "HEAD", "small", "--md").stdout
+    done = on_digits.dvc("exp", "run", "-n", "small", "-S", f"{setting}=4")
+    assert ran(done.stdout) == {"headline"} | TABLES | chain("raw_pixels", "digits") | plots("digits")
+    diff = on_digits.dvc("metrics", "diff", "HEAD", "small", "--md").stdout
     assert "digits.mAP" in diff
 
 
@@ -310,16 +326,19 @@ def test_the_plots_of_dvc_colour_by_encoder(project: Project) -> None:
     assert all(encoder in content for encoder in ENCODERS)
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
-def test_a_multirun_goes_through_dvc(project: Project, launcher: str) -> None:
+@pytest.mark.parametrize(
+    ("launcher", "datasets"), [("basic", ["digits"]), ("joblib", DATASETS), ("submitit_local", ["digits"])]
+)
+def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: Sequence[str]) -> None:
+    project.edit("params.yaml", datasets=list(datasets))
     project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
     project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 3}, without_guards=COARSE)
     project.edit("conf/dataset/digits.yaml", per_class=3)
-    choices = (f"encoder={','.join(ENCODERS)}", f"dataset={','.join(DATASETS)}", f"hydra/launcher={launcher}")
+    choices = (f"encoder={','.join(ENCODERS)}", f"dataset={','.join(datasets)}", f"hydra/launcher={launcher}")
     done = project.stage("sweep", "-m", *choices)
     table = done.stdout[done.stdout.rindex("encoder  ") :]
     for encoder in ENCODERS:
-        for dataset in DATASETS:
+        for dataset in datasets:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
     after = {"gallery", "pr", "explore", "thumbnails", "headline"} | TABLES
@@ -336,7 +355,7 @@ def test_real_photographs_by_a_yaml_alone(project: Project, real_images: Path) -
     """600 photographs of Caltech-101 in the list layout, outside the project's tree."""
     project.edit("conf/dataset/mini_objects.yaml", kind="list", root=str(real_images / "mini_objects"))
     project.edit("params.yaml", datasets=["mini_objects"], encoders=["raw_pixels"])
-    project.repro()
+    project.repro("compare")
     summary = json.loads((project.top / "data/prepared/mini_objects/summary.json").read_text())
     assert (summary["images"], summary["labels"]) == (600, 20)
     run = json.loads((project.top / "metrics/runs/raw_pixels/mini_objects.json").read_text())

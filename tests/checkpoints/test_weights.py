@@ -97,7 +97,7 @@ def test_the_whole_graph_from_a_server(project: Project, web: Web, official: Pat
     project.edit("conf/runtime/default.yaml", weights={"path": web.url})
     project.edit("params.yaml", encoders=[*FOUR, "raw_pixels"], datasets=["digits"], encoder="dinov2")
     web.cut_after = [20_000_000]
-    assert {f"weights@{name}" for name in FOUR} <= project.repro()
+    assert {f"weights@{name}" for name in FOUR} <= project.repro("compare")
     assert any("Range" in request for request in web.requests)
     asked = len(web.requests)
     for name in FOUR:
@@ -111,7 +111,7 @@ def test_the_whole_graph_from_a_server(project: Project, web: Web, official: Pat
     project.edit("conf/encoder/squashed.yaml", **{**yaml.safe_load(
         (project.top / "conf/encoder/resnet18.yaml").read_text()), "preprocessing": "squash"})  # fmt: skip
     project.edit("params.yaml", encoders=[*FOUR, "squashed", "raw_pixels"])
-    assert "extract@squashed-digits" in project.repro()
+    assert "extract@squashed-digits" in project.repro("compare")
     assert len(web.requests) == asked
     squashed = json.loads((project.top / "features/squashed/digits/provenance.json").read_text())
     assert squashed["config"]["preprocessing"] == "squash" and "CenterCrop" not in squashed["preprocessing"]

@@ -59,11 +59,14 @@ class Two:
         self.simulated.remove_node(second, allow_graceful=False)
 
 
+# A machine that does not answer at all is dead after a second, not after a quarter of a minute.
+PATIENCE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300, "health_check_failure_threshold": 3}
+
+
 @pytest.fixture(scope="module")
 def head() -> Iterator[Simulated]:
-    simulated = Simulated(
-        initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False}
-    )
+    one = {"num_cpus": 1, "num_gpus": 0, "include_dashboard": False}
+    simulated = Simulated(initialize_head=True, head_node_args={**one, "_system_config": PATIENCE})
     try:
         with connected(Cluster(simulated.address)) as nodes:
             assert nodes == [Node(1, 0)]

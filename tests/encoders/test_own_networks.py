@@ -120,7 +120,7 @@ def test_through_the_graph(project: Project, real_images: Path) -> None:
     options = config(trained(real_images, "resnet20"))
     project.edit("conf/encoder/own.yaml", **options)
     project.edit("params.yaml", encoders=["raw_pixels", "own"])
-    assert "extract@own-digits" in project.repro()
+    assert "extract@own-digits" in project.repro("evaluate@own-digits")
 
 
 @pytest.mark.parametrize(

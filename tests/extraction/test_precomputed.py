@@ -131,7 +131,7 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     black_border = {"without_guards": ["constant_dimensions"]}
     project.edit("conf/encoder/mine.yaml", source="precomputed", datasets={"digits": files}, **black_border)
     project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
-    assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro()
+    assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro("compare")
     found = [json.loads((project.top / f"metrics/runs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
     assert found[0] == found[1]
     costs = [json.loads((project.top / f"metrics/costs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]
@@ -140,11 +140,11 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     assert mine == {**known, "precision": "float32"} and "images_per_second" in theirs
     # DVC does not see other features under the stated hash, the stage refuses them, and a new hash runs it anew.
     np.save(tmp_path / "F.npy", features[order] ** 2)
-    assert project.repro() == set()
+    assert project.repro("compare") == set()
     refused = project.stage("extract", "encoder=mine", "dataset=digits", "out=elsewhere", check=False)
     assert refused.returncode == 2 and "F.npy has the SHA-256" in refused.stderr
     files["features_sha256"] = sha256_of(tmp_path / "F.npy")
     project.edit("conf/encoder/mine.yaml", datasets={"digits": files})
-    assert "extract@mine-digits" in project.repro()
+    assert "extract@mine-digits" in project.repro("compare")
     again = json.loads((project.top / "metrics/runs/mine/digits.json").read_text())
     assert again["mAP"] != found[0]["mAP"]

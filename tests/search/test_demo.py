@@ -213,7 +213,9 @@ def test_an_upload(
             expect(page.get_by_role("list", name=f"found by {encoder}").locator("li").first).to_contain_text(
                 "1. 1.0000"
             )
-        page.wait_for_function("[...document.images].slice(0, 4).every(image => image.complete && image.naturalWidth)")
+        for image in page.locator("img").all()[:4]:  # to wait for a function, the page would have to allow eval
+            expect(image).to_have_js_property("complete", True)
+            expect(image).not_to_have_js_property("naturalWidth", 0)
         assert not seen.too_wide()
         assert seen.violations() == []
         assert seen.problems == []

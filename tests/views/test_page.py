@@ -28,7 +28,7 @@ from pipeline.views.page import PageStyle
 from pipeline.views.tables import md, tex
 from pipeline.views.templates import render
 from tests.browser import PHONE, Watched, started, watched
-from tests.conftest import TOP, Project
+from tests.conftest import TOP, Project, once
 
 COLOR = {"light": "#000000", "dark": "#ffffff"}
 LOOK = {**COLOR, "mark": "circle"}
@@ -155,23 +155,28 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hostile(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project on images with names and labels that mean harm."""
-    folder = tmp_path_factory.mktemp("hostile")
+    folder = once(tmp_path_factory, "hostile", lambda folder: make_hostile(small_project, folder))
+    return Project(folder / "project", small_project.bin)
+
+
+def make_hostile(small_project: Project, folder: Path) -> None:
+    """Make what :func:`hostile` describes, and beside it the images."""
     lines = []
+    (folder / "images").mkdir(parents=True)
     for number, label in enumerate(HOSTILE):
         for copy in range(2):
             name = f"<b>{number} & {copy}.png"
             coarse = np.random.default_rng(10 * number + copy).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-            Image.fromarray(coarse).resize((40, 30)).save(folder / name)
+            Image.fromarray(coarse).resize((40, 30)).save(folder / "images" / name)
             lines.append(f"{name}\t{label}\n")
-    (folder / "list_of_images.txt").write_text("".join(lines), encoding="utf-8")
-    project = small_project.copy(tmp_path_factory.mktemp("hostile_project") / "project")
-    project.edit("conf/dataset/own.yaml", kind="list", root=str(folder))
+    (folder / "images/list_of_images.txt").write_text("".join(lines), encoding="utf-8")
+    project = small_project.copy(folder / "project")
+    project.edit("conf/dataset/own.yaml", kind="list", root=str(folder / "images"))
     project.edit("params.yaml", datasets=["own"])
     project.repro()
-    return project
 
 
 @pytest.fixture
