@@ -117,14 +117,15 @@ def test_the_whole_graph_from_a_server(project: Project, web: Web, official: Pat
     assert squashed["config"]["preprocessing"] == "squash" and "CenterCrop" not in squashed["preprocessing"]
 
 
-def test_a_wrong_hash_is_refused(web: Web, official: Path, tmp_path: Path) -> None:
+def test_a_wrong_hash_is_refused(web: Web, official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     address = made.FILES["resnet18"][0]
     web.files[address] = (official / address.lstrip("/")).read_bytes()
     config = config_of("resnet18")
     config["weights"]["bytes"] = len(web.files[address])
     with pytest.raises(RetrievalError, match=r"has the sha256 [0-9a-f]{64}, not f37072fd.*damaged or another file"):
         fetch("resnet18", config, tmp_path / "store", web.url)
-    assert list((tmp_path / "store").iterdir()) == []
+    assert list((tmp_path / "torch/hub/checkpoints").iterdir()) == []
 
 
 class Hostile:
@@ -156,7 +157,6 @@ def test_a_damaged_file_is_one_error(tmp_path: Path, suffix: str) -> None:
         b"\x10\0\0\0\0\0\0\0{not tensors" if suffix == "safetensors" else b"PK not tensors"
     )
     config = config_of("resnet18")
-    config["weights"]["path"] = str(tmp_path / f"w.{suffix}")
     with pytest.raises(RetrievalError, match="is no safetensors file|cannot be read as a file of tensors only"):
         put(config, tmp_path / f"w.{suffix}", tmp_path / "resnet18")
 
@@ -179,7 +179,6 @@ def test_a_checkpoint_gives_its_own_features(tmp_path: Path, suffix: str) -> Non
     else:
         torch.save(network.state_dict(), path)
     config = config_of("resnet18")
-    config["weights"]["path"] = str(path)
     encoder = build_encoder("x", *put(config, path, tmp_path / "x"))
     network.fc = nn.Identity()
     batch = encoder.preprocess(photograph())[None]

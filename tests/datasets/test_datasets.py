@@ -303,7 +303,7 @@ def test_copies_have_one_original_each_and_no_edit_is_mild(tmp_path: Path) -> No
 
 def image_quality(image: Image.Image) -> float:
     """Return the quality that a JPEG of libjpeg was saved with, from its first quantisation table."""
-    scale = 100 * np.mean(np.array(image.quantization[0][:8]) / [16, 11, 12, 14, 12, 10, 16, 14])
+    scale = 100 * np.mean(np.array(image.quantization[0][:8]) / [16, 11, 10, 16, 24, 40, 51, 61])
     return round(5000 / scale if scale > 100 else (200 - scale) / 2)
 
 

@@ -192,7 +192,7 @@ def test_training_mode_is_refused() -> None:
         ({"weights": {"kind": "random"}}, "weights: missing key 'seed'"),
         ({"weights": "imagenet"}, "weights is 'imagenet', not keys and values such as {kind: random"),
         ({"preprocessing": "nativ"}, "unknown preprocessing 'nativ'; one of native, no_crop, squash"),
-        ({"native": None}, "no weights 'None' that could declare a preprocessing: give 'revision', or 'native'"),
+        ({"native": None}, "declares no preprocessing for weights 'None', or for a file of this hash: mend 'revision'"),
         ({"batch_norm": "own"}, "unknown batch_norm 'own'; one of image, running"),
         ({"dim": 511}, "a feature has 512 dimensions, not the 511 that 'dim' says"),
         ({"preprocesing": {}}, "unknown key 'preprocesing'"),

@@ -106,12 +106,16 @@ def test_the_squash_is_what_the_report_says() -> None:
 
 
 def test_what_torchvision_declares() -> None:
+    none = {"kind": "random"}
     for name in ("resnet18", "resnet34"):
-        assert torchvision_models.declared(name, "IMAGENET1K_V1", where="x") == config_of(name)["native"]
-    assert torchvision_models.declared("resnet50", "IMAGENET1K_V2", where="x")["resize"] == 232
-    assert torchvision_models.declared("convnext_tiny", "IMAGENET1K_V1", where="x")["resize"] == 236
-    with pytest.raises(RetrievalError, match="no weights 'IMAGENET9K' that could declare"):
-        torchvision_models.declared("resnet50", "IMAGENET9K", where="x")
+        assert torchvision_models.declared(name, "IMAGENET1K_V1", none, where="x") == config_of(name)["native"]
+    assert torchvision_models.declared("resnet50", "IMAGENET1K_V2", none, where="x")["resize"] == 232
+    assert torchvision_models.declared("convnext_tiny", "IMAGENET1K_V1", none, where="x")["resize"] == 236
+    with pytest.raises(RetrievalError, match="declares no preprocessing for weights 'IMAGENET9K'"):
+        torchvision_models.declared("resnet50", "IMAGENET9K", none, where="x")
+    # Without a name by the hash of the file: that of the second weights, which are resized to 232.
+    known = {"kind": "checkpoint", "sha256": "11ad3fa6" + 56 * "0"}
+    assert torchvision_models.declared("resnet50", None, known, where="x")["resize"] == 232
 
 
 # As the repositories have them, without the keys that say nothing of the pixels.
