@@ -1,6 +1,6 @@
 """Search a dataset by images of one's own.
 
-``python -m pipeline.query encoder=hog dataset=photo_views image=photo.jpg`` encodes the image exactly as the dataset's
+``python -m pipeline.query encoder=hog dataset=clutter image=photo.jpg`` encodes the image exactly as the dataset's
 were, ranks those by the similarity of their features, prints a table and writes a contact sheet. It is no stage.
 """
 

@@ -1,6 +1,6 @@
 """Hydra multirun over encoders and datasets, every job through DVC and its cache.
 
-``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,photo_views`` brings those runs up to
+``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,clutter`` brings those runs up to
 date and prints a table. ``hydra/launcher=joblib`` runs the jobs in processes side by side.
 """
 

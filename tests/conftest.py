@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
+from hypothesis import settings
 from PIL import Image
 
 from tests.warm import warm_python
@@ -29,6 +30,9 @@ os.environ.update(HF_HOME=str(CACHES / "huggingface"), TORCH_HOME=str(CACHES / "
 for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"):
     os.environ.pop(name, None)
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
+# A busy machine is no fault.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -229,7 +229,8 @@ def test_an_edit_of_the_evaluation_extracts_nothing(on_digits: Project) -> None:
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     rankings = ["alpha_query_expansion", "pca_whitening"]
     steps = [{"name": "pca_whitening", "dim": 8}]
-    project.edit("conf/ranking/pca_whitening.yaml", steps=steps)
+    learn_on = {"digits": "photo_views", "photo_views": "digits"}
+    project.edit("conf/ranking/pca_whitening.yaml", steps=steps, learn_on=learn_on)
     project.edit("params.yaml", rankings=rankings)
     runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
     reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
