@@ -5,13 +5,16 @@ for every encoder: the queries with the highest and the lowest AP, equal ones by
 ranking. Queries without positives are in neither.
 """
 
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
-from pipeline.manifest.manifest import read_manifest
+from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import read_retrievals
 from pipeline.retrieval.settings import call
 from pipeline.views.gallery import Choice, best, worst
@@ -26,13 +29,23 @@ def main(config: DictConfig) -> None:
     values = plain(config)
     choice = call(Choice, {name: values[name] for name in ("queries", "encoders")}, where="conf/gallery.yaml")
     manifest = read_manifest(Path(config.prepared))
-    for encoder in choice.among(read_experiment().encoders):
-        retrievals = read_retrievals(Path(config.per_query) / f"{encoder}.npz", manifest)
-        for which, choose in (("best", best), ("worst", worst)):
-            rows = [row_of(one, manifest, pixels=style.pixels) for one in choose(retrievals, choice.queries)]
-            title = f"{encoder} on {config.dataset_name}: the {len(rows)} {which} queries by AP"
-            sheet = draw_sheet(rows, title=title, style=style)
-            save_png(sheet, Path(config.out) / f"{encoder}_{which}.png", dpi=style.dpi)
+    drawing = partial(
+        draw, config.dataset_name, manifest, Path(config.per_query), Path(config.out), choice.queries, style
+    )
+    encoders = choice.among(read_experiment().encoders)
+    with ProcessPoolExecutor(min(len(encoders), os.cpu_count() or 1)) as pool:
+        list(pool.map(drawing, encoders))
+
+
+def draw(
+    dataset: str, manifest: Manifest, per_query: Path, out: Path, queries: int, style: SheetStyle, encoder: str
+) -> None:
+    """Draw the best and the worst queries of an encoder."""
+    retrievals = read_retrievals(per_query / f"{encoder}.npz", manifest)
+    for which, choose in (("best", best), ("worst", worst)):
+        rows = [row_of(one, manifest, pixels=style.pixels) for one in choose(retrievals, queries)]
+        title = f"{encoder} on {dataset}: the {len(rows)} {which} queries by AP"
+        save_png(draw_sheet(rows, title=title, style=style), out / f"{encoder}_{which}.png", dpi=style.dpi)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def make_clutter(directory: Path, queries: int, scenes: int, scenes_without: int
             "clutter: queries and scenes must be at least 1, scenes_without at least 0 and side at least 16, not "
             f"{queries}, {scenes}, {scenes_without} and {side}"
         )
-    whole = {name: opened(name, 2 * side) for name in PHOTOGRAPHS}
-    photographs = {name: continued(image) for name, image in whole.items()}
+    whole = {name: opened(name, side) for name in PHOTOGRAPHS}
+    photographs = {name: continued(image) for name, image in whole.items()}  # for pieces
     entries: list[tuple[str, tuple[str, ...]]] = []
     roles: dict[int, Role] = {}
     attributes: dict[int, Mapping[str, object]] = {}
@@ -57,9 +57,10 @@ def make_clutter(directory: Path, queries: int, scenes: int, scenes_without: int
         entries.append((path, () if label is None else (label,)))
 
     for number, name in enumerate(OBJECTS):
+        large = continued(opened(name, 2 * side))
         for view in range(queries):
             rng = np.random.default_rng([seed, 0, number, view])
-            image = random_view(photographs[name], side=side, rng=rng)
+            image = random_view(large, side=side, rng=rng)
             add(f"images/{name}/query_{view:02d}.jpg", image, name, "query", {"object": name})
         for view in range(scenes):
             rng = np.random.default_rng([seed, 1, number, view])
@@ -98,7 +99,7 @@ def surroundings(
 
 def piece(photograph: Image.Image, share: float, *, side: int, rng: Generator) -> Image.Image:
     """Return a random view of a photograph that has this share of the area of a scene."""
-    view = random_view(photograph, side=side, rng=rng)
+    view = random_view(photograph, side=max(1, round(0.6 * side)), rng=rng)
     scale = (share * side * side / (view.width * view.height)) ** 0.5
     size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
     return view.resize(size, Image.Resampling.BICUBIC)

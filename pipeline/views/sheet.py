@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from pipeline.manifest.manifest import Manifest
@@ -101,29 +102,33 @@ def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: SheetStyle)
     width = widest * (style.cell + 0.08) + 0.08
     height = len(rows) * (style.cell + above + below) + head
     figure = Figure(figsize=(width, height))
-    figure.text(0.08 / width, 1 - 0.26 / height, plain_text(title, most=120), fontsize=10, fontweight="bold")
+    # One pair of axes, in inches from the lower left, for all: a pair for each image would take most of the time.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    axes.text(0.08, height - 0.26, plain_text(title, most=120), fontsize=10, fontweight="bold")
     for row_number, row in enumerate(rows):
         for column, cell in enumerate(row):
             left = 0.08 + column * (style.cell + 0.08)
             bottom = height - head - (row_number + 1) * (style.cell + above + below) + below
-            axes = figure.add_axes((left / width, bottom / height, style.cell / width, style.cell / height))
-            draw_cell(axes, cell, style)
+            draw_cell(axes, cell, style, left=left, bottom=bottom)
+    axes.set(xlim=(0, width), ylim=(0, height))  # an image would fit them to itself
     return figure
 
 
-def draw_cell(axes: Axes, cell: Cell, style: SheetStyle) -> None:
-    """Draw one image with its frame and lines of text."""
+def draw_cell(axes: Axes, cell: Cell, style: SheetStyle, *, left: float, bottom: float) -> None:
+    """Draw one image with its frame and lines of text; ``left`` and ``bottom`` of its place are in inches."""
     pixels = np.asarray(cell.image)
-    side = max(pixels.shape[:2])
-    axes.imshow(pixels, interpolation="antialiased")
+    height, width = (style.cell * extent / max(pixels.shape[:2]) for extent in pixels.shape[:2])
+    x, y = left + (style.cell - width) / 2, bottom + (style.cell - height) / 2
     # A square place, whatever the image's shape, so that frames line up.
-    axes.set_xlim((pixels.shape[1] - side) / 2 - 0.5, (pixels.shape[1] + side) / 2 - 0.5)
-    axes.set_ylim((pixels.shape[0] + side) / 2 - 0.5, (pixels.shape[0] - side) / 2 - 0.5)
-    axes.set(xticks=[], yticks=[], facecolor="#f2f2f2")
+    axes.add_patch(Rectangle((left, bottom), style.cell, style.cell, facecolor="#f2f2f2", zorder=0))
+    axes.imshow(pixels, extent=(x, x + width, y, y + height), interpolation="antialiased", aspect="auto", zorder=1)
     color = style.colors[cell.kind]
-    for spine in axes.spines.values():
-        spine.set(color=color, linewidth=3.0 if cell.kind == "query" else 2.0)
-        spine.set_linestyle((0, (3, 2)) if cell.kind == "miss" else "solid")
+    frame = Rectangle((left, bottom), style.cell, style.cell, fill=False, edgecolor=color, zorder=2)
+    frame.set_linewidth(3.0 if cell.kind == "query" else 2.0)
+    frame.set_linestyle((0, (3, 2)) if cell.kind == "miss" else "solid")
+    axes.add_patch(frame)
     sign = f"{SIGNS[cell.kind]} " if SIGNS[cell.kind] else ""
-    axes.set_title(sign + plain_text(cell.title, most=style.letters), fontsize=7, color=color, pad=3, loc="left")
-    axes.set_xlabel(plain_text(cell.note), fontsize=7, labelpad=4, loc="left")
+    title = sign + plain_text(cell.title, most=style.letters)
+    axes.text(left, bottom + style.cell + 0.05, title, fontsize=7, color=color)
+    axes.text(left, bottom - 0.05, plain_text(cell.note), fontsize=7, verticalalignment="top")
