@@ -1,6 +1,7 @@
 """Files of a repository of the Hugging Face hub, through huggingface_hub: its cache, token, mirror and offline mode."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from pipeline.checkpoints.found import Found, checked
@@ -37,8 +38,11 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
 
     host = endpoint or constants.ENDPOINT
     file = f"{repository}/{name} at {revision}"
+    problem = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable(host)
     try:
-        path = Path(hf_hub_download(repository, name, revision=revision, endpoint=endpoint))
+        path = Path(
+            hf_hub_download(repository, name, revision=revision, endpoint=endpoint, local_files_only=bool(problem))
+        )
     except GatedRepoError:
         raise NotHad(
             f"{file} is gated: accept its terms at {host}/{repository}, then set HF_TOKEN to a token of your account"
@@ -48,7 +52,8 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
     except RevisionNotFoundError:
         raise NotHad(f"{host}/{repository} has no revision {revision}: mend 'revision'") from None
     except LocalEntryNotFoundError as error:  # an EntryNotFoundError as well, so it comes before it
-        raise NotHad(f"{file} is not in the cache of huggingface_hub, and {unreachable(error, host)}") from None
+        problem = problem or f"{host} does not answer ({one_line(error)})"
+        raise NotHad(f"{file} is not in the cache of huggingface_hub, and {problem}") from None
     except EntryNotFoundError:
         return None
     except (HfHubHTTPError, OSError, RuntimeError) as error:
@@ -57,11 +62,16 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
     return Found(found.path, name.rpartition("/")[2], found.origin, digest)
 
 
-def unreachable(error: BaseException, host: str) -> str:
-    """Return why the hub was not asked, or did not answer."""
-    from huggingface_hub import constants
+@cache
+def unreachable(host: str) -> str:
+    """Return why a host cannot be reached, or nothing; huggingface_hub itself would try for half a minute."""
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
-    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{host} does not answer ({one_line(error)})"
+    try:
+        get_session().head(host, timeout=10)
+    except Exception as error:  # of the client that huggingface_hub brings, which changes with its version
+        return f"{host} does not answer ({one_line(error)})"
+    return ""
 
 
 def commit_of(path: Path) -> str | None:

@@ -145,7 +145,7 @@ def least_of_top(scores: np.ndarray, kept: int) -> np.float32:
             best = scores[column] if scores[column] > best else best
         if best > highest[0]:
             push(highest, found, best, group)
-    return highest[0]
+    return np.float32(highest[0])
 
 
 @compiled
