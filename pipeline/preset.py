@@ -28,7 +28,7 @@ def provide_weights(experiment: Experiment, conf: Path, store: Path, path: str |
     """Fetch the weights of all encoders that are not there yet.
 
     Raises:
-        RetrievalError: see :func:`pipeline.checkpoints.providing.provide`.
+        RetrievalError: see :func:`pipeline.checkpoints.providing.fetch`.
     """
     for encoder in experiment.encoders:
         fetch_weights(encoder, read_leaf(conf / "encoder" / f"{encoder}.yaml"), store, path)

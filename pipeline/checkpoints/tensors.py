@@ -85,8 +85,10 @@ def read_file(path: Path, entry: str | None) -> Tensors:
     except SafetensorError as error:
         raise RetrievalError(f"{path} is no safetensors file ({error}): get it again") from None
     except Exception as error:  # unpickling raises whatever a damaged or hostile file leads it to
-        problem = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RetrievalError(f"{path} cannot be read as a file of tensors only: {problem}") from None
+        raise RetrievalError(
+            f"{path} cannot be read as a file of tensors only ({type(error).__name__}): save the "
+            "network's state_dict() alone, or get it again"
+        ) from None
     if entry is not None:
         if not isinstance(found, dict) or entry not in found:
             raise RetrievalError(f"{path} has no entry '{entry}': mend 'entry' in the encoder's YAML")

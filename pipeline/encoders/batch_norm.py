@@ -19,8 +19,17 @@ class OneByOne(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features ``(image, dim)`` of images, each as if it came alone."""
-        return torch.cat([self.network(image[None]) for image in images])
+        """Return the features ``(image, dim)`` of images, each as if it came alone.
+
+        Raises:
+            RetrievalError: a layer has one value a channel of an image, which is its own mean.
+        """
+        try:
+            return torch.cat([self.network(image[None]) for image in images])
+        except ValueError as error:
+            raise RetrievalError(
+                f"batch_norm is 'image', but one image is not enough for a layer of the network ({error}): leave it out"
+            ) from None
 
 
 def running(network: nn.Module, *, where: str) -> nn.Module:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
@@ -29,13 +30,15 @@ def with_decoder(encoder: Encoder, decoder: object, *, where: str) -> Encoder:
     if device is None:
         return encoder
     try:
-        # Imports torchvision, which takes two seconds, for encoders that do without it in vain.
-        from pipeline.encoders.tensor_decoding import decoded, on_tensors
+        import_module("torchcodec.decoders")
     except (ImportError, RuntimeError) as error:
         problem = str(error).splitlines()[0]
         raise RetrievalError(
             f"{where}: decoder '{decoder}' needs TorchCodec ({problem}): pip install torchcodec"
         ) from None
+    # Imports torchvision, which takes two seconds, for encoders that do without it in vain.
+    from pipeline.encoders.tensor_decoding import decoded, on_tensors
+
     preprocess = on_tensors(encoder.preprocess)
     if preprocess is None:
         raise RetrievalError(f"{where}: these images are prepared by Pillow only: remove 'decoder'")

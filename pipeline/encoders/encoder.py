@@ -83,6 +83,8 @@ def measured(
     try:
         with torch.inference_mode():
             found = network(image[None])
+    except RetrievalError:
+        raise
     except (RuntimeError, ValueError, TypeError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RetrievalError(

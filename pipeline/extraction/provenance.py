@@ -114,13 +114,13 @@ def machine_of(runtime: Runtime) -> dict[str, Any]:
 def flops_of(encoder: Encoder) -> int:
     """Return the floating-point operations of products and convolutions for one image, two a multiply-add.
 
-    As torch's counter has them; 0 for a descriptor without weights. With plain attention, whose products it knows
+    As torch's counter has them; 0 for a descriptor, which has no weights. With plain attention, whose products it knows
     on every device.
     """
-    if next(encoder.network.parameters(), None) is None:
+    if encoder.weights["kind"] == "none":
         return 0  # the counter imports torch's compiler, which takes two seconds
     image = encoder.preprocess(Image.new("RGB", (64, 64), (127, 127, 127)))
-    device = next(encoder.network.parameters()).device
+    device = next(encoder.network.parameters(), torch.empty(0)).device
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter, sdpa_kernel(SDPBackend.MATH):
         encoder.encode(image[None].to(device))

@@ -139,19 +139,25 @@ def fetch_rest(remote: RemoteFile, partial: Path) -> None:
         raise Interrupted(f"{length_of(partial):,} of {total:,} bytes arrived")
 
 
-def verify(path: Path, remote: RemoteFile) -> None:
+def verify(path: Path, remote: RemoteFile, *, remedy: str | None = None) -> None:
     """Check the length and hash of a file, as far as ``remote`` states them.
+
+    Args:
+        path: the file.
+        remote: what it must be.
+        remedy: for the error; None: to get it again.
 
     Raises:
         RetrievalError: they differ.
     """
+    remedy = remedy or again(remote)
     if remote.bytes is not None and length_of(path) != remote.bytes:
-        raise RetrievalError(f"{path} has {length_of(path):,} bytes, not {remote.bytes:,}: {again(remote)}")
+        raise RetrievalError(f"{path} has {length_of(path):,} bytes, not {remote.bytes:,}: {remedy}")
     if remote.digest is not None:
         kind, _, expected = remote.digest.partition(":")
         found = digest_of(path, kind)
         if not found.startswith(expected.lower()):
-            raise RetrievalError(f"{path} has the {kind} {found}, not {expected}: {again(remote)}")
+            raise RetrievalError(f"{path} has the {kind} {found}, not {expected}: {remedy}")
 
 
 def again(remote: RemoteFile) -> str:

@@ -130,7 +130,7 @@ def test_fetched_into_the_cache_of_huggingface_hub_and_offline_afterwards(
     done = stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url)
     assert done.returncode == 0, done.stderr
     # The commit of the day stands in the origin, not the branch that was asked for.
-    expected = {name: f"{web.url}/owner/tiny/resolve/{commit}/{name}" for name in
+    expected = {name: f"huggingface_hub: owner/tiny@{commit}/{name}" for name in
                 ("model.safetensors", "config.json", "preprocessor_config.json")}  # fmt: skip
     assert origins(tmp_path / "x") == expected
     check_features(config, tmp_path / "x", network)
@@ -146,6 +146,7 @@ def test_fetched_into_the_cache_of_huggingface_hub_and_offline_afterwards(
     assert origins(tmp_path / "x") == expected and len(web.requests) == asked
     # Nobody answers: what is in the cache is enough.
     assert stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=NOBODY).returncode == 0
+    assert origins(tmp_path / "x") == expected
 
 
 def test_offline_without_the_file(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_shards_of_a_repository(web: Web, sharded: Path, network: torch.nn.Modul
 
 def test_shards_need_a_hash_each(sharded: Path, tmp_path: Path) -> None:
     first, second, *_ = shards = sorted(path.name for path in sharded.glob("model-0*"))
-    with pytest.raises(RetrievalError, match=f"has the checkpoint in {len(shards)} files: give a sha256 for each"):
+    with pytest.raises(RetrievalError, match=f"has the checkpoint in {len(shards)} files: give no bytes, and a sha256"):
         fetch("x", of_folder(sharded, sha256="12345678"), tmp_path, None)
     with pytest.raises(RetrievalError, match=f"sha256 has no hash of {second}"):
         fetch("x", of_folder(sharded, sha256={first: "unverified"}), tmp_path, None)
@@ -267,6 +268,7 @@ def test_a_folder_that_is_not_there_or_has_no_one_checkpoint(tmp_path: Path) -> 
     with pytest.raises(RetrievalError, match="is not there: put a file or a folder there"):
         fetch("x", of_folder(tmp_path / "nowhere"), tmp_path, None)
     (tmp_path / "some").mkdir()
+    (tmp_path / "some/dangling.pth").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RetrievalError, match="has no file of weights: name the checkpoint"):
         fetch("x", of_folder(tmp_path / "some"), tmp_path, None)
     for name in ("a.pth", "b.pth"):
@@ -297,7 +299,7 @@ def test_a_file_of_torchvision_needs_no_revision_where_its_hash_is_known(
     encoder = build_encoder("x", config, folder)
     assert "CenterCrop(size=[224])" in encoder.preprocessing.replace("(224, 224)", "[224]")
     assert encoder.weights["origin"] == str(tmp_path / "w.pth") and "IMAGENET1K" not in json.dumps(encoder.weights)
-    with pytest.raises(RetrievalError, match="revision name published weights|revision name"):
+    with pytest.raises(RetrievalError, match="revision name published weights"):
         fetch("x", of_torchvision(tmp_path / "w.pth", revision="IMAGENET1K_V1"), tmp_path, None)
 
 
@@ -307,7 +309,9 @@ def test_a_file_by_timms_name(tmp_path: Path) -> None:
     torch.save(timm.create_model("resnet10t", num_classes=1000).state_dict(), tmp_path / "w.pth")
     weights = {"kind": "checkpoint", "path": str(tmp_path / "w.pth"), "sha256": sha256(tmp_path / "w.pth")}
     config = {"source": "timm", "name": "resnet10t.c3_in1k", "weights": weights}
-    assert build_encoder("x", config, weights_of(config, tmp_path)).dim == 512
+    encoder = build_encoder("x", config, weights_of(config, tmp_path))
+    expected = torch.load(tmp_path / "w.pth")["layer4.0.conv1.weight"]
+    torch.testing.assert_close(encoder.network.state_dict()["layer4.0.conv1.weight"], expected)
 
 
 def test_the_cache_of_torch_hub(web: Web, official: Path, tmp_path: Path) -> None:
@@ -353,20 +357,19 @@ def test_no_network_for_torchvision(tmp_path: Path) -> None:
     "name",
     ["owner/tiny/{}", "owner--tiny/{}", "owner--tiny--v1--{}", "models--owner--tiny/snapshots/" + 40 * "a" + "/{}"],
 )
-@pytest.mark.parametrize("place", ["store", "own"])
-def test_a_folder_of_several_repositories(name: str, place: str, saved: Path, tmp_path: Path) -> None:
+def test_a_folder_of_several_repositories(name: str, saved: Path, tmp_path: Path) -> None:
     """No host is asked for what lies there under its repository's name."""
     for path in saved.iterdir():
-        target = tmp_path / place / name.format(path.name)
+        target = tmp_path / "own" / name.format(path.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     revision = "v1"
     if name.startswith("models--"):
-        refs = tmp_path / place / "models--owner--tiny/refs"
+        refs = tmp_path / "own" / "models--owner--tiny/refs"
         refs.mkdir()
         (refs / revision).write_text(40 * "a")
-    folder = weights_of(of_hub(), tmp_path, str(tmp_path / "own") if place == "own" else None)
-    assert origins(folder)["model.safetensors"] == str(tmp_path / place / name.format("model.safetensors"))
+    folder = weights_of(of_hub(), tmp_path, str(tmp_path / "own"))
+    assert origins(folder)["model.safetensors"] == str(tmp_path / "own" / name.format("model.safetensors"))
 
 
 def test_a_bare_file_serves_the_repository_of_its_hash(saved: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -411,6 +414,10 @@ def test_a_file_of_an_installed_package(tmp_path: Path) -> None:
         ({"bytes": 12}, "has 18,826,032 bytes, not 12"),
         ({"package": "not_installed"}, "the package not_installed is not installed: pip install not-installed"),
         ({"package": "not a name"}, "is not installed"),
+        ({"package": "conf", "file": "base.yaml"}, "the package conf is not installed"),  # a folder of the project
+        ({"package": "six", "file": "six.py"}, "the package six has no six.py"),
+        ({"file": "../../torch/version.py"}, "has no ../../torch/version.py"),
+        ({"file": "/etc/hostname"}, "has no /etc/hostname"),
         ({"file": "models/other.pth"}, "has no models/other.pth"),
         ({"file": None}, "missing key 'file': the path inside the package"),
         ({"rename": [["^_fc", "classifier"], ["^_nothing", "x"]]}, "no tensor has '^_nothing' in its name"),
@@ -456,3 +463,113 @@ def test_prefix_then_rename_then_ignore(tmp_path: Path) -> None:
     }  # fmt: skip
     encoder = build_encoder("x", config, weights_of(config, tmp_path))
     torch.testing.assert_close(encoder.network.state_dict()["layer1.0.conv1.weight"], tensors["layer1.0.conv1.weight"])
+
+
+def test_a_sharded_repository_offline_afterwards(web: Web, sharded: Path, tmp_path: Path) -> None:
+    published(web, sharded)
+    assert stage("dinov2_base", OF_HUB, tmp_path, HF_ENDPOINT=web.url).returncode == 0
+    first = (tmp_path / "x/origin.json").read_text()
+    assert "00001-of-" in first
+    for environment in ({"HF_ENDPOINT": NOBODY}, {"HF_HUB_OFFLINE": "1"}):
+        done = stage("dinov2_base", OF_HUB, tmp_path, **environment)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "x/origin.json").read_text() == first
+
+
+@pytest.mark.parametrize("way", ["sharded", "pickle"])
+def test_a_folder_comes_before_the_hub_whatever_its_checkpoint_is_called(
+    way: str, saved: Path, sharded: Path, network: torch.nn.Module, web: Web, tmp_path: Path
+) -> None:
+    """The hub has another file under the first name that is looked for."""
+    source = sharded
+    if way == "pickle":
+        source = tmp_path / "pickle"
+        source.mkdir()
+        torch.save(network.state_dict(), source / "pytorch_model.bin")
+        for name in ("config.json", "preprocessor_config.json"):
+            (source / name).write_bytes((saved / name).read_bytes())
+    (tmp_path / "own/owner").mkdir(parents=True)
+    source.rename(tmp_path / "own/owner/tiny")
+    web.files["/owner/tiny/resolve/v1/model.safetensors"] = b"other"
+    config = of_hub()
+    folder = weights_of(config, tmp_path, str(tmp_path / "own"))
+    check_features(config, folder, network)
+    assert all(origin.startswith(str(tmp_path / "own/owner/tiny")) for origin in origins(folder).values())
+
+
+def test_a_damaged_file_in_the_cache_can_be_got_again(web: Web, saved: Path, tmp_path: Path) -> None:
+    published(web, saved)
+    ours = {**OF_HUB, "weights.sha256": sha256(saved / "model.safetensors")}
+    assert stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url).returncode == 0
+    [link] = (tmp_path / "hf").rglob("snapshots/*/model.safetensors")
+    link.resolve().write_bytes(b"damaged")
+    line = error_of(stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url))
+    named = Path(line.removeprefix("error: ").split(" has the sha256 ")[0])
+    named.unlink()  # as the error says
+    assert stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url).returncode == 0
+
+
+def of_url(url: str, **weights: Any) -> dict[str, Any]:
+    native = config_of("resnet18")["native"]
+    checkpoint = {"kind": "checkpoint", "url": url, "sha256": "unverified", **weights}
+    return {"source": "torchvision", "name": "resnet18", "native": native, "weights": checkpoint}
+
+
+def test_files_of_one_name_at_two_addresses_do_not_meet(web: Web, tmp_path: Path) -> None:
+    web.files |= {"/one/m.pth": b"one", "/other/m.pth": b"other"}
+    for name in ("one", "other", "one"):
+        found = fetch("x", of_url(f"{web.url}/{name}/m.pth"), tmp_path / "store", None).checkpoint[0]
+        assert found.path.read_text() == name and found.origin == f"{web.url}/{name}/m.pth"
+    assert len(web.requests) == 2
+    # Nor is a file of that name in a folder taken for either, unless a hash says that it is the one.
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/m.pth").write_bytes(b"mine")
+    found = fetch("x", of_url(f"{web.url}/one/m.pth"), tmp_path / "store", str(tmp_path / "own")).checkpoint[0]
+    assert found.path.read_text() == "one"
+    stated = of_url(f"{web.url}/one/m.pth", sha256=hashlib.sha256(b"mine").hexdigest())
+    assert fetch("x", stated, tmp_path / "new", str(tmp_path / "own")).checkpoint[0].path.read_text() == "mine"
+
+
+def test_a_file_of_ones_own_with_another_hash_is_not_to_be_removed(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError, match="state its hash, or mend the path"):
+        fetch("x", of_folder(saved, sha256="12345678"), tmp_path, None)
+    with pytest.raises(RetrievalError, match=r"has 207,568 bytes, not 3: .*state its hash, or mend the path"):
+        fetch("x", of_folder(saved, bytes=3), tmp_path, None)
+
+
+@pytest.mark.parametrize(("name", "key"), [("config.json", "settings"), ("preprocessor_config.json", "native")])
+def test_what_describes_a_network_is_asked_for_before_it_is_built(
+    name: str, key: str, saved: Path, web: Web, tmp_path: Path
+) -> None:
+    (saved / name).unlink()
+    published(web, saved, "owner/less")
+    for config, path in ((of_folder(saved), None), ({**of_hub(), "name": "owner/less"}, web.url)):
+        with pytest.raises(
+            RetrievalError, match=f"no {name} beside .*: write '{key}' in the YAML, or put {name} there"
+        ):
+            fetch("x", config, tmp_path / "store", path)
+
+
+@pytest.mark.parametrize("name", ["origin.json", "encoder.json", "code.json"])
+def test_a_checkpoint_cannot_be_called_like_what_is_written_beside_it(name: str, saved: Path, tmp_path: Path) -> None:
+    (saved / "model.safetensors").rename(saved / name)
+    with pytest.raises(RetrievalError, match=f"cannot be called {name} here: rename it"):
+        weights_of(of_folder(saved / name), tmp_path)
+
+
+def test_what_the_file_system_refuses_is_one_line(web: Web, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where a folder should be")
+    web.files["/m.pth"] = b"x"
+    with pytest.raises(RetrievalError, match="conf/encoder/x.yaml: .*mend its permissions, or the path"):
+        fetch("x", of_url(f"{web.url}/m.pth"), tmp_path / "store", None)
+    with pytest.raises(RetrievalError, match="weights.path: 5 is neither a file, a folder nor a URL"):
+        fetch("x", of_url(f"{web.url}/m.pth"), tmp_path, 5)  # type: ignore[arg-type]
+
+
+def test_a_file_that_changes_meanwhile_is_not_called_verified(saved: Path, tmp_path: Path) -> None:
+    config = of_folder(saved, sha256=sha256(saved / "model.safetensors"))
+    found = fetch("x", config, tmp_path, None)
+    (saved / "model.safetensors").write_bytes(b"another epoch")
+    with pytest.raises(RetrievalError, match="changed: run again"):
+        write_weights("x", config, found, tmp_path / "x", code={})
+    assert not (tmp_path / "x").exists()

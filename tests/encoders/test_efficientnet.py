@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from pipeline.checkpoints.providing import fetch, write_weights
 from pipeline.datasets.photographs import opened
+from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.building import build_encoder
-from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.encoder import Encoder, measured
 from pipeline.retrieval.errors import RetrievalError
 from tests.encoders.test_encoders import config_of
 from tests.official import unlike_initial
@@ -122,14 +123,25 @@ def test_a_network_without_batch_norm_refuses_its_key(name: str, tmp_path: Path)
         built({**config_of(name), "batch_norm": "image"}, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["base_patch16_224", "large_patch14_336"])
+@pytest.mark.parametrize("name", ["perception_encoder_base", "perception_encoder_large"])
 def test_perception_encoders_keep_their_projection(name: str) -> None:
-    """Of its YAML, on a network without memory: the last layer is no classifier, and stays."""
+    """The last layer of these networks is no classifier; made here without memory."""
     import timm
 
+    config = config_of(name)
     with torch.device("meta"):
-        network = timm.create_model(f"vit_pe_core_{name}")
-    assert isinstance(network.head, nn.Linear) and network.head.out_features == network.num_classes == 1024
+        network = timm.create_model(config["name"].partition(".")[0])
+    assert config["projection"] is True
+    assert isinstance(network.head, nn.Linear) and network.head.out_features == config["dim"] == network.num_classes
+
+
+def test_batch_norm_over_one_value_is_one_line(tmp_path: Path) -> None:
+    """Such as that of an embedding, which a single image does not fill."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(3)).eval()
+    with pytest.raises(RetrievalError, match="batch_norm is 'image', but one image is not enough for a layer"):
+        measured(
+            with_batch_norm(network, "image", where="x"), lambda image: torch.ones(3, 8, 8), {}, dim=None, where="x"
+        )
 
 
 def test_projection_keeps_the_last_layer(tmp_path: Path) -> None:
