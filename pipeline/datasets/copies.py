@@ -85,7 +85,7 @@ def relit(image: Image.Image, rng: Generator) -> tuple[Image.Image, Mapping[str,
 
 
 def framed(image: Image.Image, rng: Generator) -> tuple[Image.Image, Mapping[str, object]]:
-    """Return an image cut by up to a tenth on each side and half of them mirrored, so that nothing keeps its place.
+    """Return an image cut by up to a tenth on each side, half the time mirrored, so that nothing keeps its place.
 
     What is cut from left, top, right and bottom is returned too, in pixels before the image is mirrored.
     """
