@@ -51,6 +51,10 @@ Get = Callable[[str, str | None], Found | None]
 OWN = "it is damaged or another file; state its hash, or mend the path"
 
 
+class Incomplete(RetrievalError):
+    """Some files of a checkpoint are there, and others are not."""
+
+
 def checked(path: Path, name: str, origin: str, digest: str | None, *, remedy: str | None = None) -> Found:
     """Return a file after a check of its hash, if one is stated.
 
@@ -81,8 +85,8 @@ def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[st
         The files; None if there is no checkpoint.
 
     Raises:
-        RetrievalError: a shard is not there, or their index is damaged; hashes or lengths are stated
-            for other files.
+        Incomplete: a shard is not there.
+        RetrievalError: the index of shards is damaged; hashes or lengths are stated for other files.
     """
     names: Sequence[str] = USUAL if checkpoint.file is None else (checkpoint.file,)
     if checkpoint.file is None and not isinstance(checkpoint.sha256, str):
@@ -113,7 +117,7 @@ def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[st
     parts = [find(shard, checkpoint.digest_of(shard)) for shard in shards]
     for shard, part in zip(shards, parts, strict=True):
         if part is None:
-            raise RetrievalError(f"{place} has no {shard}, which {first.name} lists: get it again")
+            raise Incomplete(f"{place} has no {shard}, which {first.name} lists: get it again")
     return Weights(tuple(part for part in parts if part), described)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.folders import Folder
-from pipeline.checkpoints.found import OWN, USUAL, Found, Get, Weights, checked, collect
+from pipeline.checkpoints.found import OWN, USUAL, Found, Get, Incomplete, Weights, checked, collect
 from pipeline.checkpoints.hub import NotHad, cached, fetched, is_commit, out_of_reach
 from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.fetching.download import NotFetched, RemoteFile, download, verify
@@ -96,7 +96,10 @@ def from_repository(
     if is_commit(revision):
         gets.append(kept)  # what a branch or tag is by now only the hub knows
     place = f"{where}: {repository} at {revision}"
-    weights = collect(gets, checkpoint, describing, place=place)
+    try:
+        weights = collect(gets, checkpoint, describing, place=place)
+    except Incomplete:  # a download that was cut off between two shards
+        weights = None
     if weights is None or missing(weights, describing):
         problem = out_of_reach(elsewhere.mirror)
         try:

@@ -477,6 +477,21 @@ def test_a_sharded_repository_offline_afterwards(web: Web, sharded: Path, tmp_pa
         assert (tmp_path / "x/origin.json").read_text() == first
 
 
+def test_shards_that_were_not_all_fetched_are_gone_on_with(web: Web, sharded: Path, tmp_path: Path) -> None:
+    """At a pinned commit, whose files in the cache are taken without a question."""
+    commit = "c0ffee" + 34 * "0"
+    published(web, sharded, "owner/cut", commit)
+    *_, last = sorted(path for path in web.files if "/model-0" in path)
+    kept = web.files.pop(last)
+    ours = {**OF_HUB, "name": "owner/cut", "revision": commit}
+    assert f"has no {last.rpartition('/')[2]}, which" in error_of(
+        stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url)
+    )
+    web.files[last] = kept
+    done = stage("dinov2_base", ours, tmp_path, HF_ENDPOINT=web.url)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("way", ["sharded", "pickle"])
 def test_a_folder_comes_before_the_hub_whatever_its_checkpoint_is_called(
     way: str, saved: Path, sharded: Path, network: torch.nn.Module, web: Web, tmp_path: Path
