@@ -55,7 +55,7 @@ demo: setup  ## search by your own image in a browser, on this machine only
 	python -m pipeline.demo
 
 test: setup  ## run the tests, divided among TESTERS processes
-	pytest -n $(TESTERS) --dist loadgroup
+	pytest -n $(TESTERS)
 
 check: setup  ## lint, formatting, types, who imports whom
 	ruff check .

@@ -29,6 +29,7 @@ CACHES = Path(tempfile.mkdtemp(prefix="caches-"))
 os.environ.update(HF_HOME=str(CACHES / "huggingface"), TORCH_HOME=str(CACHES / "torch"))
 for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"):
     os.environ.pop(name, None)
+RAY = "test_ray.py"  # one cluster at a time
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
 # A busy machine is no fault.
 settings.register_profile("patient", deadline=None)
@@ -47,13 +48,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what runs the graph, which takes long, so that all processes have something to do until the end.
+    """Put first what runs the graph, which takes long, so that all processes have something to do until the end."""
 
-    A group, which one process takes as a whole, stays in its order: it begins while another makes the small project.
+    def later(item: pytest.Item) -> bool:
+        return "small_project" not in getattr(item, "fixturenames", ()) or item.path.name == RAY
+
+    items.sort(key=later)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give one process all tests that start Ray, first of all, while another makes the small project.
+
+    The marks of pytest-xdist for groups have no effect with pytest 9.2.
     """
-    graph = [item for item in items if "small_project" in getattr(item, "fixturenames", ())]
-    first = {item for item in graph if not item.get_closest_marker("xdist_group")}
-    items.sort(key=lambda item: item not in first)
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneCluster(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return RAY if f"/{RAY}::" in nodeid else nodeid
+
+    return OneCluster(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "pa
 PROCESSOR = {"size": {"height": 64, "width": 64}, "resample": 2, "do_resize": True,
              "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}  # fmt: skip
 NOBODY = "http://127.0.0.1:9"
+PYTHON = [sys.executable]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast(warm: Path) -> Iterator[None]:
+    """Start stages from a process that has imported their libraries."""
+    PYTHON[:] = [str(warm / "python")]
+    yield
+    PYTHON[:] = [sys.executable]
 
 
 def sha256(path: Path) -> str:
@@ -104,7 +113,7 @@ def stage(
     changed = [
         f"~encoder.{key}" if value is None else f"encoder.{key}={json.dumps(value)}" for key, value in changes.items()
     ]
-    command = [sys.executable, "-m", "pipeline.weights", f"encoder={encoder}", *changed,
+    command = [*PYTHON, "-m", "pipeline.weights", f"encoder={encoder}", *changed,
                f"store={tmp_path}/store", f"out={tmp_path}/x", *overrides]  # fmt: skip
     variables = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "TORCH_HOME": str(tmp_path / "torch"), **environment}
     return subprocess.run(command, cwd=TOP, env=variables, capture_output=True, text=True, check=False)

@@ -41,8 +41,6 @@ from pipeline.cluster.ranking import rank_on  # noqa: E402
 from pipeline.extraction import parts_by_ray  # noqa: E402
 from pipeline.extraction.parts_by_ray import OnRay, pool_of  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
-
 ONE = Runtime(device="cpu", batch_size=4, workers=0, threads=1)
 
 
