@@ -44,7 +44,10 @@ def preset(project: Project, name: str, *overrides: str, check: bool = True) -> 
     return done.returncode, done.stdout, done.stderr
 
 
-def test_without_network_one_error_in_seconds_and_nothing_written(committed: Project) -> None:
+def test_without_network_one_error_in_seconds_and_nothing_written(
+    committed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     before = sorted(path for path in committed.top.rglob("*") if "__pycache__" not in path.parts)
     started = time.monotonic()
     code, out, err = preset(committed, "report", "weights.path=http://127.0.0.1:9", check=False)

@@ -85,8 +85,12 @@ def test_every_tensor_of_the_checkpoint_counts(name: str, official: Path, tmp_pa
     assert (build_encoder(name, random, folder).encode(batch) - expected).abs().max() > 1e-3
 
 
-def test_the_whole_graph_from_a_server(project: Project, web: Web, official: Path) -> None:
+def test_the_whole_graph_from_a_server(
+    project: Project, web: Web, official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """weights -> extract -> ... -> compare for the four, the hosts stood in for by a server on this machine."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     off = ["constant_dimensions", "mean_cosine"]  # weights like these have no reason to tell images apart
     for name, (address, _) in made.FILES.items():
         content = (official / address.lstrip("/")).read_bytes()
