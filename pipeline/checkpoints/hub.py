@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.checkpoints.found import Found, checked
+from pipeline.fetching.download import reason
 from pipeline.retrieval.errors import RetrievalError
 
 
@@ -61,11 +62,11 @@ def fetched(repository: str, revision: str, name: str, digest: str | None, endpo
     except RevisionNotFoundError:
         raise NotHad(f"{host}/{repository} has no revision {revision}: mend 'revision'") from None
     except LocalEntryNotFoundError as error:  # an EntryNotFoundError as well, so it comes before it
-        raise NotHad(f"{file} is not on this machine, and {host} does not answer ({one_line(error)})") from None
+        raise NotHad(f"{file} is not on this machine, and {host} does not answer ({reason(error)})") from None
     except EntryNotFoundError:
         return None
     except (HfHubHTTPError, OSError, RuntimeError) as error:
-        raise NotHad(f"{file} could not be fetched from {host} ({one_line(error)})") from None
+        raise NotHad(f"{file} could not be fetched from {host} ({reason(error)})") from None
     return found_at(Path(path), repository, name, digest)
 
 
@@ -100,17 +101,10 @@ def unreachable(host: str) -> str:
     try:
         get_session().head(host, timeout=10)
     except Exception as error:  # of the client that huggingface_hub brings, which changes with its version
-        return f"{host} does not answer ({one_line(error)})"
+        return f"{host} does not answer ({reason(error)})"
     return ""
 
 
 def commit_of(path: Path) -> str:
     """Return the commit in the path of a file in the cache of huggingface_hub."""
     return [part for part in path.parts if is_commit(part)][-1]
-
-
-def one_line(error: BaseException) -> str:
-    """Return the innermost cause of an error, on one line."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -188,7 +188,7 @@ def discard(partial: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return an error of requests as one line: its innermost cause, without the objects' addresses."""
+    """Return an error of a client as one line: its innermost cause, without the objects' addresses."""
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
