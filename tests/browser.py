@@ -67,9 +67,15 @@ class Watched:
             if message.type in ("error", "warning"):
                 self.problems.append(f"{message.type}: {message.text}")
 
+        def failed(request: Any) -> None:
+            # What the page was still loading when the next was opened is aborted by the browser: no fault of the page.
+            # A file that is not there, a refused connection and a blocked address have other names.
+            if request.failure != "net::ERR_ABORTED":
+                self.problems.append(f"failed: {request.url} ({request.failure})")
+
         self.page.on("console", console)
         self.page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
-        self.page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", failed)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("dialog", dialog)
 
