@@ -18,12 +18,13 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.evaluation import Settings, report, scores_of
 from pipeline.retrieval.metrics import average_precision, interpolated_precision
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, each_ranking, rank
 from pipeline.retrieval.relevance import SharedLabel, Unjudged
-from pipeline.retrieval.similarity import Products, products, unit_rows
+from pipeline.retrieval.similarity import Products, unit_rows
 
 Data = tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]
 
@@ -94,7 +95,7 @@ def by_this_project(data: Data, top: int) -> float:
     """Return mAP, with the 11-point curve and the top of each ranking."""
     features, labels = data
     judge = SharedLabel([(str(label),) for label in labels])
-    scorer = products("cosine", features, features)
+    scorer = similarity_of("cosine", features, features)
     made = list(each_ranking(ap_and_curve, scorer, judge, top=top))
     return float(np.concatenate([ap for ap, *_ in made]).mean())
 
@@ -108,7 +109,7 @@ def by_this_project_on_torch(data: Data, top: int) -> float:
     features, labels = data
     device = "cuda" if torch.cuda.is_available() else "cpu"
     judge = SharedLabel([(str(label),) for label in labels])
-    scorer = products("cosine", features, features)
+    scorer = similarity_of("cosine", features, features)
     made = list(ranking_by_torch.each_ranking(ap_and_curve, scorer, judge, top=top, device=device))
     return float(np.concatenate([ap for ap, *_ in made]).mean())
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pipeline.retrieval import metrics
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.metrics import Rule
@@ -16,7 +17,7 @@ from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_af
 from pipeline.retrieval.protocols import Difficulty, Protocol
 from pipeline.retrieval.ranking import Ranking, each_ranking
 from pipeline.retrieval.relevance import Without
-from pipeline.retrieval.similarity import Kind, Scorer, products, unit_rows
+from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
 from pipeline.retrieval.uncertainty import bootstrap_means, interval
 
 # From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
@@ -86,7 +87,7 @@ class Evaluation:
         interpolated: precision at recall 0, 0.1, ..., 1.
         fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
         top_items: the first items of each ranking; -1 past its end.
-        top_scores: their scores; NaN past its end.
+        top_scores: their cosines, dot products or Euclidean distances, or what a step made; NaN past its end.
         top_hits: whether each is a positive.
     """
 
@@ -254,7 +255,7 @@ def scores_of(
     gallery = taken(features, protocol.gallery)
     queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else taken(features, protocol.queries)
     if not steps:
-        return products(settings.similarity, queries, gallery)
+        return similarity_of(settings.similarity, queries, gallery)
     if settings.similarity != "cosine":
         raise RetrievalError(f"similarity is '{settings.similarity}', but the steps of a ranking are for cosine only")
     if settings.device != "cpu" and any(isinstance(step, KReciprocal) for step in steps):

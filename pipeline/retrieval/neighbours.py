@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from pipeline.retrieval.counting import compiled
+from pipeline.retrieval.distances import Distances, cosines_of
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import Unjudged
 from pipeline.retrieval.similarity import Products
@@ -43,7 +44,7 @@ def nearest(
         memory: GiB for scores; changes no result.
     """
     k = min(k, len(gallery))
-    found = list(rank(Products(queries, gallery), Unjudged(itself), top=k, memory=memory))
+    found = list(rank(cosines_of(queries, gallery), Unjudged(itself), top=k, memory=memory))
     scores = np.concatenate([part.top_scores for part in found])
     return Neighbours(np.concatenate([part.top_items for part in found]), np.nan_to_num(scores, nan=0.0))
 
@@ -158,7 +159,7 @@ class Reciprocal:
         weight: of the original distance.
     """
 
-    base: Products
+    base: Products | Distances
     query_starts: Int[np.ndarray, " _"]
     query_members: Int[np.ndarray, " _"]
     query_weights: Float32[np.ndarray, " _"]
@@ -177,7 +178,7 @@ class Reciprocal:
         columns = encoded.weights[:gallery].tocsc()
         columns.sort_indices()
         return cls(
-            Products(encoded.features[queries], encoded.features[:gallery]),
+            cosines_of(encoded.features[queries], encoded.features[:gallery]),
             asked.indptr.astype(np.int64),
             asked.indices.astype(np.int64),
             asked.data,
@@ -198,6 +199,10 @@ class Reciprocal:
         """How many items the gallery has."""
         return self.base.items
 
+    def told(self, rows: slice, scores: Float32[np.ndarray, "query top"]) -> Float32[np.ndarray, "query top"]:
+        """Return the scores themselves."""
+        return scores
+
     @property
     def symmetric(self) -> bool:
         """No: each query divides its distances by its own largest one."""
@@ -206,7 +211,8 @@ class Reciprocal:
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
         self.base.fill(rows, columns, out)
-        distances = (2 - 2 * out) / self.largest[rows, None].astype(np.float32)
+        squares = -2 * out if isinstance(self.base, Distances) else 2 - 2 * out
+        distances = squares / self.largest[rows, None].astype(np.float32)
         out[:] = 0
         add_shared(
             self.query_starts[rows.start : rows.stop + 1],

@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
 from pipeline.retrieval.settings import call, choose, fits
-from pipeline.retrieval.similarity import Scorer, products, unit_rows
+from pipeline.retrieval.similarity import Scorer, unit_rows
 
 
 @dataclass(frozen=True)
@@ -316,4 +317,4 @@ def scores_after(steps: Sequence[Step], sets: Sets, learnt: Float[np.ndarray, "o
         if not isinstance(made, Sets):
             return made
         sets = made
-    return products("cosine", sets.queries, sets.gallery)
+    return similarity_of("cosine", sets.queries, sets.gallery)

@@ -55,7 +55,7 @@ class Ranking:
         pessimistic: the same if they were ordered positives last.
         candidates: the number of items in each ranking: the gallery without what is left out.
         top_items: the gallery's indices of the first ``top`` items of each ranking; -1 past its end.
-        top_scores: their scores; NaN past its end.
+        top_scores: what their scores stand for, such as cosines; NaN past its end.
     """
 
     first: int
@@ -226,6 +226,7 @@ def rank_rows(
     )
     top_items, top_scores = sorted_top(best, best_scores, top)
     candidates = scorer.items - ignored.counts
+    top_scores = scorer.told(slice(first, last), top_scores)
     return Ranking(first, ranks, optimistic, pessimistic, candidates, top_items, top_scores)
 
 

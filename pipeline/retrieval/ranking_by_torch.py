@@ -6,12 +6,14 @@ memory on the device is that of the features and of a few ``ROWS`` x ``COLUMNS``
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.retrieval.distances import Distances
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.ragged import Ragged
 from pipeline.retrieval.ranking import Ranking
@@ -46,7 +48,7 @@ def each_ranking(
 
     Args:
         make: called with each.
-        scorer: dot products.
+        scorer: dot products or distances. Near distances are computed anew on the CPU, as it would itself.
         judge: gives the positives of a query and what is left out of its ranking.
         top: how many of the first items to return.
         device: as torch names it, such as ``cuda`` or ``cuda:1``.
@@ -56,7 +58,9 @@ def each_ranking(
         RetrievalError: torch cannot use the device; the scores are no products, as those of k-reciprocal
             re-ranking; the gallery is too large to number.
     """
-    if not isinstance(scorer, Products):
+    distances = scorer if isinstance(scorer, Distances) else None
+    products = scorer if distances is None else distances.products
+    if not isinstance(products, Products):
         raise RetrievalError(f"device '{device}': these scores are computed on the CPU only: set device: cpu")
     if scorer.items >= FIRST - 1:
         raise RetrievalError(f"device '{device}': {scorer.items} items in the gallery: at most {FIRST - 2}")
@@ -67,9 +71,11 @@ def each_ranking(
         with warnings.catch_warnings():
             # Of arrays that may not be written to, as those mapped from a file: nothing writes to them.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            asked = torch.from_numpy(scorer.query_rows).to(place)
-            items = asked if scorer.symmetric else torch.from_numpy(scorer.item_rows).to(place)
-            halves = None if scorer.half_squares is None else torch.from_numpy(scorer.half_squares).to(place)
+            asked = torch.from_numpy(products.query_rows).to(place)
+            items = asked if products.symmetric else torch.from_numpy(products.item_rows).to(place)
+            if distances is not None:
+                query_halves = torch.from_numpy(distances.query_halves).to(place)
+                item_halves = torch.from_numpy(distances.item_halves).to(place)
     except (RuntimeError, AssertionError) as error:
         problem = str(error).splitlines()[0]
         raise RetrievalError(f"device '{device}' cannot be used ({problem}): set device: cpu") from None
@@ -78,8 +84,12 @@ def each_ranking(
     def scores_of(first: int, last: int, start: int) -> Tensor:
         stop = start + COLUMNS
         scores = asked[first:last] @ items[start:stop].T
-        if halves is not None:
-            scores -= halves[start:stop]
+        if distances is not None:
+            both = query_halves[first:last, None] + item_halves[start:stop]
+            scores -= both
+            queries, columns = (scores >= distances.near * both).nonzero(as_tuple=True)
+            exact = distances.exact((queries + first).cpu().numpy(), (columns + start).cpu().numpy())
+            scores[queries, columns] = torch.from_numpy(exact).to(place)
         return scores.add_(0.0)  # minus zero ties with zero
 
     with torch.inference_mode():
@@ -92,7 +102,8 @@ def each_ranking(
             band.sort()
             for start in range(0, scorer.items, COLUMNS):
                 band.count(scores_of(first, last, start), start)
-            yield make(band.ranking(first, top, scorer.items - ignored.counts))
+            ranking = band.ranking(first, top, scorer.items - ignored.counts)
+            yield make(replace(ranking, top_scores=scorer.told(slice(first, last), ranking.top_scores)))
 
 
 class Band:

@@ -13,10 +13,11 @@ from pipeline.extraction.encoding import Encoding
 from pipeline.extraction.features import read_checked
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import Unjudged
-from pipeline.retrieval.similarity import Kind, products
+from pipeline.retrieval.similarity import Kind
 
 Found = list[tuple[int, float]]
 
@@ -69,13 +70,10 @@ def search(
 
     With each comes its cosine, its dot product or its Euclidean distance.
     """
-    scorer = products(similarity, queries, features)
-    squares = np.einsum("id,id->i", queries, queries, dtype=np.float64)
+    scorer = similarity_of(similarity, queries, features)
     found: list[Found] = []
     for part in rank(scorer, Unjudged(np.full(len(queries), -1)), top=k):
-        for items, scores in zip(part.top_items, part.top_scores.astype(np.float64), strict=True):
-            if similarity == "euclidean":  # the score is q.g - |g|^2 / 2
-                scores = np.sqrt(np.maximum(squares[len(found)] - 2 * scores, 0))
+        for items, scores in zip(part.top_items, part.top_scores, strict=True):
             there = items >= 0
             found.append(list(zip(items[there].tolist(), scores[there].tolist(), strict=True)))
     return found

@@ -24,6 +24,7 @@ from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import Scratch
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
+from pipeline.retrieval.distances import Distances
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
 from pipeline.retrieval.postprocessing import KReciprocal
@@ -242,6 +243,15 @@ def test_rankings_are_those_made_here(two: Two) -> None:
         )
         small = Settings(memory=0.001)
         same(evaluate(scorer, protocol, names=names, settings=small, rank=rank_on(two.nodes, small)), expected)
+
+
+def test_distances_far_from_the_origin_are_those_made_here(two: Two) -> None:
+    features, protocol, names = case(1500)
+    for settings in (Settings(similarity="euclidean"), Settings()):
+        scorer = scores_of(features + 4000, protocol, settings)
+        assert isinstance(scorer, Distances)
+        expected = evaluate(scorer, protocol, names=names, settings=settings)
+        same(evaluate(scorer, protocol, names=names, settings=settings, rank=rank_on(two.nodes, settings)), expected)
 
 
 def test_a_machine_that_dies_while_ranking(two: Two) -> None:

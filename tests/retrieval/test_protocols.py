@@ -10,11 +10,11 @@ from pipeline.datasets.revisited import read_ground_truth
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.manifest.protocols import protocols_of
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, evaluate, ignoring_duplicates, report, scores_of, summarise
 from pipeline.retrieval.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
 from pipeline.retrieval.queries import Query, Role
-from pipeline.retrieval.similarity import products
 
 
 def official(
@@ -44,7 +44,7 @@ def test_revisited_oxford(real_images: Path, difficulty: Difficulty) -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((items + len(truth.asked), 4)).astype(np.float32)
     protocol = by_landmarks(truth.queries, len(features), difficulty=difficulty)
-    scorer = products("dot", features[protocol.queries], features[protocol.gallery])
+    scorer = similarity_of("dot", features[protocol.queries], features[protocol.gallery])
     settings = Settings(cutoffs=[1, 5, 10])
     found = evaluate(scorer, protocol, names=[], settings=settings)
     summary = summarise(found, settings)
@@ -88,7 +88,7 @@ def test_a_perfect_and_a_hand_worked_landmark_ranking() -> None:
         assert summary["mAP"] == expected[difficulty]
     # With item 1 a negative, the easy one is second: (0 / 1 + 1 / 2) / 2.
     protocol = by_landmarks([Query(5, (2,), (), (0,))], 6, difficulty="easy")
-    scorer = products("dot", features[5:], features[:5])
+    scorer = similarity_of("dot", features[5:], features[:5])
     assert evaluate(scorer, protocol, names=[], settings=Settings()).ap.tolist() == [0.25]
 
 
@@ -100,7 +100,7 @@ def test_junk_is_as_good_as_absent() -> None:
     kept = [item for item in range(21) if item not in junk]
     without = by_landmarks([Query(17, (0, 1), (2,), ())], 18, difficulty="medium")
     found = [
-        evaluate(products("dot", f[p.queries], f[p.gallery]), p, names=[], settings=Settings()).ap.tolist()
+        evaluate(similarity_of("dot", f[p.queries], f[p.gallery]), p, names=[], settings=Settings()).ap.tolist()
         for f, p in ((features, with_junk), (features[kept], without))
     ]
     assert found[0] == found[1]
@@ -138,13 +138,13 @@ def test_roles_groups_and_distractors() -> None:
     settings = Settings(queries_without_positives="error")
     split = by_labels(labels, roles=["query", "gallery", "gallery", "both"])
     # Query 0 ranks 1 (a distractor), 2, 3: ranks 2 and 3; query 3 ranks 2, 1: rank 1.
-    scorer = products("cosine", features[split.queries], features[split.gallery])
+    scorer = similarity_of("cosine", features[split.queries], features[split.gallery])
     found = evaluate(scorer, split, names=list("abcd"), settings=settings)
     assert found.queries.tolist() == [0, 3]
     assert found.ap.tolist() == [(1 / 2 + 2 / 3) / 2, 1.0]
     assert found.top_items[:, :3].tolist() == [[1, 2, 3], [2, 1, -1]]
     burst = by_labels(labels, groups=["g", None, "g", None])
-    scorer = products("cosine", features[burst.queries], features[burst.gallery])
+    scorer = similarity_of("cosine", features[burst.queries], features[burst.gallery])
     found = evaluate(scorer, burst, names=list("abcd"), settings=settings)
     # Query 0 ranks 1, 3, query 2 the same; query 3 ranks 2, 1, 0.
     assert found.ap.tolist() == [1 / 2, 1 / 2, (1 + 2 / 3) / 2]

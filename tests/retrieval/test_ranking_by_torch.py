@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from pipeline.retrieval import ranking_by_torch
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
 from pipeline.retrieval.metrics import average_precision
@@ -16,7 +17,7 @@ from pipeline.retrieval.postprocessing import KReciprocal, Sets
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, Unjudged
-from pipeline.retrieval.similarity import Kind, Scorer, products, unit_rows
+from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
 from tests.retrieval.test_ranking import arrays, random_case, same, together
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -34,7 +35,7 @@ def test_equal_to_the_cpu_with_ties_junk_and_empty_queries(
     device: str, seed: int, kind: Kind, shape: tuple[int, int]
 ) -> None:
     features, positives, ignored = random_case(seed, tied=True)
-    scorer, judge = products(kind, features, features), Listed(arrays(positives), arrays(ignored))
+    scorer, judge = similarity_of(kind, features, features), Listed(arrays(positives), arrays(ignored))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking_by_torch, "ROWS", shape[0])
         patch.setattr(ranking_by_torch, "COLUMNS", shape[1])
@@ -46,7 +47,7 @@ def test_equal_to_the_cpu_with_ties_junk_and_empty_queries(
 def test_negative_scores_and_zeros_of_both_signs(device: str) -> None:
     queries = np.array([[1.0, 0], [-1, 0]], np.float32)
     gallery = np.array([[0.0, 1], [-0.0, -1], [-1, 0], [1, 0], [-0.0, 1]], np.float32)
-    scorer = products("dot", queries, gallery)
+    scorer = similarity_of("dot", queries, gallery)
     judge = Listed(arrays([[1, 2], [4]]), arrays([[], [0]]))
     same(together(by_torch(scorer, judge, 7, device)), together(list(rank(scorer, judge, top=7))))
 
@@ -56,7 +57,7 @@ def test_negative_scores_and_zeros_of_both_signs(device: str) -> None:
 def test_real_digits(device: str, kind: Kind) -> None:
     data = load_digits()
     features, judge = data.data.astype(np.float32), SharedLabel([(str(label),) for label in data.target])
-    scorer = products(kind, features, features)
+    scorer = similarity_of(kind, features, features)
     found, expected = (
         float(np.concatenate([average_precision(part.ranks) for part in parts]).mean())
         for parts in (by_torch(scorer, judge, 0, device), rank(scorer, judge, top=0))
@@ -85,7 +86,7 @@ def test_a_device_that_is_not_there_and_scores_that_are_no_products() -> None:
     judge = SharedLabel([(str(number % 2),) for number in range(20)])
     for device in ("nowhere", *(["cuda"] if not torch.cuda.is_available() else [])):
         with pytest.raises(RetrievalError, match=f"device '{device}' cannot be used .*: set device: cpu"):
-            by_torch(products("cosine", features, features), judge, 1, device)
+            by_torch(similarity_of("cosine", features, features), judge, 1, device)
     reciprocal = KReciprocal(3, 1, 0.3).apply(Sets(features, features, np.arange(20)), None)
     assert isinstance(reciprocal, Reciprocal)
     with pytest.raises(RetrievalError, match="these scores are computed on the CPU only: set device: cpu"):
@@ -96,7 +97,7 @@ def test_a_device_that_is_not_there_and_scores_that_are_no_products() -> None:
 def test_a_search_without_positives(device: str) -> None:
     features = unit_rows(np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32))
     judge = Unjudged(np.arange(50))
-    scorer = products("cosine", features, features)
+    scorer = similarity_of("cosine", features, features)
     same(together(by_torch(scorer, judge, 9, device)), together(list(rank(scorer, judge, top=9))))
 
 
@@ -104,6 +105,6 @@ def test_arrays_that_may_not_be_written_to() -> None:
     rows = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
     rows.setflags(write=False)
     judge = SharedLabel([(str(index % 3),) for index in range(40)])
-    scorer = products("dot", rows, rows)
+    scorer = similarity_of("dot", rows, rows)
     assert not scorer.query_rows.flags.writeable
     same(together(by_torch(scorer, judge, 5, "cpu")), together(list(rank(scorer, judge, top=5))))
