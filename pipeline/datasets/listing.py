@@ -24,6 +24,7 @@ class Listing:
         groups: of those entries that belong to one, by position.
         roots: of those entries whose paths start from another folder, by position.
         attributes: what is known of entries beside their labels, such as how an image was edited, by position.
+        passed_over: how many files or images are no entries, by the reason, such as ``hidden``.
     """
 
     root: Place
@@ -35,3 +36,4 @@ class Listing:
     groups: Mapping[int, str] = field(default_factory=dict)
     roots: Mapping[int, Place] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)

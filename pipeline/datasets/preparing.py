@@ -1,8 +1,6 @@
 """A dataset's own layout -> its manifest, every image opened once."""
 
-import csv
 import hashlib
-import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +13,7 @@ from pipeline.datasets.listing import Listing
 from pipeline.datasets.readers import read_dataset
 from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
+from pipeline.frame.rows import csv_of
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.items import Box, Item, join_box
 from pipeline.manifest.manifest import Manifest, write_manifest
@@ -85,9 +84,9 @@ def prepare(name: str, config: dict[str, Any], target: Path) -> None:
 def write_attributes(listing: Listing, target: Path) -> None:
     """Write what is known of images beside their labels: a row for each in order, empty where nothing is."""
     names = list(dict.fromkeys(name for attributes in listing.attributes.values() for name in attributes))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["path", *names], lineterminator="\n")
-    writer.writeheader()
-    for number, (path, _) in enumerate(listing.entries):
-        writer.writerow({"path": path, **listing.attributes.get(number, {})})
-    write_text(target, buffer.getvalue())
+    known = [listing.attributes.get(number, {}) for number in range(len(listing.entries))]
+    rows = [
+        [path, *(attributes.get(name) for name in names)]
+        for (path, _), attributes in zip(listing.entries, known, strict=True)
+    ]
+    write_text(target, csv_of([["path", *names], *rows]))

@@ -6,16 +6,17 @@ are of what. A dataset that comes with queries of its own has them in ``queries.
 """
 
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
+from pipeline.frame.rows import csv_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
@@ -72,11 +73,7 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write the manifest, summary.json and, of a dataset that comes with queries, queries.json into ``directory``."""
     rows = map(row_of, manifest.items)
     if len(manifest.items) < LARGE:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        write_text(directory / CSV, buffer.getvalue())
+        write_text(directory / CSV, csv_of(chain([COLUMNS], rows)))
     else:
         from pipeline.manifest.parquet import write_rows  # pyarrow is for large manifests only
 

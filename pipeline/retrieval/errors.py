@@ -1,8 +1,16 @@
 """The one exception a user is meant to read, and how names stand in it."""
 
+from collections.abc import Sequence
+
 
 class RetrievalError(ValueError):
     """Something the user can mend: the message says what, which item, and the remedy, in one line."""
+
+
+def some(names: Sequence[str], *, most: int = 3) -> str:
+    """Return the first of some names for an error, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
 
 
 def shown(name: str) -> str:

@@ -345,10 +345,16 @@ def report(
         rank: see :func:`evaluate`.
 
     Raises:
-        RetrievalError: see :func:`evaluate`.
+        RetrievalError: no ranking has anything but positives, as where all items have one label; see also
+            :func:`evaluate`.
     """
     first, *others = protocols
     evaluation = evaluate(scorer, first, names=names, settings=settings, rank=rank)
+    if np.array_equal(evaluation.positives, evaluation.candidates):
+        raise RetrievalError(
+            "whatever is ranked for a query is relevant to it, so that every ranking of any features is perfect: "
+            "give labels that tell items apart (one label for all: is 'root' or the column the one meant?)"
+        )
     summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first)}
     summary |= {"similarity": settings.similarity, "device": settings.device}
     summary |= summarise(evaluation, settings)

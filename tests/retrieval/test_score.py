@@ -126,7 +126,7 @@ def save(folder: Path, change: str) -> None:
         ("no columns", "a matrix of 30 x 0"),
         ("integers", "F.npy is int64 of shape (30, 8): expected a matrix of float16"),
         ("one dimension", "F.npy is float32 of shape (8,): expected a matrix"),
-        ("one class", "all items have the same labels: every ranking is perfect"),
+        ("one class", "every ranking of any features is perfect: give labels that tell items apart"),
         ("one item", "1 rows: a query and an item to rank are the least"),
         ("alone", "query 3 (a/3.jpg) has no positives, as have 1 of 30"),
         ("no tab", "L.txt:4: expected path<TAB>label, got 'a/3.jpg'"),
@@ -220,8 +220,8 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
 
 
 def test_landmark_queries_in_python() -> None:
-    features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [1, 0.01]], np.float32)
-    found = score_features(features, queries=[Query(3, (1,), (2,), (0,))])
+    features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [1, 0.01]], np.float32)
+    found = score_features(features, queries=[Query(4, (1,), (2,), (0,))])
     assert found["protocol"] == "medium" and found["ap"] == "trapezoid"
     assert [found["mAP"], found["easy"]["mAP"], found["hard"]["mAP"]] == [1.0, 1.0, 1.0]
 
