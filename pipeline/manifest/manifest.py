@@ -7,6 +7,7 @@ are of what. A dataset that comes with queries of its own has them in ``queries.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Query
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
@@ -84,6 +85,17 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     write_json(directory / "summary.json", summary(manifest))
 
 
+def label_counts(manifest: Manifest) -> dict[str, int]:
+    """Return how many images have each label."""
+    return Counter(chain.from_iterable(manifest.labels))
+
+
+def duplicates_in(manifest: Manifest) -> int:
+    """Return how many files are exact copies of another one."""
+    files = {(manifest.folder(item), item.path) for item in manifest.items}
+    return len(files) - len({item.sha256 for item in manifest.items})
+
+
 def summary(manifest: Manifest) -> dict[str, object]:
     """Return the counts of a dataset.
 
@@ -96,10 +108,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "root": manifest.root.as_posix(),
         "images": len(manifest.items),
     }
-    counts: dict[str, int] = {}
-    for labels in manifest.labels:
-        for label in labels:
-            counts[label] = counts.get(label, 0) + 1
+    counts = label_counts(manifest)
     if counts:
         described["labels"] = len(counts)
         described["images_of_smallest_label"] = min(counts.values())
@@ -116,9 +125,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "groups": len({item.group for item in manifest.items} - {None}),
     }
     described.update({name: count for name, count in found.items() if count})
-    files = {(manifest.folder(item), item.path) for item in manifest.items}
-    described["exact_duplicates"] = len(files) - len({item.sha256 for item in manifest.items})
-    return described
+    return {**described, "exact_duplicates": duplicates_in(manifest)}
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -144,7 +151,7 @@ def read_manifest(directory: Path) -> Manifest:
             queries, given = read_queries(directory / "queries.json", len(items))
         for item in items:
             if queries is None and not item.labels and item.role != "gallery":
-                raise ValueError(f"{item.path} has no label")
+                raise ValueError(f"{shown(item.path)} has no label")
         return Manifest(described["dataset"], as_written(described["root"]), items, sha256_of(path), queries, given)
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
@@ -156,7 +163,7 @@ def read_manifest(directory: Path) -> Manifest:
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:
     """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
-        raise ValueError(f"the row of {row['path']} has not {len(COLUMNS)} columns")
+        raise ValueError(f"the row of {row['path']!r} has not {len(COLUMNS)} columns")
     return item_of(*(row[name] for name in COLUMNS))
 
 

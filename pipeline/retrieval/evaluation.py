@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pipeline.retrieval import metrics
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.metrics import Rule
 from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_after
@@ -136,8 +136,8 @@ def evaluate(
     if len(skipped) and settings.queries_without_positives == "error" and not protocol.leaves_out_empty:
         first = int(skipped[0])
         raise RetrievalError(
-            f"query {first} ({names[first]}) has no positives, as have {len(skipped)} of {len(has)}: no other item "
-            "of the gallery shares a label with it; drop it from the dataset or set queries_without_positives=skip"
+            f"query {first} ({shown(names[first])}) has no positives, as have {len(skipped)} of {len(has)}: no other "
+            "item of the gallery shares a label with it; drop it from the dataset or set queries_without_positives=skip"
         )
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")

@@ -58,13 +58,13 @@ def score_features(
     made = read_steps(steps, where="steps")
     if learn_on is not None and not any(isinstance(step, PcaWhitening) for step in made):
         raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
-    items = [str(number) for number in range(len(features))] if names is None else list(names)
+    items = [str(number) for number in range(len(features))] if names is None else list(map(str, names))
     where = "features"
     if len(features) < 2:
         raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
     if len(items) != len(features) or features.shape[1] == 0:
         raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
-    check_features(features, items, where=where)
+    check_features(features, items, where=where, remedy="make its feature anew, or leave the item out")
     if queries is not None:
         order = [chosen.difficulty, *(other for other in DIFFICULTIES if other != chosen.difficulty)]
         protocols = [by_landmarks(queries, len(items), difficulty=difficulty) for difficulty in order]

@@ -205,8 +205,6 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
     path.write_text("path,labels,role\nx,a,both\n\ny,,query\n")
     with pytest.raises(RetrievalError, match="L.csv:4: y is a query without labels"):
         read_labels(path)
-    path.write_text("path,labels\nx, cat | dog \n")
-    assert read_labels(path).labels == [("cat", "dog")]
     for labels in ("cat|", "|", "a||b"):
         path.write_text(f"path,labels\nx,{labels}\n")
         with pytest.raises(RetrievalError, match="L.csv:2: the path or one of the labels .* is empty"):
