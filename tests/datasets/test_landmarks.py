@@ -78,6 +78,15 @@ def test_known_corrupt_files_are_left_out_by_name_and_must_be_there(named: Path)
         by_names(named, exclude=["notes.txt", "paris_louvre_000007.jpg"])
 
 
+def test_patterns_are_of_names_and_of_paths(named: Path) -> None:
+    for name in ("b/Thumbs.db", "Thumbs.db", "b/@eaDir/S.jpg"):
+        (named / name).parent.mkdir(exist_ok=True)
+        (named / name).write_text("x")
+    refused("own has strays: Thumbs.db, b/@eaDir/S.jpg, b/Thumbs.db \\(no name like", by_names, named)
+    found = by_names(named, exclude=["Thumbs.*", "**/@eaDir/*"])
+    assert found.passed_over["excluded"] == 3
+
+
 def test_an_image_linked_from_elsewhere(named: Path, draw: Draw) -> None:
     os.symlink(draw("elsewhere/x.jpg"), named / "paris_louvre_000003.jpg")
     refused("leaves the root by a symbolic link: set follow_links", by_names, named)
