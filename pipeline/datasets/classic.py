@@ -12,9 +12,8 @@ from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.items import Box, split_box
 from pipeline.manifest.labels import read_list_text
-from pipeline.manifest.manifest import check_queries
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.queries import Query, check_queries
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file

@@ -20,7 +20,8 @@ def found_in(manifest: Manifest, passed_over: Mapping[str, int]) -> str:
     parts = [f"{len(manifest.items)} images"]
     sizes = label_counts(manifest).values()
     if sizes:
-        parts.append(f"{len(sizes)} labels of {min(sizes)} to {max(sizes)} images (median {median(sizes):g})")
+        spread = f"{min(sizes)} to {max(sizes)} images (median {median(sizes):g})"
+        parts.append(f"{len(sizes)} labels of {spread if len(set(sizes)) > 1 else f'{min(sizes)} images each'}")
     if manifest.queries is not None:
         parts.append(f"{len(manifest.queries)} queries")
     parts.append(f"{duplicates_in(manifest)} exact duplicates")

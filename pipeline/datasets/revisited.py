@@ -17,9 +17,8 @@ from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
-from pipeline.manifest.manifest import check_queries
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.queries import Query, check_queries
 
 
 @dataclass(frozen=True)

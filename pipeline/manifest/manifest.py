@@ -20,7 +20,7 @@ from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
 from pipeline.retrieval.errors import RetrievalError, shown
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.queries import Query, check_queries
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
 LARGE = 200_000  # items; a manifest from here on is Parquet
@@ -176,19 +176,3 @@ def read_queries(path: Path, items: int) -> tuple[tuple[Query, ...], Given]:
     if given not in get_args(Given):
         raise ValueError(f"'{given}' is no kind of queries")
     return queries, given
-
-
-def check_queries(queries: Sequence[Query], items: int) -> None:
-    """Check the indices of queries: all of them items, those in the lists of the gallery and there once.
-
-    Raises:
-        ValueError: one is not.
-    """
-    asked = {query.item for query in queries}
-    for number, query in enumerate(queries):
-        listed = (*query.easy, *query.hard, *query.junk)
-        for index in (query.item, *listed):
-            if type(index) is not int or not 0 <= index < items:
-                raise ValueError(f"query {number}: {index!r} is no index of {items} items")
-        if len(set(listed)) != len(listed) or not asked.isdisjoint(listed):
-            raise ValueError(f"query {number}: an item stands twice among easy, hard and junk, or is itself a query")

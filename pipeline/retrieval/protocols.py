@@ -11,7 +11,7 @@ from jaxtyping import Int
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.metrics import Rule
-from pipeline.retrieval.queries import Query, Role
+from pipeline.retrieval.queries import Query, Role, check_queries
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel
 from pipeline.retrieval.uncertainty import label_clusters, linked_clusters
 
@@ -83,8 +83,13 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     is every item that is no query's.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery.
+        RetrievalError: there are no queries, or no gallery; a query's lists are wrong (see
+            :func:`pipeline.retrieval.queries.check_queries`).
     """
+    try:
+        check_queries(queries, items)
+    except ValueError as error:
+        raise RetrievalError(f"{error}: mend the ground truth") from None
     asked = np.array([query.item for query in queries], np.int64)
     gallery = np.setdiff1d(np.arange(items), asked)
     for found, what in ((asked, "query"), (gallery, "item in the gallery")):

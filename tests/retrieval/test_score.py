@@ -207,7 +207,7 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
         read_labels(path)
     for labels in ("cat|", "|", "a||b"):
         path.write_text(f"path,labels\nx,{labels}\n")
-        with pytest.raises(RetrievalError, match="L.csv:2: the path or one of the labels .* is empty"):
+        with pytest.raises(RetrievalError, match="L.csv:2: the path, the group or one of the labels .* is empty"):
             read_labels(path)
     path.write_text("path,labels,labels\nx,a,b\n")
     with pytest.raises(RetrievalError, match="each only once"):
@@ -222,6 +222,21 @@ def test_landmark_queries_in_python() -> None:
     found = score_features(features, queries=[Query(4, (1,), (2,), (0,))])
     assert found["protocol"] == "medium" and found["ap"] == "trapezoid"
     assert [found["mAP"], found["easy"]["mAP"], found["hard"]["mAP"]] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (Query(4, (-1,), (), ()), "query 0: -1 is no index of 5 items"),
+        (Query(5, (1,), (), ()), "query 0: 5 is no index of 5 items"),
+        (Query(4, (True,), (), ()), "query 0: True is no index of 5 items"),
+        (Query(4, (1, 1), (), ()), "stands twice among easy, hard and junk"),
+        (Query(4, (1,), (), (4,)), "or is itself a query"),
+    ],
+)
+def test_wrong_queries_in_python(query: Query, said: str) -> None:
+    with pytest.raises(RetrievalError, match=said):
+        score_features(np.eye(5), queries=[query])
 
 
 def test_lengths_and_settings_are_checked() -> None:
