@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 Role = Literal["both", "query", "gallery"]
 ROLES = get_args(Role)
@@ -39,7 +40,7 @@ def check_queries(queries: Sequence[Query], items: int) -> None:
     for number, query in enumerate(queries):
         listed: tuple[Any, ...] = (*query.easy, *query.hard, *query.junk)
         for index in (*listed, query.item):
-            if not isinstance(index, Integral) or isinstance(index, bool) or not 0 <= index < items:
+            if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < items:
                 raise ValueError(f"query {number}: {index!r} is no index of {items} items")
         if len(set(listed)) != len(listed) or not asked.isdisjoint(listed):
             raise ValueError(f"query {number}: an item stands twice among easy, hard and junk, or is itself a query")
