@@ -86,8 +86,11 @@ def run(name: str, experiment: Experiment, raw: Path) -> None:
 
 
 def reference(name: str) -> str:
-    """Return the Git reference of the experiment ``name`` on the current commit."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    """Return the Git reference of the experiment ``name`` on the current commit; RetrievalError if there is none."""
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise RetrievalError("no commit of Git to run it on: git init, git add --all and git commit, here")
+    head = asked.stdout.strip()
     return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
+from PIL import Image
 from tabulate import tabulate
 
 from pipeline.encoders.building import build_encoder
@@ -16,7 +17,7 @@ from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.similarity import Kind
@@ -24,6 +25,8 @@ from pipeline.search.searching import Found, encode, features_of, search
 from pipeline.views.items import named
 from pipeline.views.sheet import Cell, SheetStyle, draw_sheet, retrieved
 from pipeline.views.style import save_png
+
+REMEDY = "ask with another image"
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,16 @@ class Search:
         return [self.image] if isinstance(self.image, str) else list(self.image)
 
 
+def read_image(path: str) -> Image.Image:
+    """Return the image in a file; RetrievalError if it holds none."""
+    name = shown(path)
+    return decode_rgb(read_file(Path(path), name=name), name=name, remedy=REMEDY)
+
+
 def table(found: Found, manifest: Manifest, similarity: Kind) -> str:
     """Return what was found for one image as text, one line per item."""
     rows = [
-        (place, f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
+        (place, f"{score:.4f}", shown(named(manifest.items[item])), shown(manifest.items[item].path))
         for place, (item, score) in enumerate(found, start=1)
     ]
     return tabulate(rows, headers=("rank", similarity, "label", "path"), disable_numparse=True)
@@ -67,7 +76,7 @@ def main(config: DictConfig) -> None:
     """Run the command."""
     values = plain(config)
     asked = call(Search, {name: values[name] for name in ("image", "k", "similarity")}, where="conf/query.yaml")
-    images = [decode_rgb(read_file(Path(name), name=name), name=name) for name in asked.images]
+    images = [read_image(name) for name in asked.images]
     style = call(SheetStyle, values["sheet"], where="conf/sheet")
     runtime = read_runtime(values["runtime"])
     settle(runtime)
@@ -75,11 +84,11 @@ def main(config: DictConfig) -> None:
     encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
     features = features_of(encoder, values["encoder"], Path(config.features), manifest)
     rows = encode(encoder, images, runtime)
-    check_features(rows, asked.images, where=f"{config.encoder_name} on your images")
+    check_features(rows, asked.images, where=f"{config.encoder_name} on your images", remedy=REMEDY)
     sheet = []
     answers = search(rows, features, k=asked.k, similarity=asked.similarity)
     for name, image, found in zip(asked.images, images, answers, strict=True):
-        print(f"{name}\n\n{table(found, manifest, asked.similarity)}\n")
+        print(f"{shown(name)}\n\n{table(found, manifest, asked.similarity)}\n")
         image.thumbnail((style.pixels, style.pixels))
         cells = [Cell(image, "query", Path(name).name, "")]
         for place, (number, score) in enumerate(found, start=1):

@@ -12,9 +12,10 @@ from tabulate import tabulate
 
 from pipeline.frame.app import app, plain
 from pipeline.frame.runs import run_name
+from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.settings import call, fits
 from pipeline.views.items import named
 from pipeline.views.sheet import SIGNS, SheetStyle, draw_sheet, row_of
@@ -33,18 +34,23 @@ def find(retrievals: Sequence[Retrieval], manifest: Manifest, query: int | str) 
     found = [one for one in retrievals if query in (one.query, manifest.items[one.query].path)]
     if len(found) > 1:
         numbers = ", ".join(str(one.query) for one in found)
-        raise RetrievalError(f"several queries of {manifest.dataset} have the path {query}: name one of {numbers}")
+        raise RetrievalError(f"several queries of {manifest.dataset} have the path {query!r}: name one of {numbers}")
     if not found:
-        few = ", ".join(f"{one.query} ({manifest.items[one.query].path})" for one in retrievals[:3])
-        raise RetrievalError(f"'{query}' is no query of {manifest.dataset} with positives: try {few}, ...")
+        few = ", ".join(f"{one.query} ({shown(manifest.items[one.query].path)})" for one in retrievals[:3])
+        raise RetrievalError(f"{query!r} is no query of {manifest.dataset} with positives: try {few}, ...")
     return found[0]
+
+
+def names_of(item: Item) -> tuple[str, str]:
+    """Return an item's label and path for a terminal."""
+    return shown(named(item)), shown(item.path)
 
 
 def table(retrieval: Retrieval, manifest: Manifest) -> str:
     """Return the ranking as text, one line per item."""
     columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
     rows = [
-        (rank, SIGNS["hit" if hit else "miss"], f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
+        (rank, SIGNS["hit" if hit else "miss"], f"{score:.4f}", *names_of(manifest.items[item]))
         for rank, (item, score, hit) in enumerate(zip(*columns, strict=True), start=1)
     ]
     return tabulate(rows, headers=("rank", "", "score", "label", "path"), disable_numparse=True)
@@ -67,7 +73,8 @@ def main(config: DictConfig) -> None:
     title = f"{config.run} on {manifest.dataset}: {item.path}"
     row = row_of(retrieval, manifest, pixels=style.pixels)
     save_png(draw_sheet([row], title=title, style=style), Path(config.out), dpi=style.dpi)
-    print(f"query {retrieval.query}: {item.path} ({named(item)}), AP {retrieval.ap:.4f}\n")
+    label, path = names_of(item)
+    print(f"query {retrieval.query}: {path} ({label}), AP {retrieval.ap:.4f}\n")
     print(f"{table(retrieval, manifest)}\n\n{config.out} has the picture")
 
 

@@ -6,14 +6,14 @@ quantization", CVPR 2008.
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.datasets.landmarks import by_name
-from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
+from pipeline.datasets.landmarks import base_name, by_name
+from pipeline.datasets.layouts import Below, confine, existing, is_hidden
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.items import Box, split_box
-from pipeline.manifest.manifest import check_queries
+from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.queries import Query, check_queries
 
 QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file
@@ -27,8 +27,8 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
     Args:
         root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.frame.places``).
         ground_truth: the folder of the lists.
-        exclude: names of files, without their folder, to leave out, such as known corrupt ones; they may stand in
-            the lists.
+        exclude: names of files, without their folder, to leave out, such as known corrupt ones, or patterns of such;
+            they may stand in the lists.
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
@@ -36,13 +36,12 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
             ``name left top right bottom``; an item stands twice in a query's lists.
     """
     top, lists = existing(root), existing(ground_truth)
-    found = by_name(names_below(top, follow_links=follow_links), root=root)
-    refuse_absent(exclude, found, root=root)
-    paths = sorted(path for name, path in found.items() if name not in exclude)
+    below = Below.of(top, exclude, root=root, follow_links=follow_links, key=base_name)
+    paths = below.kept
     places = {path: place for place, path in enumerate(paths)}
-    known = {name: None if name in exclude else places[path] for name, path in found.items()}
+    known = {name: places.get(path) for name, path in by_name([*paths, *below.left_out], root=root).items()}
     with asking(lists):
-        asked = sorted(path.name.removesuffix(QUERY) for path in lists.glob(f"*{QUERY}"))
+        asked = sorted(path.name.removesuffix(QUERY) for path in lists.glob(f"*{QUERY}") if not is_hidden(path.name))
     if not asked:
         raise RetrievalError(f"{ground_truth} has no file named like all_souls_1{QUERY}: put the ground truth there")
     boxes: dict[int, Box] = {}
@@ -63,7 +62,8 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
     for path in (*paths, *crops):
         confine(top, path, where=root, follow_links=follow_links)
     entries = tuple((path, ()) for path in (*paths, *crops))
-    return Listing(as_written(root), entries, tuple(queries), given="classic", boxes=boxes)
+    passed_over = below.passed_over
+    return Listing(as_written(root), entries, tuple(queries), "classic", boxes=boxes, passed_over=passed_over)
 
 
 def read_query(path: Place) -> tuple[str, Box]:
@@ -94,8 +94,4 @@ def known_place(name: str, known: Mapping[str, int | None], *, where: Place) -> 
 
 def words_of(path: Place) -> list[str]:
     """Return what stands in a list, split at white space."""
-    try:
-        with asking(path):
-            return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RetrievalError(f"{path} cannot be read ({error}): the ground truth is not complete") from None
+    return read_list_text(path, remedy="the ground truth is not complete").split()

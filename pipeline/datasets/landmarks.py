@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from pipeline.datasets.layouts import confine, existing, names_below, refuse_absent
+from pipeline.datasets.layouts import Below, confine, existing, refuse_strays
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
 from pipeline.retrieval.errors import RetrievalError
@@ -20,7 +20,7 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
 
     Args:
         root: the folder (see ``pipeline.frame.places``).
-        exclude: names of files, without their folder, to leave out, such as known corrupt ones.
+        exclude: names of files, without their folder, to leave out, such as known corrupt ones, or patterns of such.
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
@@ -28,22 +28,14 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
             excluded name is not there.
     """
     top = existing(root)
-    entries = []
-    names = sorted(names_below(top, follow_links=follow_links))
-    refuse_absent(exclude, [base_name(name) for name in names], root=root)
-    for name in names:
-        base = base_name(name)
-        if base in exclude:
-            continue
-        match = NAME.fullmatch(base)
-        if match is None:
-            raise RetrievalError(
-                f"{top / name} has no name like paris_louvre_000001.jpg or all_souls_000013.jpg: "
-                "remove it, or name it under 'exclude'"
-            )
+    below = Below.of(top, exclude, root=root, follow_links=follow_links, key=base_name)
+    matches = {name: NAME.fullmatch(base_name(name)) for name in below.kept}
+    strays = [name for name, match in matches.items() if match is None]
+    refuse_strays({"no name like paris_louvre_000001.jpg or all_souls_000013.jpg": strays}, where=str(top))
+    for name in matches:
         confine(top, name, where=str(top), follow_links=follow_links)
-        entries.append((name, (match["landmark"],)))
-    return Listing(as_written(root), tuple(entries))
+    entries = tuple((name, (match["landmark"],)) for name, match in matches.items() if match)
+    return Listing(as_written(root), entries, passed_over=below.passed_over)
 
 
 def base_name(path: str) -> str:

@@ -2,17 +2,22 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from fsspec.utils import glob_translate
 from PIL import Image
 
 from pipeline.datasets.listing import Listing
+from pipeline.frame.files import regular_file
 from pipeline.frame.places import Place, as_written, asking, place_of
-from pipeline.manifest.labels import read_labels
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.manifest.labels import read_labels, spelt
+from pipeline.retrieval.errors import RetrievalError, shown, some
 
+EXCLUDE = "remove or move them, or name them under 'exclude', which takes patterns such as '**/Thumbs.db'"
+LISTED = "put the file there or remove the line"
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -24,29 +29,40 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
 
     Args:
         root: the folder; relative to the top of the project if not absolute (see ``pipeline.frame.places``).
-        exclude: paths relative to the root to leave out, such as known corrupt files.
+        exclude: paths relative to the root to leave out, such as known corrupt files, or patterns of such
+            (see :func:`excluded`).
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
         RetrievalError: the root is missing; a file lies beside the class folders, is no image by its
-            name, or leaves the root; an excluded path is not there.
+            name or at all, or leaves the root; an excluded path is not there.
     """
     top = existing(root)
-    known = Image.registered_extensions()
-    entries: list[tuple[str, tuple[str, ...]]] = []
-    names = sorted(names_below(top, follow_links=follow_links), key=lambda name: name.split("/"))
-    refuse_absent(exclude, names, root=root)
+    below = Below.of(top, exclude, root=root, follow_links=follow_links)
+    refuse_strays(
+        {
+            "beside the class folders": [name for name in below.kept if "/" not in name],
+            "no image by its name": [name for name in below.kept if "/" in name and not is_named_image(name)],
+        },
+        where=str(top),
+    )
+    names = sorted(below.kept, key=lambda name: name.split("/"))
     for name in names:
-        if name in exclude:
-            continue
-        label, inside, _ = name.partition("/")
-        if not inside:
-            raise RetrievalError(f"{top / name} lies beside the class folders: move it into one, or exclude it")
-        if Path(name).suffix.lower() not in known:
-            raise RetrievalError(f"{top / name} is no image by its name: remove it, or name it under 'exclude'")
         confine(top, name, where=str(top), follow_links=follow_links)
-        entries.append((name, (label,)))
-    return Listing(as_written(root), tuple(entries))
+    entries = tuple((name, (name.partition("/")[0],)) for name in names)
+    return Listing(as_written(root), entries, passed_over=below.passed_over)
+
+
+def is_named_image(name: str) -> bool:
+    """Return whether Pillow knows the end of a file's name as an image's."""
+    return Path(name).suffix.lower() in Image.registered_extensions()
+
+
+def refuse_strays(strays: Mapping[str, Sequence[str]], *, where: str, remedy: str = EXCLUDE) -> None:
+    """Raise one :class:`RetrievalError` for all files that are not as a layout has them, by what they are."""
+    found = "; ".join(f"{some(names)} ({what})" for what, names in strays.items() if names)
+    if found:
+        raise RetrievalError(f"{where} has strays: {found}: {remedy}")
 
 
 def files_below(top: Path, *, follow_links: bool) -> Iterator[Path]:
@@ -86,7 +102,7 @@ def read_list(
     Args:
         root: the folder; relative to the top of the project if not absolute (see ``pipeline.frame.places``).
         list: the list's name in it.
-        exclude: paths, as written in the list, to leave out.
+        exclude: paths, as written in the list, to leave out, or patterns of such (see :func:`excluded`).
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
@@ -99,16 +115,17 @@ def read_list(
     for name, line in zip(listed.names, listed.lines, strict=True):
         where = f"{top / list}:{line}"
         if name in first_lines:
-            raise RetrievalError(f"{where}: {name} stands already in line {first_lines[name]}: remove one")
+            raise RetrievalError(f"{where}: {shown(name)} stands already in line {first_lines[name]}: remove one")
         first_lines[name] = line
         refuse_outside(name, where=where)
     inner = list_base(top, listed.names)
-    refuse_absent(exclude, listed.names, root=root)
-    kept = [number for number, name in enumerate(listed.names) if name not in exclude]
+    left_out = excluded(exclude, listed.names, root=root)
+    kept = [number for number, name in enumerate(listed.names) if name not in left_out]
     entries, roles, groups = [], {}, {}
     for place, number in enumerate(kept):
         name, labels = listed.names[number], listed.labels[number]
-        confine(top / inner, name, where=f"{top / list}:{listed.lines[number]}", follow_links=follow_links)
+        where = f"{top / list}:{listed.lines[number]}"
+        confine(top / inner, name, where=where, follow_links=follow_links, remedy=LISTED)
         entries.append((name, labels))
         role = listed.roles[number] if listed.roles else "both"
         if role != "both" or not labels:
@@ -117,7 +134,7 @@ def read_list(
         if group is not None:
             groups[place] = group
     base = as_written(root) if inner == "." else as_written(root) / inner  # a URL would keep the dot
-    return Listing(base, tuple(entries), roles=roles, groups=groups)
+    return Listing(base, tuple(entries), roles=roles, groups=groups, passed_over={"excluded": len(left_out)})
 
 
 def list_base(top: Place, names: Sequence[str]) -> str:
@@ -150,31 +167,63 @@ def refuse_outside(name: str, *, where: str) -> None:
     """Raise :class:`RetrievalError` for a path that is absolute or climbs with ``..``."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
-        raise RetrievalError(f"{where}: {name} leaves the root: use a path below it")
+        raise RetrievalError(f"{where}: {shown(name)} leaves the root: use a path below it, without '..'")
 
 
-def confine(top: Place, name: str, *, where: str, follow_links: bool) -> None:
+def confine(top: Place, name: str, *, where: str, follow_links: bool, remedy: str = "mend or remove it") -> None:
     """Check that ``name`` is a file below ``top``, links included.
 
     What is behind a URL has no links, and is found missing when it is read: asking for each file would take hours.
+
+    Raises:
+        RetrievalError: it is none, and ``remedy`` says what to do; it leaves the root.
     """
     if not isinstance(top, Path):
         return
     path = top / name
-    if not path.is_file():
-        raise RetrievalError(f"{where}: {name} is not there ({path}): put the file there or remove the line")
+    try:
+        regular_file(path)
+    except OSError as error:
+        problem = "is a link to nothing" if path.is_symlink() else f"is not there ({shown(str(path))})"
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            problem = f"cannot be read ({error.strerror})"
+        raise RetrievalError(f"{where}: {shown(name)} {problem}: {remedy}") from None
     if not follow_links and not path.resolve().is_relative_to(top.resolve()):
         raise RetrievalError(
-            f"{where}: {name} leaves the root by a symbolic link: set follow_links: true in the dataset's YAML "
+            f"{where}: {shown(name)} leaves the root by a symbolic link: set follow_links: true in the dataset's YAML "
             "if that is meant"
         )
 
 
-def refuse_absent(exclude: Sequence[str], names: Iterable[str], *, root: str) -> None:
-    """Raise :class:`RetrievalError` for an excluded path that is not in the dataset."""
-    absent = set(exclude) - set(names)
-    if absent:
-        raise RetrievalError(f"'{min(absent)}' under 'exclude' is not in the dataset {root}: remove it there")
+def excluded(exclude: Sequence[str], paths: Iterable[str], *, root: str, key: Callable[[str], str] = str) -> set[str]:
+    """Return the paths that stand under ``exclude``, themselves or by their ``key``, or that a pattern there fits.
+
+    In a pattern ``*`` and ``?`` stand for anything but a slash, and ``**`` for any folders, or none:
+    ``**/Thumbs.db`` fits files of that name at every depth.
+
+    Raises:
+        RetrievalError: an entry is and fits none of them.
+    """
+    known: dict[str, set[str]] = {}
+    for path in paths:
+        for name in (path, key(path)):
+            known.setdefault(name, set()).add(path)
+    found: set[str] = set()
+    for entry in exclude:
+        those = known.get(spelt(entry)) or set().union(*(known[name] for name in fitting(entry, known)))
+        if not those:
+            raise RetrievalError(f"{entry!r} under 'exclude' is not in the dataset {root}: remove it there")
+        found |= those
+    return found
+
+
+def fitting(pattern: str, names: Iterable[str]) -> set[str]:
+    """Return the names that a pattern fits; RetrievalError if it is none."""
+    try:
+        fits = re.compile(glob_translate(pattern)).match
+    except (ValueError, re.error) as error:
+        raise RetrievalError(f"{pattern!r} under 'exclude' is no pattern ({error}): mend it there") from None
+    return {name for name in names if fits(name)}
 
 
 def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> Listing:
@@ -185,27 +234,67 @@ def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> L
     Raises:
         RetrievalError: a folder is missing or has no image; a file in it is no image by its name, or a link.
     """
-    known = Image.registered_extensions()
     entries, roles, places = list(listing.entries), dict(listing.roles), dict(listing.roots)
+    passed_over = Counter(listing.passed_over)
     for root in roots:
-        before = len(entries)
         top = existing(root)
-        for name in sorted(names_below(top, follow_links=False)):
-            if Path(name).suffix.lower() not in known:
-                raise RetrievalError(f"{where}, distractors: {top / name} is no image by its name: remove it")
+        below = Below.of(top, (), root=root, follow_links=False)
+        passed_over.update(below.passed_over)
+        if not below.kept:
+            raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
+        strays = [name for name in below.kept if not is_named_image(name)]
+        refuse_strays({"no image by its name": strays}, where=f"{where}, distractors: {top}", remedy="remove them")
+        for name in below.kept:
             confine(top, name, where=f"{where}, distractors", follow_links=False)
             roles[len(entries)], places[len(entries)] = "gallery", as_written(root)
             entries.append((name, ()))
-        if len(entries) == before:
-            raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
-    return replace(listing, entries=tuple(entries), roles=roles, roots=places)
+    return replace(listing, entries=tuple(entries), roles=roles, roots=places, passed_over=passed_over)
+
+
+@dataclass(frozen=True)
+class Below:
+    """The files below a folder, by their paths relative to it, sorted.
+
+    Attributes:
+        kept: what counts.
+        left_out: what is excluded.
+        hidden: how many are hidden, or in a folder that is.
+    """
+
+    kept: list[str]
+    left_out: list[str]
+    hidden: int
+
+    @classmethod
+    def of(
+        cls, top: Place, exclude: Sequence[str], *, root: str, follow_links: bool, key: Callable[[str], str] = str
+    ) -> "Below":
+        """Look below a folder; ``key`` gives what may stand under ``exclude`` for a path.
+
+        Raises:
+            RetrievalError: see :func:`excluded` and :func:`files_below`.
+        """
+        found = sorted(names_below(top, follow_links=follow_links))
+        unwanted = excluded(exclude, found, root=root, key=key)  # hidden files may be named, though they never count
+        visible = [name for name in found if not is_hidden(name)]
+        kept = [name for name in visible if name not in unwanted]
+        left_out = [name for name in visible if name in unwanted]
+        return cls(kept, left_out, len(found) - len(visible))
+
+    @property
+    def passed_over(self) -> dict[str, int]:
+        """How many files do not count, by the reason."""
+        return {"hidden": self.hidden, "excluded": len(self.left_out)}
+
+
+def is_hidden(path: str) -> bool:
+    """Return whether a file, or a folder around it, is hidden, as ``.DS_Store`` and ``._1.jpg`` of macOS are."""
+    return any(part.startswith(".") for part in path.split("/"))
 
 
 def names_below(top: Place, *, follow_links: bool) -> list[str]:
-    """Return every file below a folder but hidden ones, relative to it with forward slashes, in no order."""
+    """Return every file below a folder, hidden ones too, relative to it with forward slashes, in no order."""
     if isinstance(top, Path):
-        names = [path.relative_to(top).as_posix() for path in files_below(top, follow_links=follow_links)]
-    else:
-        with asking(top):
-            names = [PurePosixPath(path).relative_to(top.path).as_posix() for path in top.fs.find(top.path)]
-    return [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+        return [path.relative_to(top).as_posix() for path in files_below(top, follow_links=follow_links)]
+    with asking(top):
+        return [PurePosixPath(path).relative_to(top.path).as_posix() for path in top.fs.find(top.path)]

@@ -1,9 +1,8 @@
 """A dataset's own layout -> its manifest, every image opened once."""
 
-import csv
 import hashlib
-import io
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,11 @@ from pipeline.datasets.listing import Listing
 from pipeline.datasets.readers import read_dataset
 from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
+from pipeline.frame.rows import csv_of
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.items import Box, Item, join_box
 from pipeline.manifest.manifest import Manifest, write_manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 
 ATTRIBUTES = "attributes.csv"
 
@@ -35,7 +35,7 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
         path, labels = listing.entries[number]
         root, box = listing.roots.get(number), listing.boxes.get(number)
         place = place_of(root or listing.root) / path
-        name = str(place)
+        name = shown(str(place))
         try:
             data = read_file(place, name=name)
             width, height = decode_rgb(data, name=name).size
@@ -70,8 +70,11 @@ def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:
         )
 
 
-def prepare(name: str, config: dict[str, Any], target: Path) -> None:
-    """Write the manifest of a dataset, and the images of an embedded one, to ``target``; all or nothing."""
+def prepare(name: str, config: dict[str, Any], target: Path) -> tuple[Manifest, Mapping[str, int]]:
+    """Write the manifest of a dataset, and the images of an embedded one, to ``target``; all or nothing.
+
+    Returns the manifest, and how many files or images were passed over, by the reason.
+    """
     with replacing_directory(target) as partial:
         listing = read_dataset(name, config, partial)
         manifest = check_images(name, listing, threads=os.cpu_count() or 1)
@@ -80,14 +83,15 @@ def prepare(name: str, config: dict[str, Any], target: Path) -> None:
         write_manifest(manifest, partial)
         if listing.attributes:
             write_attributes(listing, partial / ATTRIBUTES)
+    return manifest, listing.passed_over
 
 
 def write_attributes(listing: Listing, target: Path) -> None:
     """Write what is known of images beside their labels: a row for each in order, empty where nothing is."""
     names = list(dict.fromkeys(name for attributes in listing.attributes.values() for name in attributes))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["path", *names], lineterminator="\n")
-    writer.writeheader()
-    for number, (path, _) in enumerate(listing.entries):
-        writer.writerow({"path": path, **listing.attributes.get(number, {})})
-    write_text(target, buffer.getvalue())
+    known = [listing.attributes.get(number, {}) for number in range(len(listing.entries))]
+    rows = [
+        [path, *(attributes.get(name) for name in names)]
+        for (path, _), attributes in zip(listing.entries, known, strict=True)
+    ]
+    write_text(target, csv_of([["path", *names], *rows]))

@@ -14,7 +14,7 @@ from pipeline.datasets.copies import make_copies
 from pipeline.datasets.embedded import make_digits, make_photo_views
 from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list, with_distractors
-from pipeline.datasets.listing import Listing
+from pipeline.datasets.listing import Listing, check_listing
 from pipeline.datasets.revisited import read_revisited
 from pipeline.datasets.voc import read_voc
 from pipeline.retrieval.errors import RetrievalError
@@ -61,4 +61,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     distractors = config.get("distractors", [])
     if not fits(distractors, Sequence[str]):
         raise RetrievalError(f"{where}: 'distractors' is '{distractors}': expected a list of folders")
-    return with_distractors(listing, distractors, where=where) if distractors else listing
+    if distractors:
+        listing = with_distractors(listing, distractors, where=where)
+    check_listing(listing, where=where)
+    return listing

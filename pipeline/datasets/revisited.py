@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.datasets.landmarks import by_name
-from pipeline.datasets.layouts import confine, existing, names_below
+from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
-from pipeline.manifest.manifest import check_queries
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.queries import Query, check_queries
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,15 @@ def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> 
     """
     top = existing(root)
     truth = read_ground_truth(located(ground_truth))
-    found = by_name(names_below(top, follow_links=follow_links), root=root)
+    below = Below.of(top, (), root=root, follow_links=follow_links)
+    found = by_name(below.kept, root=root)
     entries = []
     for name in (*truth.gallery, *truth.asked):
         path = found.get(f"{name}.jpg", f"{name}.jpg")
-        confine(top, path, where=ground_truth, follow_links=follow_links)
+        confine(top, path, where=ground_truth, follow_links=follow_links, remedy="the archives are not complete")
         entries.append((path, ()))
     boxes = {query.item: box for query, box in zip(truth.queries, truth.boxes, strict=True)}
-    return Listing(as_written(root), tuple(entries), truth.queries, boxes=boxes)
+    return Listing(as_written(root), tuple(entries), truth.queries, boxes=boxes, passed_over=below.passed_over)
 
 
 def read_ground_truth(path: Path) -> GroundTruth:

@@ -1,5 +1,6 @@
 """PASCAL VOC in its native layout: ``JPEGImages``, ``Annotations/*.xml`` and ``ImageSets/Main/*.txt``."""
 
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 from xml.etree import ElementTree
 
-from pipeline.datasets.layouts import confine, existing, refuse_outside
+from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.images import read_file
+from pipeline.manifest.labels import read_list_text, spelt
 from pipeline.retrieval.errors import RetrievalError
 
 SPLIT = re.compile(r"[\w.-]+")
@@ -58,18 +60,19 @@ def read_voc(
     pick = {"all": every_class, "largest": largest_class}[labels]
     top = existing(root)
     entries = []
-    for name in read_split(top, split):
+    names = read_split(top, split)
+    for name in names:
         image, annotation = f"JPEGImages/{name}.jpg", top / "Annotations" / f"{name}.xml"
-        confine(top, image, where=f"split {split}", follow_links=follow_links)
+        confine(top, image, where=f"split {split}", follow_links=follow_links, remedy=LISTED)
         counted = [one for one in read_instances(annotation) if difficult or not one.difficult]
         if counted:
             entries.append((image, pick(counted)))
         elif unlabelled == "error":
             raise RetrievalError(
                 f"{annotation}: no instance that counts (difficult: {str(difficult).lower()}), so that the image has "
-                "no label: set unlabelled: drop to leave such images out, or difficult: true"
+                f"no label: set unlabelled: drop to leave such images out{'' if difficult else ', or difficult: true'}"
             )
-    return Listing(as_written(root), tuple(entries))
+    return Listing(as_written(root), tuple(entries), passed_over={"unlabelled": len(names) - len(entries)})
 
 
 def every_class(instances: Sequence[Instance]) -> tuple[str, ...]:
@@ -91,23 +94,19 @@ def read_split(top: Place, split: str) -> list[str]:
     """
     listed = top / "ImageSets" / "Main" / f"{split}.txt"
     with asking(listed):
-        known = bool(SPLIT.fullmatch(split)) and listed.is_file()
+        known = bool(SPLIT.fullmatch(split)) and listed.exists()
     if not known:
         raise RetrievalError(f"{listed} is not there: 'split' names a list in ImageSets/Main, such as val")
-    try:
-        with asking(listed):
-            text = listed.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RetrievalError(f"{listed} cannot be read ({error}): it lists the images, an id a line") from None
+    text = read_list_text(listed, remedy="it lists the images, an id a line")
     names: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         fields = line.split()
         if not fields:
             continue
         where = f"{listed}:{number}"
         if len(fields) > 1:
-            raise RetrievalError(f"{where}: expected an image id, got '{line.strip()}': name a split without a class")
-        name = fields[0]
+            raise RetrievalError(f"{where}: expected an image id, got {line.strip()!r}: name a split without a class")
+        name = spelt(fields[0])
         refuse_outside(name, where=where)
         if name in names:
             raise RetrievalError(f"{where}: {name} stands already in line {names[name]}: remove one")

@@ -18,6 +18,7 @@ from pipeline.frame.places import located
 from pipeline.manifest.labels import Labelled, read_labels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.settings import call
 
 
@@ -113,6 +114,7 @@ def order_of(known: Labelled, manifest: Manifest, *, where: str) -> list[int]:
             raise RetrievalError(f"{where} does not list {name} of {manifest.dataset}: make its feature too")
         row = rows[name].popleft()
         if manifest.queries is None and set(known.labels[row]) != set(item.labels):
+            refuse_alike([*known.labels[row], *item.labels], what="labels")
             theirs, ours = "|".join(known.labels[row]), "|".join(item.labels)
             raise RetrievalError(f"{where}: {name} has the labels '{theirs}', in the manifest '{ours}': mend the list")
         order.append(row)

@@ -47,11 +47,13 @@ def join_labels(labels: tuple[str, ...]) -> str:
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """Undo :func:`join_labels`."""
+    r"""Undo :func:`join_labels`; ValueError for a ``\`` before anything but a ``|`` or ``\``, which it never writes."""
     if not text:
         return ()
     if "|" not in text and "\\" not in text:
         return (text,)  # nearly all of them; a large manifest is read in a fraction of the time
+    if not re.fullmatch(r"(?:[^\\]|\\[\\|])*", text, flags=re.DOTALL):
+        raise ValueError(f"in {text!r} a \\ stands before neither | nor \\: write it twice")
     parts = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", text, flags=re.DOTALL)
     return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 

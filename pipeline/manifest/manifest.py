@@ -6,19 +6,21 @@ are of what. A dataset that comes with queries of its own has them in ``queries.
 """
 
 import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
+from pipeline.frame.rows import csv_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.queries import Query
+from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.queries import Query, check_queries
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
 LARGE = 200_000  # items; a manifest from here on is Parquet
@@ -72,11 +74,7 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write the manifest, summary.json and, of a dataset that comes with queries, queries.json into ``directory``."""
     rows = map(row_of, manifest.items)
     if len(manifest.items) < LARGE:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        write_text(directory / CSV, buffer.getvalue())
+        write_text(directory / CSV, csv_of(chain([COLUMNS], rows)))
     else:
         from pipeline.manifest.parquet import write_rows  # pyarrow is for large manifests only
 
@@ -85,6 +83,17 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
         queries = [asdict(query) for query in manifest.queries]
         write_json(directory / "queries.json", {"given": manifest.given, "queries": queries})
     write_json(directory / "summary.json", summary(manifest))
+
+
+def label_counts(manifest: Manifest) -> dict[str, int]:
+    """Return how many images have each label."""
+    return Counter(chain.from_iterable(manifest.labels))
+
+
+def duplicates_in(manifest: Manifest) -> int:
+    """Return how many files are exact copies of another one."""
+    files = {(manifest.folder(item), item.path) for item in manifest.items}
+    return len(files) - len({item.sha256 for item in manifest.items})
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
@@ -99,10 +108,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "root": manifest.root.as_posix(),
         "images": len(manifest.items),
     }
-    counts: dict[str, int] = {}
-    for labels in manifest.labels:
-        for label in labels:
-            counts[label] = counts.get(label, 0) + 1
+    counts = label_counts(manifest)
     if counts:
         described["labels"] = len(counts)
         described["images_of_smallest_label"] = min(counts.values())
@@ -119,9 +125,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "groups": len({item.group for item in manifest.items} - {None}),
     }
     described.update({name: count for name, count in found.items() if count})
-    files = {(manifest.folder(item), item.path) for item in manifest.items}
-    described["exact_duplicates"] = len(files) - len({item.sha256 for item in manifest.items})
-    return described
+    return {**described, "exact_duplicates": duplicates_in(manifest)}
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -147,7 +151,7 @@ def read_manifest(directory: Path) -> Manifest:
             queries, given = read_queries(directory / "queries.json", len(items))
         for item in items:
             if queries is None and not item.labels and item.role != "gallery":
-                raise ValueError(f"{item.path} has no label")
+                raise ValueError(f"{shown(item.path)} has no label")
         return Manifest(described["dataset"], as_written(described["root"]), items, sha256_of(path), queries, given)
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
@@ -159,7 +163,7 @@ def read_manifest(directory: Path) -> Manifest:
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:
     """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
-        raise ValueError(f"the row of {row['path']} has not {len(COLUMNS)} columns")
+        raise ValueError(f"the row of {row['path']!r} has not {len(COLUMNS)} columns")
     return item_of(*(row[name] for name in COLUMNS))
 
 
@@ -172,19 +176,3 @@ def read_queries(path: Path, items: int) -> tuple[tuple[Query, ...], Given]:
     if given not in get_args(Given):
         raise ValueError(f"'{given}' is no kind of queries")
     return queries, given
-
-
-def check_queries(queries: Sequence[Query], items: int) -> None:
-    """Check the indices of queries: all of them items, those in the lists of the gallery and there once.
-
-    Raises:
-        ValueError: one is not.
-    """
-    asked = {query.item for query in queries}
-    for number, query in enumerate(queries):
-        listed = (*query.easy, *query.hard, *query.junk)
-        for index in (query.item, *listed):
-            if type(index) is not int or not 0 <= index < items:
-                raise ValueError(f"query {number}: {index!r} is no index of {items} items")
-        if len(set(listed)) != len(listed) or not asked.isdisjoint(listed):
-            raise ValueError(f"query {number}: an item stands twice among easy, hard and junk, or is itself a query")

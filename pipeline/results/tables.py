@@ -1,21 +1,18 @@
 """Small tables as CSV, without pandas, whose import takes longer than many a stage."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipeline.frame.files import write_text
+from pipeline.frame.rows import csv_of
 
 
 def write_table(target: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write columns of one length, whole or not at all; None as an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    write_text(target, text.getvalue())
+    write_text(target, csv_of(chain([list(columns)], zip(*columns.values(), strict=True))))
 
 
 def read_table(path: Path, *names: str) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from pipeline.retrieval import metrics
 from pipeline.retrieval.distances import similarity_of
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.metrics import Rule
 from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_after
@@ -137,8 +137,8 @@ def evaluate(
     if len(skipped) and settings.queries_without_positives == "error" and not protocol.leaves_out_empty:
         first = int(skipped[0])
         raise RetrievalError(
-            f"query {first} ({names[first]}) has no positives, as have {len(skipped)} of {len(has)}: no other item "
-            "of the gallery shares a label with it; drop it from the dataset or set queries_without_positives=skip"
+            f"query {first} ({shown(names[first])}) has no positives, as have {len(skipped)} of {len(has)}: no other "
+            "item of the gallery shares a label with it; drop it from the dataset or set queries_without_positives=skip"
         )
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
@@ -346,10 +346,16 @@ def report(
         rank: see :func:`evaluate`.
 
     Raises:
-        RetrievalError: see :func:`evaluate`.
+        RetrievalError: no ranking has anything but positives, as where all items have one label; see also
+            :func:`evaluate`.
     """
     first, *others = protocols
     evaluation = evaluate(scorer, first, names=names, settings=settings, rank=rank)
+    if np.array_equal(evaluation.positives, evaluation.candidates):
+        raise RetrievalError(
+            "whatever is ranked for a query is relevant to it, so that every ranking of any features is perfect: "
+            "give labels that tell items apart (one label for all: is 'root' or the column the one meant?)"
+        )
     summary: dict[str, Any] = {"protocol": first.name, "ap": settings.rule(first)}
     summary |= {"similarity": settings.similarity, "device": settings.device}
     summary |= summarise(evaluation, settings)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 
 LARGE = 1 << 30  # bytes; matrices from here on stay on the disk
+REMEDY = "remove the image from the dataset, or mend the encoder or its weights"
 BLOCK = 4096  # rows that are gone through at a time
 
 
@@ -52,8 +53,10 @@ def blocks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, count))
 
 
-def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str) -> None:
-    """Check that every row is a usable feature.
+def check_features(
+    features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str, remedy: str = REMEDY
+) -> None:
+    """Check that every row is a usable feature; an error ends with the remedy.
 
     Raises:
         RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
@@ -69,6 +72,6 @@ def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
             raise RetrievalError(
-                f"{where}: the feature of item {first} ({names[first]}) has {what}, as have {int(wrong.sum())} "
-                "in all: remove the image from the dataset, or mend the encoder or its weights"
+                f"{where}: the feature of item {first} ({shown(names[first])}) has {what}, as have {int(wrong.sum())} "
+                f"in all: {remedy}"
             )

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int
 
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.metrics import Rule
-from pipeline.retrieval.queries import Query, Role
+from pipeline.retrieval.queries import Query, Role, check_queries
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel
 from pipeline.retrieval.uncertainty import label_clusters, linked_clusters
 
@@ -49,11 +51,14 @@ def by_labels(
     """Return the protocol in which items that share a label are relevant to each other.
 
     Every item is a query and in the gallery of all others, unless its role says ``query`` or ``gallery``; an item
-    without labels is a distractor in the gallery. Items of a query's group are left out of its ranking.
+    without labels is a distractor in the gallery. Items of a query's group are left out of its ranking; None is no
+    group.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery; a role is unknown.
+        RetrievalError: there are no queries, or no gallery; a role is unknown; two labels or groups look the same.
     """
+    refuse_alike(chain.from_iterable(labels), what="labels")
+    refuse_alike((group for group in groups or () if group is not None), what="groups")
     places = np.arange(len(labels))
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
     for role in np.unique(given):
@@ -78,8 +83,13 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     is every item that is no query's.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery.
+        RetrievalError: there are no queries, or no gallery; a query's lists are wrong (see
+            :func:`pipeline.retrieval.queries.check_queries`).
     """
+    try:
+        check_queries(queries, items)
+    except ValueError as error:
+        raise RetrievalError(f"{error}: mend the ground truth") from None
     asked = np.array([query.item for query in queries], np.int64)
     gallery = np.setdiff1d(np.arange(items), asked)
     for found, what in ((asked, "query"), (gallery, "item in the gallery")):

@@ -1,7 +1,10 @@
 """The words in which a dataset says what is asked and what is relevant."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 Role = Literal["both", "query", "gallery"]
 ROLES = get_args(Role)
@@ -25,3 +28,19 @@ class Query:
     easy: tuple[int, ...]
     hard: tuple[int, ...]
     junk: tuple[int, ...]
+
+
+def check_queries(queries: Sequence[Query], items: int) -> None:
+    """Check the indices of queries: all of them items, those in the lists of the gallery and there once.
+
+    Raises:
+        ValueError: one is not.
+    """
+    asked = {query.item for query in queries}
+    for number, query in enumerate(queries):
+        listed: tuple[Any, ...] = (*query.easy, *query.hard, *query.junk)
+        for index in (*listed, query.item):
+            if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < items:
+                raise ValueError(f"query {number}: {index!r} is no index of {items} items")
+        if len(set(listed)) != len(listed) or not asked.isdisjoint(listed):
+            raise ValueError(f"query {number}: an item stands twice among easy, hard and junk, or is itself a query")

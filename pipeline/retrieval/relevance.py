@@ -147,10 +147,10 @@ def numbered_groups(
     groups: Sequence[str | None] | None, members: Int[np.ndarray, " member"]
 ) -> tuple[Int[np.ndarray, " item"] | None, dict[int, Int[np.ndarray, " place"]]]:
     """Return the number of each item's group, -1 for none, and the gallery's places of each group."""
-    if groups is None or not any(groups):
+    if groups is None or all(name is None for name in groups):
         return None, {}
     numbers: dict[str, int] = {}
-    group = np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in groups], np.int64)
+    group = np.array([numbers.setdefault(name, len(numbers)) if name is not None else -1 for name in groups], np.int64)
     places: dict[int, list[int]] = {}
     for place, number in enumerate(group[members].tolist()):
         if number >= 0:

@@ -1,7 +1,7 @@
 """Features and labels in, metrics out: the whole evaluation in one call."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.labels import as_groups, as_labels
 from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.postprocessing import PcaWhitening, Recipe, read_steps
 from pipeline.retrieval.protocols import DIFFICULTIES, by_labels, by_landmarks
@@ -18,12 +19,12 @@ from pipeline.retrieval.settings import call
 
 def score_features(
     features: Float[np.ndarray, "item dim"],
-    labels: Sequence[str | tuple[str, ...]] | None = None,
+    labels: Iterable[Any] | None = None,
     *,
     queries: Sequence[Query] | None = None,
     names: Sequence[str] | None = None,
     roles: Sequence[str] | None = None,
-    groups: Sequence[str | None] | None = None,
+    groups: Iterable[Any] | None = None,
     steps: Sequence[Mapping[str, Any]] = (),
     learn_on: Float[np.ndarray, "other _"] | None = None,
     **settings: Any,
@@ -34,12 +35,12 @@ def score_features(
 
     Args:
         features: one row per item, of any floating-point type; float16 is promoted, and the result says so.
-        labels: of each item, one or several; items that share one are relevant to each other. An item with none,
-            ``()``, is a distractor.
+        labels: of each item a text or, in a tuple, list or set, several; items that share one are relevant to each
+            other. An item with none, ``()``, is a distractor.
         queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.retrieval.queries.Query`).
         names: of the items, for errors; their numbers by default.
         roles: ``both``, ``query`` or ``gallery`` of each item.
-        groups: of each item or None; items of a query's group are left out of its ranking.
+        groups: of each item a text, or None where it has none; items of a query's group are left out of its ranking.
         steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
             step and its settings, see :mod:`pipeline.retrieval.postprocessing`.
         learn_on: features of other items, which PCA-whitening learns on.
@@ -50,30 +51,29 @@ def score_features(
         and counts. Rows of features that are equal to the bit count as exact duplicates.
 
     Raises:
-        RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; labels of one kind only, so
-            that every ranking is perfect; see also :func:`pipeline.retrieval.evaluation.evaluate`.
+        RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; a label or a group is no text,
+            or looks like another; see also :func:`pipeline.retrieval.evaluation.report`.
     """
     chosen = call(Settings, settings, where="settings")
     made = read_steps(steps, where="steps")
     if learn_on is not None and not any(isinstance(step, PcaWhitening) for step in made):
         raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
-    items = [str(number) for number in range(len(features))] if names is None else list(names)
+    items = [str(number) for number in range(len(features))] if names is None else list(map(str, names))
     where = "features"
     if len(features) < 2:
         raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
     if len(items) != len(features) or features.shape[1] == 0:
         raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
-    check_features(features, items, where=where)
+    check_features(features, items, where=where, remedy="make its feature anew, or leave the item out")
     if queries is not None:
         order = [chosen.difficulty, *(other for other in DIFFICULTIES if other != chosen.difficulty)]
         protocols = [by_landmarks(queries, len(items), difficulty=difficulty) for difficulty in order]
         known: list[tuple[str, ...]] = [()] * len(items)
     else:
-        known = [(names,) if isinstance(names, str) else tuple(names) for names in labels or ()]
-        refuse_lengths(len(items), labels=known, roles=roles, groups=groups)
-        if len({frozenset(names) for names in known}) == 1:
-            raise RetrievalError("all items have the same labels: every ranking is perfect, whatever the features")
-        protocols = [by_labels(known, roles=roles, groups=groups)]
+        known = as_labels(() if labels is None else labels)
+        grouped = None if groups is None else as_groups(groups)
+        refuse_lengths(len(items), labels=known, roles=roles, groups=grouped)
+        protocols = [by_labels(known, roles=roles, groups=grouped)]
     contents = [hashlib.sha256(row.tobytes()).hexdigest() for row in features]
     scorer = scores_of(features, protocols[0], chosen, steps=made, learnt=learn_on)
     _, summary = report(scorer, protocols, labels=known, contents=contents, names=items, settings=chosen)

@@ -34,6 +34,7 @@ from pipeline.search.searching import encode, features_of, search
 from pipeline.views.items import named, thumbnail
 from pipeline.views.templates import TEMPLATES, render
 
+REMEDY = "choose another image"
 SIDE = 160  # pixels of a thumbnail's longest side
 TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
 HEADERS = {
@@ -102,7 +103,7 @@ class Collection:
             RetrievalError: see :func:`pipeline.manifest.images.decode_rgb`.
         """
         with self._lock:
-            return decode_rgb(data, name=name, remedy="choose another image")
+            return decode_rgb(data, name=name, remedy=REMEDY)
 
     def search(self, encoder: str, dataset: str, image: Image.Image, *, k: int) -> list[tuple[int, float]]:
         """Return the nearest neighbours of an image in a dataset, and their cosines.
@@ -122,7 +123,7 @@ class Collection:
                 made = Path(self.folders["features"]) / encoder / dataset
                 self._features[encoder, dataset] = features_of(network, config, made, self.manifests[dataset])
             rows = encode(network, [image], self.runtime)
-        check_features(rows, ["your image"], where=f"{encoder} on your image")
+        check_features(rows, ["your image"], where=f"{encoder} on your image", remedy=REMEDY)
         [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
         return found
 

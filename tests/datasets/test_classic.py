@@ -55,6 +55,29 @@ def test_the_gallery_is_every_image_and_the_queries_are_crops(config: dict[str, 
     assert [protocol.name for protocol in protocols_of(manifest, difficulty="medium")] == ["classic"]
 
 
+def test_lists_as_windows_and_macos_leave_them(config: dict[str, object], tmp_path: Path) -> None:
+    expected = read(config)
+    for name, content in LISTS.items():
+        windows = "\ufeff" + content.replace("\n", "\r\n")
+        (tmp_path / f"truth/{name}.txt").write_text(windows, encoding="utf-8", newline="")
+        (tmp_path / f"truth/._{name}.txt").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    assert read(config) == expected
+
+
+def test_a_list_that_is_no_file(config: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "truth/keble_1_ok.txt"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(RetrievalError, match=r"keble_1_ok\.txt is a device, not a file"):
+        read(config)
+
+
+def test_what_a_pattern_leaves_out_may_stand_in_the_lists(config: dict[str, object]) -> None:
+    found = read(config, exclude=["keble_*3.jpg"])
+    assert found == read(config, exclude=["keble_000003.jpg"]) == read(config, exclude=["**/keble_000003.jpg"])
+    assert found.passed_over == {"hidden": 0, "excluded": 1}
+
+
 def test_what_is_excluded_may_stand_in_the_lists(config: dict[str, object]) -> None:
     found = read(config, exclude=["keble_000003.jpg"])
     assert found.queries == (Query(4, (1, 0), (), (2,)), Query(5, (3,), (), ()))

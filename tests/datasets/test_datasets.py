@@ -90,10 +90,10 @@ def test_excluded_files_are_left_out_and_must_exist(folder: Path, tmp_path: Path
 
 def test_a_folder_with_strays(folder: Path, tmp_path: Path) -> None:
     (folder / "cat" / "notes.txt").write_text("x")
-    refused(tmp_path, r"cat/notes\.txt is no image by its name", kind="folder", root=str(folder))
+    refused(tmp_path, r"cat/notes\.txt \(no image by its name\)", kind="folder", root=str(folder))
     (folder / "cat" / "notes.txt").unlink()
     (folder / "4.png").write_text("x")
-    refused(tmp_path, r"own/4\.png lies beside the class folders", kind="folder", root=str(folder))
+    refused(tmp_path, r"own has strays: 4\.png \(beside the class folders\)", kind="folder", root=str(folder))
 
 
 def test_linked_class_folders_are_followed_or_refused_never_dropped(folder: Path, draw: Draw, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_distractors_are_appended_from_folders_of_their_own(listed: Path, draw: 
     counts = json.loads((tmp_path / "prepared/own/summary.json").read_text())
     assert (counts["images"], counts["distractors"], counts["exact_duplicates"]) == (6, 3, 0)
     (tmp_path / "far/notes.txt").write_text("x")
-    refused(tmp_path, r"own\.yaml, distractors: .*notes\.txt is no image by its name", **config)
+    refused(tmp_path, r"own\.yaml, distractors: .*notes\.txt \(no image by its name\)", **config)
     (tmp_path / "empty").mkdir()
     refused(tmp_path, "distractors: no image in", **{**config, "distractors": [str(tmp_path / "empty")]})
     refused(tmp_path, "'distractors' is '7': expected a list of folders", **{**config, "distractors": 7})

@@ -61,7 +61,7 @@ def test_the_landmark_is_in_the_name(named: Path) -> None:
 )
 def test_a_name_of_another_form(named: Path, name: str) -> None:
     (named / "b" / name).write_text("x")
-    refused(rf"own/b/{name} has no name like", by_names, named)
+    refused(rf"own has strays: b/{name} \(no name like", by_names, named)
     (named / "b" / name).unlink()
     assert len(by_names(named).entries) == 4
 
@@ -76,6 +76,15 @@ def test_known_corrupt_files_are_left_out_by_name_and_must_be_there(named: Path)
     ]
     with pytest.raises(RetrievalError, match="'paris_louvre_000007.jpg' under 'exclude' is not in the dataset"):
         by_names(named, exclude=["notes.txt", "paris_louvre_000007.jpg"])
+
+
+def test_patterns_are_of_names_and_of_paths(named: Path) -> None:
+    for name in ("b/Thumbs.db", "Thumbs.db", "b/@eaDir/S.jpg"):
+        (named / name).parent.mkdir(exist_ok=True)
+        (named / name).write_text("x")
+    refused("own has strays: Thumbs.db, b/@eaDir/S.jpg, b/Thumbs.db \\(no name like", by_names, named)
+    found = by_names(named, exclude=["Thumbs.*", "**/@eaDir/*"])
+    assert found.passed_over["excluded"] == 3
 
 
 def test_an_image_linked_from_elsewhere(named: Path, draw: Draw) -> None:

@@ -1,5 +1,6 @@
 """PASCAL VOC in its native layout: real annotations against independent readings, and made ones that are wrong."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -249,6 +250,21 @@ def test_a_missing_annotation_image_or_root(voc: Callable[..., Path], tmp_path: 
 )
 def test_a_wrong_line_of_a_split(voc: Callable[..., Path], split: str, match: str) -> None:
     refused(voc(CAT, split=split), match)
+
+
+def test_an_image_without_instances(voc: Callable[..., Path]) -> None:
+    refused(voc(), r"\(difficult: true\), so that .* no label: set unlabelled: drop to leave such images out$")
+
+
+def test_the_same_image_in_a_split_by_two_spellings(voc: Callable[..., Path]) -> None:
+    refused(voc(CAT, split="2007_000001\n.//2007_000001\n"), r"val\.txt:2: 2007_000001 stands already in line 1")
+
+
+def test_a_split_that_is_no_file(voc: Callable[..., Path]) -> None:
+    top = voc(CAT)
+    (top / "ImageSets/Main/val.txt").unlink()
+    os.mkfifo(top / "ImageSets/Main/val.txt")
+    refused(top, r"val\.txt is a named pipe \(FIFO\), not a file")
 
 
 def test_a_split_with_windows_line_ends_and_blanks(voc: Callable[..., Path]) -> None:

@@ -126,7 +126,7 @@ def save(folder: Path, change: str) -> None:
         ("no columns", "a matrix of 30 x 0"),
         ("integers", "F.npy is int64 of shape (30, 8): expected a matrix of float16"),
         ("one dimension", "F.npy is float32 of shape (8,): expected a matrix"),
-        ("one class", "all items have the same labels: every ranking is perfect"),
+        ("one class", "every ranking of any features is perfect: give labels that tell items apart"),
         ("one item", "1 rows: a query and an item to rank are the least"),
         ("alone", "query 3 (a/3.jpg) has no positives, as have 1 of 30"),
         ("no tab", "L.txt:4: expected path<TAB>label, got 'a/3.jpg'"),
@@ -205,11 +205,9 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
     path.write_text("path,labels,role\nx,a,both\n\ny,,query\n")
     with pytest.raises(RetrievalError, match="L.csv:4: y is a query without labels"):
         read_labels(path)
-    path.write_text("path,labels\nx, cat | dog \n")
-    assert read_labels(path).labels == [("cat", "dog")]
     for labels in ("cat|", "|", "a||b"):
         path.write_text(f"path,labels\nx,{labels}\n")
-        with pytest.raises(RetrievalError, match="L.csv:2: the path or one of the labels .* is empty"):
+        with pytest.raises(RetrievalError, match="L.csv:2: the path, the group or one of the labels .* is empty"):
             read_labels(path)
     path.write_text("path,labels,labels\nx,a,b\n")
     with pytest.raises(RetrievalError, match="each only once"):
@@ -220,10 +218,25 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
 
 
 def test_landmark_queries_in_python() -> None:
-    features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [1, 0.01]], np.float32)
-    found = score_features(features, queries=[Query(3, (1,), (2,), (0,))])
+    features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [1, 0.01]], np.float32)
+    found = score_features(features, queries=[Query(4, (1,), (2,), (0,))])
     assert found["protocol"] == "medium" and found["ap"] == "trapezoid"
     assert [found["mAP"], found["easy"]["mAP"], found["hard"]["mAP"]] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (Query(4, (-1,), (), ()), "query 0: -1 is no index of 5 items"),
+        (Query(5, (1,), (), ()), "query 0: 5 is no index of 5 items"),
+        (Query(4, (True,), (), ()), "query 0: True is no index of 5 items"),
+        (Query(4, (1, 1), (), ()), "stands twice among easy, hard and junk"),
+        (Query(4, (1,), (), (4,)), "or is itself a query"),
+    ],
+)
+def test_wrong_queries_in_python(query: Query, said: str) -> None:
+    with pytest.raises(RetrievalError, match=said):
+        score_features(np.eye(5), queries=[query])
 
 
 def test_lengths_and_settings_are_checked() -> None:

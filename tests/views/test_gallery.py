@@ -220,7 +220,8 @@ def test_a_search_refuses_other_features_and_bad_images(project: Project) -> Non
     image = project.top / "data/prepared/digits" / read_manifest(project.top / "data/prepared/digits").paths[0]
     arguments = ["encoder=raw_pixels", "dataset=digits"]
     (project.top / "bad.jpg").write_bytes(b"no image")
-    for value, message in (("bad.jpg", "bad.jpg is not an image"), ("none.jpg", "none.jpg cannot be read")):
+    unreadable = "bad.jpg is not an image that Pillow can identify: ask with another image\n"
+    for value, message in (("bad.jpg", unreadable), ("none.jpg", "none.jpg cannot be read")):
         done = project.stage("query", *arguments, f"image={value}", check=False)
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
     for change, message in (
