@@ -133,6 +133,7 @@ def refuse_greedy(data: bytes) -> None:
         ValueError: one is unknown or cut off, stores an object at a place beyond those that came before, announces more
             bytes than there are, or makes what no ground truth has.
     """
+    argument: Any
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if opcode.name in NAMING:
             return

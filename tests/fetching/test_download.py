@@ -199,7 +199,7 @@ def test_what_no_server_should_answer_is_one_line(
 
 @pytest.mark.parametrize(
     ("tag", "sent"),
-    [(b'"caf\xe9"', '"caf\xe9"'), (b'"a\r\n b"', None), (b'W/"weak"', None), (b'"\x07"', None)],
+    [(b'"caf\xe9"', '"caf\xe9"'), (b'W/"weak"', None), (b'"\x07"', None)],
 )
 def test_an_odd_etag_is_sent_back_as_it_came_or_not_at_all(
     served: Callable[..., Any], tmp_path: Path, tag: bytes, sent: str | None
