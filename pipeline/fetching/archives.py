@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.frame.files import regular_file
-from pipeline.frame.mistaken import HEAD, mistaken
+from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError
 
 TARS = (".tar", ".tar.gz", ".tgz")
@@ -65,9 +65,7 @@ def extract_archive(archive: Path, target: Path, *, max_bytes: int, max_files: i
     written = 0
     try:
         regular_file(archive)
-        with archive.open("rb") as file:
-            what = mistaken(file.read(HEAD))
-        if what:
+        if what := mistaken_at(archive):
             raise RetrievalError(f"{archive} is {what}: remove it and fetch it again")
         with closing(members_of(archive)) as members:
             for number, member in enumerate(members, start=1):

@@ -13,7 +13,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from pipeline.frame.files import digest_of, regular_file
-from pipeline.frame.mistaken import HEAD, mistaken
+from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError
 
 ATTEMPTS = 4  # without progress; every one goes on where the last was cut off
@@ -185,8 +185,7 @@ def verify(path: Path, remote: RemoteFile, *, remedy: str | None = None) -> None
 
 def instead(path: Path) -> str:
     """Return what plainly stands in the place of a file, to begin a remedy; or nothing."""
-    with path.open("rb") as file:
-        what = mistaken(file.read(HEAD))
+    what = mistaken_at(path)
     return f"it is {what}; " if what else ""
 
 

@@ -1,5 +1,7 @@
 """What stands in the place of a file: what Git keeps instead of it, or a server sends."""
 
+from pathlib import Path
+
 HEAD = 512  # bytes, which are enough to tell
 BEGINNINGS = {
     b"version https://git-lfs": "a Git LFS pointer in place of the file (run git lfs pull)",
@@ -19,5 +21,13 @@ def mistaken(head: bytes) -> str:
     """
     if not head:
         return "empty (0 bytes)"
+    if b"\0" in head[:HEAD]:  # no text: the length that begins safetensors can look like white space and a brace
+        return ""
     start = head[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for beginning, what in BEGINNINGS.items() if start.startswith(beginning)), "")
+
+
+def mistaken_at(path: Path) -> str:
+    """Return what :func:`mistaken` does of the file at a path."""
+    with path.open("rb") as file:
+        return mistaken(file.read(HEAD))

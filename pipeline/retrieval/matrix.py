@@ -56,19 +56,27 @@ def check_features(features: Float[np.ndarray, "item dim"], names: Sequence[str]
     """Check that every row is a usable feature.
 
     Raises:
-        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
-            is zero throughout, so that its cosine with anything is undefined. The first such row is
-            named and all are counted.
+        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, is zero
+            throughout, so that its cosine with anything is undefined, or has float64 numbers that float32, in which
+            features are kept and compared, does not have. The first such row is named and all are counted.
     """
     if len(features) != len(names):
         raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
-    norms = np.empty(len(features))
+    largest = np.empty(len(features))
     for block in blocks(len(features)):
-        norms[block] = np.linalg.norm(features[block].astype(np.float64), axis=1)
-    for wrong, what in ((~np.isfinite(norms), "NaN or infinite values"), (norms == 0, "only zeros")):
+        largest[block] = np.abs(features[block].astype(np.float64)).max(axis=1, initial=0)
+    single = np.finfo(np.float32)
+    outside = (largest < float(single.tiny)) | (largest > float(single.max))
+    mend = "remove the image from the dataset, or mend the encoder or its weights"
+    scale = "multiply all by one power of two, which changes no cosine"
+    for wrong, what, remedy in (
+        (~np.isfinite(largest), "NaN or infinite values", mend),
+        (largest == 0, "only zeros", mend),
+        (outside & (features.dtype == np.float64), "values outside the range of float32", scale),
+    ):
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
             raise RetrievalError(
                 f"{where}: the feature of item {first} ({names[first]}) has {what}, as have {int(wrong.sum())} "
-                "in all: remove the image from the dataset, or mend the encoder or its weights"
+                f"in all: {remedy}"
             )
