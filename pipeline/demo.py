@@ -3,7 +3,7 @@
 ``python -m pipeline.demo`` serves it at 127.0.0.1 only. It needs the extra ``demo`` (Flask and Waitress).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 
 from omegaconf import DictConfig
@@ -13,9 +13,6 @@ from pipeline.frame.app import app, plain
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
-FORM = 1 << 16  # bytes that a form may have beside its image
-ADDRESS = "127.0.0.1"  # never another: whoever reaches the port may search
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,17 +21,19 @@ class Limits:
     Attributes:
         port: of this machine; 0 takes a free one.
         megabytes: the largest upload, in units of 2^20 bytes.
+        seconds: that an upload may take.
         k: how many nearest neighbours are shown.
     """
 
     port: int
     megabytes: int
+    seconds: int
     k: int
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not 0 <= self.port < 1 << 16 or self.megabytes < 1 or self.k < 1:
-            raise RetrievalError("conf/demo.yaml: 'port' must be 0 to 65535, 'megabytes' and 'k' 1 or more")
+        if not 0 <= self.port < 1 << 16 or min(self.megabytes, self.seconds, self.k) < 1:
+            raise RetrievalError("conf/demo.yaml: 'port' must be 0 to 65535, 'megabytes', 'seconds' and 'k' 1 or more")
 
 
 @app("demo")
@@ -43,22 +42,17 @@ def main(config: DictConfig) -> None:
     missing = [name for name in ("flask", "waitress") if find_spec(name) is None]
     if missing:
         raise RetrievalError(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
-    from waitress import create_server
-
     from pipeline.search.server import Collection, create_app
+    from pipeline.search.serving import ADDRESS, server_of
 
     values = plain(config)
-    limits = call(Limits, {name: values[name] for name in ("port", "megabytes", "k")}, where="conf/demo.yaml")
+    limits = call(Limits, {field.name: values[field.name] for field in fields(Limits)}, where="conf/demo.yaml")
     runtime = read_runtime(values["runtime"])
     settle(runtime)
     collection = Collection.read(values["folders"], runtime)
     pages = create_app(collection, megabytes=limits.megabytes, k=limits.k)
     try:
-        # What is larger is refused by its announced length, before it is sent; nothing goes to a disk.
-        most = (limits.megabytes << 20) + FORM
-        server = create_server(
-            pages, host=ADDRESS, port=limits.port, threads=4, max_request_body_size=most, inbuf_overflow=most
-        )
+        server = server_of(pages, port=limits.port, megabytes=limits.megabytes, seconds=limits.seconds)
     except OSError as error:
         raise RetrievalError(f"port {limits.port} cannot be used ({error.strerror}): give port=...") from None
     print(

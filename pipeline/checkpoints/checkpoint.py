@@ -56,6 +56,8 @@ class Checkpoint:
         places = [key for key in PLACES if getattr(self, key) is not None]
         if len(places) > 1:
             raise RetrievalError(f"weights: {' and '.join(places)} are two places for one file: leave one")
+        if self.url is not None and self.file is not None:
+            raise RetrievalError("weights: 'file' does nothing, since 'url' names the file: leave it out")
         if self.package is not None and self.file is None:
             raise RetrievalError(f"weights: missing key 'file': the path inside the package {self.package}")
         for pair in self.rename:
@@ -102,14 +104,16 @@ def read_checkpoint(config: Mapping[str, Any], *, where: str) -> Checkpoint:
 
 
 def refuse_published(config: Mapping[str, Any], *, where: str) -> None:
-    """Raise :class:`RetrievalError` for a YAML that names published weights, and a file of one's own as well."""
+    """Raise :class:`RetrievalError` for a YAML that names published weights, and others or none as well."""
     weights = config["weights"]
-    own = next((key for key in PLACES if weights.get(key) is not None), None)
+    place = next((f"{key}: ..." for key in PLACES if weights.get(key) is not None), None)
+    own = "kind: random" if weights.get("kind") == "random" else place
     # A name of torchvision or timm is that of the architecture.
     published = ("name", "revision") if config.get("source") == "huggingface" else ("revision",)
     named = [key for key in published if config.get(key) is not None]
-    if own is not None and named:
+    # Of random weights torchvision's revision can say for which they are prepared.
+    prepared = own == "kind: random" and config.get("source") == "torchvision" and config.get("native") is None
+    if own is not None and named and not prepared:
         raise RetrievalError(
-            f"{where}: {' and '.join(named)} name published weights, and weights: {{{own}: ...}} another file: "
-            "leave one"
+            f"{where}: {' and '.join(named)} name published weights, and weights: {{{own}}} others: leave one"
         )

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.found import OWN, USUAL, Found, Weights, checked, collect
 from pipeline.fetching.download import RemoteFile, verify
+from pipeline.frame.files import regular_file
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
 
@@ -23,22 +24,24 @@ def from_path(checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *,
     place = f"{where}: weights: {{path: {path}}}"
     if own.is_dir():
         names = (checkpoint.file,) if checkpoint.file else USUAL
-        if not any((own / name).is_file() for name in names):
+        if not any((own / name).exists() for name in names):
             found = sorted(entry for entry in own.iterdir() if entry.suffix in SUFFIXES and entry.is_file())
             if checkpoint.file or len(found) != 1:
                 listed = ", ".join(entry.name for entry in found) or "no file of weights"
                 raise RetrievalError(f"{place} has {listed}: name the checkpoint with weights: {{file: ...}}")
             checkpoint = replace(checkpoint, file=found[0].name)
-    elif not own.is_file():
-        raise RetrievalError(f"{place} is not there: put a file or a folder there, or mend it")
-    elif checkpoint.file is not None:
+    elif checkpoint.file is not None and own.is_file():
         raise RetrievalError(f"{place} is a file, and 'file' names one in a folder: leave one")
     else:
+        try:
+            regular_file(own)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RetrievalError(f"{place} is not there: put a file or a folder there, or mend it") from None
         own, checkpoint = own.parent, replace(checkpoint, file=own.name)
 
     def get(name: str, digest: str | None) -> Found | None:
         file = own / name
-        return checked(file, file.name, str(file), digest, remedy=OWN) if file.is_file() else None
+        return checked(file, file.name, str(file), digest, remedy=OWN) if file.exists() else None
 
     weights = collect([get], checkpoint, describing, place=place)
     assert weights is not None  # its checkpoint is there
@@ -104,7 +107,7 @@ class Folder:
             self.path / joined / name,
             *([Path(cached)] if isinstance(cached, str) else []),
         ):
-            if candidate.is_file():
+            if candidate.exists():
                 return checked(candidate, short, str(candidate), digest, remedy=OWN)
         bare = self.path / name
         if not bare.is_file() or (digest is None and not self.own):

@@ -43,7 +43,6 @@ def fetched(repository: str, revision: str, name: str, digest: str | None, endpo
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
-        HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -65,7 +64,7 @@ def fetched(repository: str, revision: str, name: str, digest: str | None, endpo
         raise NotHad(f"{file} is not on this machine, and {host} does not answer ({reason(error)})") from None
     except EntryNotFoundError:
         return None
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
+    except Exception as error:  # of its client, and what that makes of an answer
         raise NotHad(f"{file} could not be fetched from {host} ({reason(error)})") from None
     return found_at(Path(path), repository, name, digest)
 

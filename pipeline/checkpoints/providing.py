@@ -31,10 +31,12 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
         RetrievalError: the YAML does not say where they are; a file is not the one meant, or cannot be had.
     """
     where = f"conf/encoder/{encoder}.yaml"
-    if kind_of(config, where=where) != "checkpoint":
+    kind = kind_of(config, where=where)
+    if kind != "none":
+        refuse_published(config, where=where)
+    if kind != "checkpoint":
         return Weights()
     checkpoint = read_checkpoint(config, where=where)
-    refuse_published(config, where=where)
     describing = described_by(config)
     with in_one_line(where):
         if checkpoint.path is not None:

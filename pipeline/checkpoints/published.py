@@ -51,7 +51,7 @@ def read_elsewhere(path: object) -> Elsewhere:
     own = located(path)
     if own.is_dir():
         return Elsewhere(folder=own)
-    if own.is_file():
+    if own.exists():  # what is no regular file is refused where it is checked
         return Elsewhere(file=own)
     raise RetrievalError(f"weights.path: {path} is neither a file, a folder nor a URL: mend it, or use null")
 
@@ -176,6 +176,8 @@ def torchvision_file(config: Mapping[str, Any], checkpoint: Checkpoint, where: s
     from torchvision import models
 
     network, revision = str(config.get("name")), config.get("revision")
+    if checkpoint.file is not None:
+        raise RetrievalError(f"{where}: weights: 'file' does nothing, since torchvision names the file: leave it out")
     try:
         url = models.get_model_weights(network)[revision].url
     except (KeyError, ValueError):

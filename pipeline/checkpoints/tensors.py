@@ -1,6 +1,7 @@
 """The tensors of a checkpoint file, and nothing else that may be in it."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.checkpoints.checkpoint import Checkpoint
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.frame.mistaken import mistaken_at
+from pipeline.retrieval.errors import RetrievalError, shown
 
 Tensors = dict[str, Tensor]
+# In torch's errors: a class or function that its restricted unpickler does not know.
+REFUSED = re.compile(r"GLOBAL (\S{1,200})")
 
 
 def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
@@ -76,18 +80,27 @@ def read_file(path: Path, entry: str | None) -> Tensors:
         RetrievalError: it is damaged, or has anything but tensors in it.
     """
     found: Any
+    if what := mistaken_at(path):
+        raise RetrievalError(f"{path} is {what}: get the checkpoint again")
     try:
         if is_safetensors(path):
             found = load_file(path)
         else:
-            with path.open("rb") as file:  # given a name, torch would decide by the name
+            with path.open("rb") as file, warnings.catch_warnings():  # given a name, torch would decide by the name
+                warnings.simplefilter("ignore")  # before the error that says the same
                 found = torch.load(file, "cpu", weights_only=True)
     except SafetensorError as error:
         raise RetrievalError(f"{path} is no safetensors file ({error}): get it again") from None
     except Exception as error:  # unpickling raises whatever a damaged or hostile file leads it to
+        # Of torch's own words no more than a name: they go on to say how to read the file without protection.
+        named, problem = REFUSED.search(str(error)), type(error).__name__
+        if named is not None:
+            problem = f"it names {shown(named[1])}, and what names code can run it"
+        elif "TorchScript" in str(error):
+            problem = "it is a TorchScript archive, a program"
         raise RetrievalError(
-            f"{path} cannot be read as a file of tensors only ({type(error).__name__}): save the "
-            "network's state_dict() alone, or get it again"
+            f"{path} cannot be read as a file of tensors only ({problem}): save the network's state_dict() alone, or "
+            "get it again"
         ) from None
     if entry is not None:
         if not isinstance(found, dict) or entry not in found:
@@ -98,7 +111,10 @@ def read_file(path: Path, entry: str | None) -> Tensors:
             f"{path} is not a dictionary of tensors: name the one inside it with weights: {{entry: ...}}, or "
             "convert it to a plain state dict"
         )
-    return {str(name): tensor for name, tensor in found.items()}
+    for name in found:
+        if not isinstance(name, str):
+            raise RetrievalError(f"{path} has a tensor under a key of type {type(name).__name__}: name all by strings")
+    return found
 
 
 def is_safetensors(path: Path) -> bool:

@@ -53,9 +53,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     options = {key: value for key, value in config.items() if key not in ("kind", "fetch", "distractors")}
     kind = config.get("kind", "")
     reader = choose({**LAYOUTS, **EMBEDDED}, kind, key="kind", where=where)
-    if kind in EMBEDDED:
-        options = {**options, "directory": directory}
-    listing = call(reader, options, where=where)
+    listing = call(reader, options, where=where, given={"directory": directory} if kind in EMBEDDED else {})
     if not listing.entries:
         raise RetrievalError(f"{where}: no image in {listing.root}: put images there or mend 'root'")
     distractors = config.get("distractors", [])

@@ -6,6 +6,7 @@ F. Radenovic et al., "Revisiting Oxford and Paris: Large-Scale Image Retrieval B
 import io
 import math
 import pickle
+import pickletools
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,19 @@ from typing import Any, NoReturn
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing
+from pipeline.frame.mistaken import mistaken
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query, check_queries
+
+# Opcodes of pickle: where the unpickler makes room for as many objects as the number after it says, and where it looks
+# for a class or function, and is stopped.
+STORING = ("PUT", "BINPUT", "LONG_BINPUT")
+NAMING = ("GLOBAL", "INST", "STACK_GLOBAL")
+# What can hold itself many times over, and is gone through for each of them when it is the key of a dictionary.
+HASHED = {pickletools.pytuple, pickletools.pyset, pickletools.pyfrozenset}
 
 
 @dataclass(frozen=True)
@@ -105,13 +114,33 @@ def unpickled(data: bytes, *, name: str) -> Any:
     """Return what a pickle holds, of plain types.
 
     Raises:
-        RetrievalError: it is damaged, or refers to anything outside itself.
+        RetrievalError: it is damaged, refers to anything outside itself, or asks for more memory than it can fill.
     """
     try:
+        if what := mistaken(data):
+            raise ValueError(f"it is {what}")
+        refuse_greedy(data)
         return PlainUnpickler(io.BytesIO(data)).load()
     except Exception as error:  # Damaged pickles raise nearly every exception type.
         problem = " ".join(str(error).split()) or type(error).__name__
         raise RetrievalError(f"{name} is refused as a pickle ({problem}): fetch it anew") from None
+
+
+def refuse_greedy(data: bytes) -> None:
+    """Read the opcodes of a pickle, up to the first that names something, before memory is given to what they say.
+
+    Raises:
+        ValueError: one is unknown or cut off, stores an object at a place beyond those that came before, announces more
+            bytes than there are, or makes what no ground truth has.
+    """
+    argument: Any
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if opcode.name in NAMING:
+            return
+        if (opcode.name in STORING and argument > number) or (opcode.name == "FRAME" and argument > len(data)):
+            raise ValueError(f"{opcode.name} {argument} in a file of {len(data)} bytes")
+        if not HASHED.isdisjoint(opcode.stack_after):
+            raise ValueError(f"{opcode.name}: it has something else than lists, dictionaries, texts and numbers")
 
 
 def list_in(content: dict[Any, Any], key: str) -> list[Any]:

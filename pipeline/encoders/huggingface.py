@@ -102,6 +102,8 @@ def architecture(
     network: str | None, settings: Mapping[str, Any] | None, directory: Path, *, where: str
 ) -> tuple[Any, Any]:
     """Return a class of transformers and the config to build it with."""
+    if network is None and settings is not None:
+        raise RetrievalError(f"{where}: 'settings' does nothing without 'network', the class that it is of: add that")
     if network is None:
         config = transformers.AutoConfig.from_pretrained(describing(directory, "config.json", where=where).parent)
         return transformers.MODEL_MAPPING[type(config)], config

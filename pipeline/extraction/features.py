@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.frame.files import replacing_directory, write_json
+from pipeline.frame.files import regular_file, replacing_directory, write_json
+from pipeline.frame.mistaken import mistaken_at
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval import matrix as matrices
 from pipeline.retrieval.errors import RetrievalError
@@ -16,9 +17,15 @@ from pipeline.retrieval.matrix import check_features
 
 
 def write_features(directory: Path, features: Float[np.ndarray, "item dim"], provenance: Mapping[str, Any]) -> None:
-    """Write features.npy (float32) and provenance.json as a directory that appears whole or not at all."""
+    """Write features.npy and provenance.json as a directory that appears whole or not at all.
+
+    Features are kept as float32 or, where that would change one, as float64.
+    """
+    with np.errstate(over="ignore"):
+        single = np.asarray(features, np.float32)
     with replacing_directory(directory) as partial:
-        np.save(partial / "features.npy", np.asarray(features, np.float32), allow_pickle=False)
+        same = np.array_equal(single, features)
+        np.save(partial / "features.npy", single if same else features, allow_pickle=False)
         write_json(partial / "provenance.json", provenance)
 
 
@@ -64,14 +71,19 @@ def read_matrix(path: Path) -> tuple[Float[np.ndarray, "item dim"], str]:
     A large one (:data:`pipeline.retrieval.matrix.LARGE`) stays on the disk and is mapped into memory.
 
     Raises:
-        RetrievalError: it cannot be read, is pickled, or is no matrix of floating-point numbers.
+        RetrievalError: it is no regular file, cannot be read, is pickled, or is no matrix of floating-point numbers.
     """
     try:
+        regular_file(path)
+        if what := mistaken_at(path):
+            raise RetrievalError(f"{path} is {what}: get it again")
         if path.stat().st_size >= matrices.LARGE:
             matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
         else:
             with path.open("rb") as file:
                 matrix = np.lib.format.read_array(file, allow_pickle=False)
+    except RetrievalError:
+        raise
     except Exception as error:  # NumPy raises nearly every exception type on damaged files.
         problem = " ".join(str(error).split())
         raise RetrievalError(f"{path} cannot be read ({problem}): save it by numpy.save, one float per value") from None

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import blocks
+from pipeline.retrieval.similarity import directions
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ def mean_cosine(features: Float[np.ndarray, "item dim"], limit: float) -> Findin
         return Finding(0.0)
     total = np.zeros(features.shape[1])
     for block in blocks(count):
-        rows = features[block].astype(np.float64)
-        total += (rows / np.linalg.norm(rows, axis=1, keepdims=True)).sum(axis=0)
+        total += directions(features[block], block.start)[0].sum(axis=0)
     mean = float((total @ total - count) / (count * (count - 1)))
     problem = (
         f"the mean cosine of all pairs of images is {mean:.4f}, above {limit}: nearly the same feature for everything, "

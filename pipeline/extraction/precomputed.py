@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.checkpoints.checkpoint import Checkpoint
-from pipeline.encoders.building import OTHER_KEYS
 from pipeline.encoders.precomputed import NAME
 from pipeline.extraction.features import read_matrix
-from pipeline.frame.files import sha256_of
+from pipeline.frame.files import regular_file, sha256_of
 from pipeline.frame.places import located
 from pipeline.manifest.labels import Labelled, read_labels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.labels import refuse_alike
+from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.settings import call
 
 
@@ -59,7 +59,9 @@ def read_precomputed(
     def given(datasets: Mapping[str, Any]) -> Mapping[str, Any]:
         return datasets
 
-    datasets = call(given, {key: value for key, value in config.items() if key not in OTHER_KEYS}, where=where)
+    # Nothing decodes or computes here, so that 'decoder' and 'precision' are unknown.
+    options = {key: value for key, value in config.items() if key not in ("source", "without_guards")}
+    datasets = call(given, options, where=where)
     if manifest.dataset not in datasets:
         raise RetrievalError(f"{where}: no features of '{manifest.dataset}' under 'datasets': add them, or drop it")
     files = call(Files, datasets[manifest.dataset], where=f"{where}, datasets, {manifest.dataset}")
@@ -72,8 +74,8 @@ def read_precomputed(
     known = read_labels(listed)
     if len(matrix) != len(known.names):
         raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
-    with np.errstate(over="ignore"):  # an infinity is refused with the item's name, as other unusable features are
-        rows = matrix[order_of(known, manifest, where=str(listed))].astype(np.float32)
+    rows = matrix[order_of(known, manifest, where=str(listed))]
+    check_features(rows, manifest.paths, where=str(features))
     made = {
         "weights": {"kind": NAME, "files": found},
         "preprocessing": "unknown: made elsewhere",
@@ -84,10 +86,12 @@ def read_precomputed(
 
 
 def checked(path: Path, digits: str, *, where: str) -> str:
-    """Return the SHA-256 of a file; RetrievalError if it is missing or not as stated."""
+    """Return the SHA-256 of a file; RetrievalError if it is missing, no regular file or not as stated."""
     stated = Checkpoint(digits).digest_of(path.name)
-    if not path.is_file():
-        raise RetrievalError(f"{where}: {path} is not there: put the file there or mend the path")
+    try:
+        regular_file(path)
+    except FileNotFoundError:
+        raise RetrievalError(f"{where}: {path} is not there: put the file there or mend the path") from None
     found = sha256_of(path)
     if stated is not None and not found.startswith(digits):
         raise RetrievalError(f"{where}: {path} has the SHA-256 {found}, not {digits}: state it, or restore the file")

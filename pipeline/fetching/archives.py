@@ -1,12 +1,9 @@
 """Archives that others made -> files on disk, nothing but files, and nowhere but where they were meant."""
 
-import gzip
-import lzma
 import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,21 +11,18 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pipeline.frame.files import regular_file
+from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError
 
 TARS = (".tar", ".tar.gz", ".tgz")
 ZIPS = (".zip",)
 PIECE = 1 << 20
 DRIVE = re.compile(r"[A-Za-z]:")
-# RuntimeError: a zip that is encrypted, or compressed in a way that zipfile does not know.
-UNREADABLE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
+METADATA = 1 << 20  # bytes of a tar's headers for one member: tarfile reads them at once, however far they are packed
+LONG_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 
 
@@ -70,6 +64,9 @@ def extract_archive(archive: Path, target: Path, *, max_bytes: int, max_files: i
     """
     written = 0
     try:
+        regular_file(archive)
+        if what := mistaken_at(archive):
+            raise RetrievalError(f"{archive} is {what}: remove it and fetch it again")
         with closing(members_of(archive)) as members:
             for number, member in enumerate(members, start=1):
                 where = f"{archive}: member {member.name!r}"
@@ -82,11 +79,13 @@ def extract_archive(archive: Path, target: Path, *, max_bytes: int, max_files: i
                     written += extract_file(member, path, room=max_bytes - written, where=where)
                 else:
                     raise RetrievalError(f"{where} is a {member.kind}, not a file or folder: do not use this archive")
-    except UNREADABLE as error:
+    except RetrievalError:
+        raise
+    except Exception as error:  # tarfile, zipfile and what unpacks for them raise nearly every type on damaged ones
+        if isinstance(error, OSError) and error.errno is not None:  # of this machine, not of the archive
+            raise RetrievalError(f"{archive} cannot be extracted ({error}): mend that or remove the archive") from None
         problem = " ".join(str(error).split()) or type(error).__name__
         raise RetrievalError(f"{archive} cannot be read ({problem}): remove it and fetch it again") from None
-    except OSError as error:
-        raise RetrievalError(f"{archive} cannot be extracted ({error}): mend that or remove the archive") from None
     return written
 
 
@@ -165,10 +164,13 @@ class StrictTarInfo(tarfile.TarInfo):
         """Read a header, or raise tarfile's own error for the zeros that end an archive.
 
         Raises:
-            tarfile.ReadError: it is damaged or missing.
+            tarfile.ReadError: it is damaged or missing, or announces a length that cannot be.
         """
         try:
-            return super().frombuf(buf, encoding, errors)
+            info = super().frombuf(buf, encoding, errors)
+            if info.size < 0 or (info.type in LONG_HEADERS and info.size > METADATA):
+                raise tarfile.ReadError(f"a header announces {info.size} bytes")
+            return info
         except tarfile.HeaderError as error:
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
                 raise

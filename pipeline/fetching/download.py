@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,15 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from pipeline.frame.files import digest_of
+from pipeline.frame.files import digest_of, regular_file
+from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError
 
 ATTEMPTS = 4  # without progress; every one goes on where the last was cut off
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the answer
 PIECE = 1 << 16  # bytes; what has not come as a whole piece is asked for again
+# What can be sent back as it came (RFC 9110, 8.8), ASCII or not; a weak one (W/) does not promise equal bytes.
+VALIDATOR = re.compile(r"(?!W/)[\x20-\x7e\x80-\xff]+")
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def fetch_rest(remote: RemoteFile, partial: Path) -> None:
         NotFetched: the server refuses.
     """
     done = length_of(partial)
-    tag = tag_of(partial).read_text(encoding="ascii") if done and tag_of(partial).is_file() else ""
+    tag = usable_validator(tag_of(partial).read_text(encoding="latin-1")) if done and tag_of(partial).is_file() else ""
     # The bytes as they are in the file: a length and a range of compressed ones would mean another thing.
     headers = {"Accept-Encoding": "identity"}
     if tag:
@@ -121,9 +126,9 @@ def fetch_rest(remote: RemoteFile, partial: Path) -> None:
                 done = 0
                 validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
                 partial.parent.mkdir(parents=True, exist_ok=True)
-                # A weak validator (W/) does not promise equal bytes.
-                tag_of(partial).write_text("" if validator.startswith("W/") else validator, encoding="ascii")
-            total = done + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
+                tag_of(partial).write_text(usable_validator(validator), encoding="latin-1")
+            announced = announced_length(answer.headers)
+            total = None if announced is None else done + announced
             with (
                 partial.open("ab" if resumed else "wb") as file,
                 tqdm(total=total, initial=done, desc=remote.name, unit="B", unit_scale=True) as progress,
@@ -131,12 +136,29 @@ def fetch_rest(remote: RemoteFile, partial: Path) -> None:
                 for piece in answer.iter_content(PIECE):
                     file.write(piece)
                     progress.update(len(piece))
+    except (RetrievalError, Interrupted):
+        raise
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise Interrupted(reason(error)) from error
-    except requests.RequestException as error:
+    except Exception as error:  # what a server sends leads the client to more than it lists
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):  # of this machine's disk
+            raise
         raise NotFetched(f"{remote.describe()} could not be fetched from {remote.url} ({reason(error)})") from None
     if total is not None and length_of(partial) != total:
         raise Interrupted(f"{length_of(partial):,} of {total:,} bytes arrived")
+
+
+def usable_validator(text: str) -> str:
+    """Return an ETag or a date to ask by whether a file is still the same; empty if it cannot be."""
+    return text if VALIDATOR.fullmatch(text) else ""
+
+
+def announced_length(headers: Mapping[str, str]) -> int | None:
+    """Return the bytes that an answer announces; None if it does not; ValueError if that is no number."""
+    text = headers.get("Content-Length")
+    if text is not None and not re.fullmatch("[0-9]+", text):
+        raise ValueError(f"the server announces {text!r} bytes")
+    return None if text is None else int(text)
 
 
 def verify(path: Path, remote: RemoteFile, *, remedy: str | None = None) -> None:
@@ -148,16 +170,23 @@ def verify(path: Path, remote: RemoteFile, *, remedy: str | None = None) -> None
         remedy: for the error; None: to get it again.
 
     Raises:
-        RetrievalError: they differ.
+        RetrievalError: they differ, or it is no regular file.
     """
     remedy = remedy or again(remote)
+    regular_file(path)
     if remote.bytes is not None and length_of(path) != remote.bytes:
-        raise RetrievalError(f"{path} has {length_of(path):,} bytes, not {remote.bytes:,}: {remedy}")
+        raise RetrievalError(f"{path} has {length_of(path):,} bytes, not {remote.bytes:,}: {instead(path)}{remedy}")
     if remote.digest is not None:
         kind, _, expected = remote.digest.partition(":")
         found = digest_of(path, kind)
         if not found.startswith(expected.lower()):
-            raise RetrievalError(f"{path} has the {kind} {found}, not {expected}: {remedy}")
+            raise RetrievalError(f"{path} has the {kind} {found}, not {expected}: {instead(path)}{remedy}")
+
+
+def instead(path: Path) -> str:
+    """Return what plainly stands in the place of a file, to begin a remedy; or nothing."""
+    what = mistaken_at(path)
+    return f"it is {what}; " if what else ""
 
 
 def again(remote: RemoteFile) -> str:

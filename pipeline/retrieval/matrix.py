@@ -60,15 +60,20 @@ def check_features(
 
     Raises:
         RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
-            is zero throughout, so that its cosine with anything is undefined. The first such row is
+            is zero throughout, so that its cosine with anything is undefined, or nearly. The first such row is
             named and all are counted.
     """
     if len(features) != len(names):
         raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
-    norms = np.empty(len(features))
+    largest = np.empty(len(features))
     for block in blocks(len(features)):
-        norms[block] = np.linalg.norm(features[block].astype(np.float64), axis=1)
-    for wrong, what in ((~np.isfinite(norms), "NaN or infinite values"), (norms == 0, "only zeros")):
+        largest[block] = np.abs(features[block].astype(np.float64)).max(axis=1, initial=0)
+    small = (largest > 0) & (largest < np.finfo(np.float64).tiny)
+    for wrong, what in (
+        (~np.isfinite(largest), "NaN or infinite values"),
+        (largest == 0, "only zeros"),
+        (small, "only values less than float64 has in full"),
+    ):
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
             raise RetrievalError(

@@ -65,6 +65,8 @@ def score_features(
     if len(items) != len(features) or features.shape[1] == 0:
         raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
     check_features(features, items, where=where, remedy="make its feature anew, or leave the item out")
+    if learn_on is not None:
+        check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on")
     if queries is not None:
         order = [chosen.difficulty, *(other for other in DIFFICULTIES if other != chosen.difficulty)]
         protocols = [by_landmarks(queries, len(items), difficulty=difficulty) for difficulty in order]

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
@@ -28,13 +29,14 @@ from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
 from pipeline.search.searching import encode, features_of, search
 from pipeline.views.items import named, thumbnail
 from pipeline.views.templates import TEMPLATES, render
 
 REMEDY = "choose another image"
+NAME = 200  # characters of an upload's name that are shown
 SIDE = 160  # pixels of a thumbnail's longest side
 TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
 HEADERS = {
@@ -43,12 +45,26 @@ HEADERS = {
         "base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # To nobody else; with "no-referrer" a browser would call the origin of the page's own form "null".
+    "Referrer-Policy": "same-origin",
 }
 
 
 class InMemory(Request):
-    """A request whose uploads are never written to a disk."""
+    """A request whose uploads are never written to a disk, and whose form is read whole or is an error."""
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """Return what reads the form; Flask's own makes an empty one of what it cannot read."""
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether a browser says that another site sent it."""
+        own = self.host_url.rstrip("/")
+        site = self.headers.get("Sec-Fetch-Site", "same-origin")
+        return site not in ("same-origin", "none") or self.headers.get("Origin", own) != own
 
     def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
         return io.BytesIO()
@@ -201,6 +217,8 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
 
     @pages.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> Response:
+        if (request.content_length or 0) <= megabytes << 20:
+            return page(400, problem="The form has too many fields, or too long ones: send the one on this page.")
         return page(413, problem=f"The image is larger than {megabytes} MiB: choose a smaller one.")
 
     @pages.errorhandler(RetrievalError)
@@ -213,9 +231,14 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
 
     @pages.post("/")
     def searched() -> Response:
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            abort(403)  # a form on another site
-        upload = request.files.get("image")
+        if request.from_elsewhere:  # type: ignore[attr-defined]
+            abort(403)
+        try:
+            upload = request.files.get("image")
+        except UnicodeDecodeError:  # of what stands before a part: its name, and the file's
+            return page(400, problem="The name of the image is not UTF-8: rename it.")
+        except ValueError as error:
+            return page(400, problem=f"The form cannot be read ({error}): send the one on this page.")
         dataset = request.form.get("dataset", "")
         encoders = [name for name in collection.encoders if name in request.form.getlist("encoder")]
         if dataset not in collection.manifests or not encoders:
@@ -223,7 +246,7 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
         chosen: dict[str, Any] = {"dataset": dataset, "encoders": encoders}
         if upload is None or not upload.filename:
             return page(400, problem="Choose an image.", **chosen)
-        name = upload.filename
+        name = shown(upload.filename)[:NAME]
         try:
             image = collection.decode(upload.read(), name=name)
         except RetrievalError as error:

@@ -262,7 +262,7 @@ def test_a_folder_on_disk_needs_no_name(
     [
         (
             {"name": "facebook/dinov2-small"},
-            "name name published weights, and weights: {path: ...} another",
+            "name name published weights, and weights: {path: ...} others",
         ),
         ({"revision": "main", "name": "a/b"}, "name and revision name published weights"),
     ],
@@ -272,6 +272,34 @@ def test_weights_of_ones_own_have_no_published_name(
 ) -> None:
     with pytest.raises(RetrievalError, match=match):
         fetch("x", {**of_folder(saved), **change}, tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ({"source": "huggingface", "name": "a/b", "revision": "main"}, "name and revision name published weights, and"),
+        ({"source": "timm", "name": "resnet18", "revision": "main"}, "revision name published"),
+        ({"source": "torchvision", "name": "resnet18", "revision": "V", "native": {}}, "revision name published"),
+        (
+            {"source": "timm", "weights": {"url": "http://127.0.0.1/w.pth", "file": "w.pth"}},
+            "'file' does nothing, since",
+        ),
+        ({"source": "torchvision", "revision": "V", "weights": {"file": "w.pth"}}, "'file' does nothing, since"),
+    ],
+)
+def test_keys_that_would_do_nothing(tmp_path: Path, config: dict[str, Any], match: str) -> None:
+    weights = {"kind": "random", "seed": 0}
+    if "weights" in config:
+        weights = {"kind": "checkpoint", "sha256": "unverified", **config["weights"]}
+    with pytest.raises(RetrievalError, match=match):
+        fetch("x", {**config, "weights": weights}, tmp_path, None)
+
+
+def test_torchvisions_revision_says_how_images_are_prepared_for_random_weights(tmp_path: Path) -> None:
+    random = {"kind": "random", "seed": 0}
+    config = {"source": "torchvision", "name": "resnet18", "revision": "IMAGENET1K_V1", "weights": random}
+    assert fetch("x", config, tmp_path, None).files == ()
+    assert "CenterCrop(size=(224, 224))" in build_encoder("x", config, tmp_path).preprocessing
 
 
 def test_a_folder_that_is_not_there_or_has_no_one_checkpoint(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -19,6 +23,7 @@ from torchvision import models
 from pipeline.checkpoints.checkpoint import read_checkpoint
 from pipeline.checkpoints.providing import fetch, write_weights
 from pipeline.checkpoints.published import torchvision_file
+from pipeline.checkpoints.tensors import read_file
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
@@ -132,6 +137,10 @@ def test_a_wrong_hash_is_refused(web: Web, official: Path, tmp_path: Path, monke
     assert list((tmp_path / "torch/hub/checkpoints").iterdir()) == []
 
 
+def safetensors(header: bytes, data: int) -> bytes:
+    return len(header).to_bytes(8, "little") + header + bytes(data)
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("executed",))
@@ -140,7 +149,16 @@ class Hostile:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ({"conv1.weight": Hostile()}, "cannot be read as a file of tensors only"),
+        (
+            {"conv1.weight": Hostile()},
+            r"tensors only \(it names print, and what names code can run it",
+        ),
+        (nn.Linear(1, 1), r"it names torch\.nn\.modules\.linear\.Linear, and .*: save the network's state_dict"),
+        ({"a": np.ones(1)}, r"it names numpy\S*\._reconstruct"),
+        ({5: torch.ones(1), "5": torch.ones(1)}, "has a tensor under a key of type int: name all by strings"),
+        ({b"a": torch.ones(1)}, "under a key of type bytes"),
+        ({("a", "b"): torch.ones(1)}, "under a key of type tuple"),
+        ({torch.ones(2): torch.ones(1)}, "under a key of type Tensor"),
         ({"conv1.weight": [1, 2]}, "is not a dictionary of tensors: name the one inside it"),
         ([torch.ones(1)], "is not a dictionary of tensors"),
     ],
@@ -149,10 +167,74 @@ def test_what_is_not_tensors_is_refused_and_not_run(
     content: object, match: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(RetrievalError, match=match):
+    with pytest.raises(RetrievalError, match=match) as caught:
         put(config_of("resnet18"), tmp_path / "w.pth", tmp_path / "resnet18")
+    assert not re.search("weights_only|trust|safe_globals|pytorch.org", str(caught.value))
     assert "executed" not in capsys.readouterr().out
     assert not (tmp_path / "resnet18").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer .*run git lfs pull"),
+        (b"\xef\xbb\xbf\n <!DOCTYPE HTML>", "is an HTML page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied', "is an XML text"),
+        (b'{"error": "gated"}', "is a JSON text"),
+        (b"cos\nsystem\n(S'true'\ntR.", r"cannot be read .*it names os\.system, and"),
+        (b"c\x1b[2J\nx\n.", r"cannot be read .*it names '\\x1b\[2J\.x', and"),
+        (b"\x80\x04N.", "cannot be read as a file of tensors only"),
+        (b"\x80\x02X\xff\xff\xff\x7f.", "cannot be read as a file of tensors only"),
+        (b"\xff" * 8 + b"{", "is no safetensors file .*header too large"),
+        (b"\x02" + bytes(7) + b"{", "is no safetensors file"),
+        (safetensors(b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', 8), "is no safetensors file"),
+        (safetensors(b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,8]}}', 8), "is no safetensors file"),
+        (
+            safetensors(b'{"a":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,3]}}', 3),
+            "is no safetensors file .Dtype not",
+        ),
+        (safetensors(b'{"a":' + b"[" * 100_000, 0), "is no safetensors file .*recursion"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, data: bytes, what: str) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(data)
+    with pytest.raises(RetrievalError, match=rf"^{path} {what}") as caught:
+        read_file(path, None)
+    assert str(caught.value).isprintable()
+
+
+def test_a_safetensors_file_that_begins_like_json(tmp_path: Path) -> None:
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(0x7B20)
+    (tmp_path / "w").write_bytes(safetensors(header, 4))
+    assert read_file(tmp_path / "w", None)["a"].tolist() == [0]
+
+
+def test_a_program_is_no_checkpoint(tmp_path: Path) -> None:
+    """TorchScript, by the names in its archive."""
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
+        for name in ("w/data.pkl", "w/constants.pkl", "w/version"):
+            archive.writestr(name, b"3\n" if name.endswith("version") else b"\x80\x02N.")
+    with pytest.raises(RetrievalError, match=r"tensors only \(it is a TorchScript archive, a program\)"):
+        read_file(tmp_path / "w.pt", None)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "device"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "w.pth"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "w.pth")
+    config = config_of("resnet18")
+    own = {key: value for key, value in config["weights"].items() if key in ("kind", "sha256")} | {"path": str(path)}
+    said = r"w\.pth is (a named pipe|a link that leads back|a device).*, not a file"
+    with pytest.raises(RetrievalError, match=said):
+        fetch("x", {**config, "revision": None, "weights": own}, tmp_path, None)
+    if kind != "loop":
+        with pytest.raises(RetrievalError, match=said):
+            fetch("x", config, tmp_path, str(path))
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])

@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,52 @@ def test_a_pickle_of_an_array_is_refused(tmp_path: Path) -> None:
     refused(r"it names numpy\.", read_ground_truth, tmp_path / "gnd.pkl")
 
 
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"\x80\x02Nr\xff\xff\xff\xff.", "LONG_BINPUT 4294967295 in a file of 9 bytes"),
+        (b"Np999999999\n.", "PUT 999999999 in a file of 13 bytes"),
+        (b"\x80\x04\x95" + b"\xff" * 5 + bytes(3) + b"N.", "FRAME 1099511627775 in a file of 13 bytes"),
+        (b"\x80\x05\x96" + b"\xff" * 4 + bytes(4) + b"N.", "expected 4294967295 bytes in a bytearray8"),
+        (b"\x80\x02\x8b\xff\xff\xff\x7fN.", "not enough data in stream to read long4"),
+        # A tuple of itself twice, 60 times over, as a key: 2^60 steps to its hash.
+        (b"\x80\x02})" + b"2\x86" * 60 + b"Ns.", "EMPTY_TUPLE: it has something else than lists"),
+    ],
+)
+def test_a_pickle_that_asks_for_more_than_it_has_is_refused_before_it_gets_it(
+    tmp_path: Path, data: bytes, problem: str
+) -> None:
+    (tmp_path / "gnd.pkl").write_bytes(data)
+    tracemalloc.start()
+    try:
+        refused(rf"gnd\.pkl is refused as a pickle \({problem}", read_ground_truth, tmp_path / "gnd.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_ground_truth_is_read_quickly(tmp_path: Path) -> None:
+    names = [f"all_souls_{number:06d}" for number in range(5000)]
+    query = {
+        "bbx": [1.0, 2.0, 3.0, 4.0],
+        "easy": [*range(500)],
+        "hard": [*range(500, 1500)],
+        "junk": [*range(1500, 4000)],
+    }
+    for protocol in (0, pickle.HIGHEST_PROTOCOL):
+        content = {"imlist": names, "qimlist": [f"q{number}" for number in range(70)], "gnd": [query] * 70}
+        content = json.loads(json.dumps(content))  # so that nothing in it is shared
+        (tmp_path / "gnd.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+        began = time.process_time()
+        assert len(read_ground_truth(tmp_path / "gnd.pkl").queries) == 70
+        assert time.process_time() - began < 5
+
+
+def test_what_came_in_place_of_a_pickle_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gnd.pkl").write_bytes(b"<!DOCTYPE html>\n<html><body>Not found")
+    refused(r"gnd\.pkl is refused as a pickle \(it is an HTML page", read_ground_truth, tmp_path / "gnd.pkl")
+
+
 @pytest.mark.parametrize("data", [b"", b"no pickle", pickle.dumps(truth())[:-20], b"\x80\x02]q\x00h\x05."])
 def test_a_damaged_pickle(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "gnd.pkl").write_bytes(data)
@@ -248,7 +296,7 @@ def test_no_ground_truth(tmp_path: Path) -> None:
         (second(bbx=[0, 0, 3, 10**400]), "too large"),
         (second(bbx=[3, 0, 3, 4]), r"query 1: the box .* is not \[left, top, right, bottom\]"),
         (second(bbx=[0, 4, 3, 0]), r"query 1: the box .* is not \[left, top, right, bottom\]"),
-        (second(easy=(0,)), "'easy' is no list"),
+        (second(easy={}), "'easy' is no list"),
         (second(easy=[3]), "query 1: 3 is no index of 3 images"),
         (second(hard=[-1]), "query 1: -1 is no index of 3 images"),
         (second(junk=[True]), "query 1: True is no index of 3 images"),

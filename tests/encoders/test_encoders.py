@@ -214,3 +214,9 @@ def test_a_misspelt_setting_of_transformers_is_said() -> None:
     config = config_of("dinov2_random")
     with pytest.raises(RetrievalError, match="Dinov2Config has no setting 'hiden_size'"):
         build("x", {**config, "settings": {"hiden_size": 384}})
+
+
+def test_settings_of_no_network_would_do_nothing() -> None:
+    config = config_of("dinov2_random")
+    with pytest.raises(RetrievalError, match="'settings' does nothing without 'network'"):
+        build("x", {**config, "network": None})

@@ -1,6 +1,7 @@
 """Features made elsewhere, in the graph beside those made here."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 from pipeline.encoders.building import build_encoder
+from pipeline.extraction.features import read_features, read_matrix, write_features
+from pipeline.extraction.guards import mean_cosine
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.frame.files import sha256_of
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import check_features
+from pipeline.retrieval.scoring import score_features
 from tests.conftest import Project
 
 ITEMS = tuple(Item(f"{name}.jpg", (label,), 9, 9, name) for name, label in zip("abcd", "xxyy", strict=True))
@@ -79,14 +82,51 @@ def test_distractors_are_listed_with_their_folder(tmp_path: Path) -> None:
         read_precomputed("mine", config, Manifest("own", Path("r"), items))
 
 
-def test_what_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
-    rows = ROWS.astype(np.float64) + 1
-    rows[1] *= 1e39
+@pytest.mark.parametrize("scale", [2.0**1000, 2.0**130, 2.0**-130, 2.0**-1000])
+def test_what_float32_cannot_hold_is_kept_as_it_is(tmp_path: Path, scale: float) -> None:
+    rows = np.random.default_rng(0).standard_normal((4, 3))
+    expected = score_features(rows, [item.labels for item in ITEMS])["mAP"]
+    rows[1] *= scale
     np.save(tmp_path / "F.npy", rows)
-    features, made = read_precomputed("mine", listed(tmp_path, *(f"{i.path}\t{i.labels[0]}" for i in ITEMS)), MANIFEST)
-    assert (features.dtype, made["precision"]) == (np.float32, "float64")
-    with pytest.raises(RetrievalError, match=r"the feature of item 1 \(b.jpg\) has NaN or infinite values"):
-        check_features(features, MANIFEST.paths, where="mine")
+    lines = [f"{item.path}\t{item.labels[0]}" for item in ITEMS]
+    features, made = read_precomputed("mine", listed(tmp_path, *lines), MANIFEST)
+    write_features(tmp_path / "out", features, made)
+    kept, _ = read_features(tmp_path / "out")
+    np.testing.assert_array_equal(kept, rows)
+    assert score_features(kept, [item.labels for item in ITEMS])["mAP"] == expected
+    assert mean_cosine(kept, 1).problem == ""
+
+
+def test_float64_that_is_float32_is_kept_as_that(tmp_path: Path) -> None:
+    write_features(tmp_path / "out", ROWS.astype(np.float64), {})
+    assert read_features(tmp_path / "out")[0].dtype == np.float32
+
+
+def test_what_float64_does_not_have_in_full_is_refused() -> None:
+    rows = np.ones((4, 3))
+    rows[1] = 5e-324
+    with pytest.raises(RetrievalError, match=r"the feature of item 1 \(1\) has only values less than float64 has"):
+        score_features(rows, [item.labels for item in ITEMS])
+
+
+@pytest.mark.parametrize("change", [{"decoder": "pillow"}, {"precision": "fp32"}, {"preprocessing": "native"}])
+def test_keys_that_would_do_nothing(config: dict[str, Any], change: dict[str, str]) -> None:
+    with pytest.raises(RetrievalError, match=rf"mine.yaml: unknown key '{next(iter(change))}'; its keys are datasets"):
+        read_precomputed("mine", {**config, **change}, MANIFEST)
+
+
+def test_what_is_no_file_is_not_waited_for(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "F.npy").unlink()
+    os.mkfifo(tmp_path / "F.npy")
+    for read in (lambda: read_precomputed("mine", config, MANIFEST), lambda: read_matrix(tmp_path / "F.npy")):
+        with pytest.raises(RetrievalError, match=r"F\.npy is a named pipe \(FIFO\), not a file"):
+            read()
+
+
+def test_what_came_in_place_of_features_is_named(tmp_path: Path) -> None:
+    (tmp_path / "F.npy").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(RetrievalError, match=r"F\.npy is a Git LFS pointer .*run git lfs pull"):
+        read_matrix(tmp_path / "F.npy")
 
 
 def test_an_item_too_many(config: dict[str, Any]) -> None:

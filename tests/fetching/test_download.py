@@ -1,14 +1,19 @@
 """Downloads: whole and verified, or resumed, or an error; never half a file in place."""
 
 import hashlib
+import itertools
+import os
 import socket
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.fetching.download import NotFetched, RemoteFile, download
+from pipeline.fetching.download import PIECE, NotFetched, RemoteFile, download, verify
 from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import Web
 
@@ -126,3 +131,99 @@ def test_without_a_connection_nothing_is_written(tmp_path: Path) -> None:
         download(unknown, tmp_path / "new" / "net.pth")
     assert "\n" not in str(e.value) and "object at" not in str(e.value)
     assert names_in(tmp_path) == []
+
+
+# ---- servers that answer what none should
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[..., Any]]:
+    """From the answers of a server, byte by byte, to a file that it has; every connection gets the next one."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def run(answers: list[bytes]) -> None:
+            for number in itertools.count():
+                try:
+                    connection, _ = listening.accept()
+                except OSError:  # closed: the test is over
+                    return
+                with connection:
+                    connection.settimeout(10)
+                    requests.append(connection.recv(65536).decode("latin-1"))
+                    connection.sendall(answers[min(number, len(answers) - 1)].replace(b"URL", url.encode()))
+
+        requests: list[str] = []
+
+        def start(*answers: bytes) -> tuple[RemoteFile, list[str]]:
+            threading.Thread(target=run, args=(list(answers),), daemon=True).start()
+            return RemoteFile(f"{url}/net.pth", "net.pth"), requests
+
+        yield start
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([OK + b"Content-Length: abc\r\n\r\nxyz"], "the server announces 'abc' bytes"),
+        ([OK + b"Content-Length: -5\r\n\r\nxyz"], "the server announces '-5' bytes"),
+        ([OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nxyz"], "Content-Length|announces '3, 4' bytes"),
+        ([OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nxyz"], "digits"),
+        ([OK + b"Content-Length: 9\r\n\r\nxyz"], "3 bytes read, 6 more expected|3 of 9 bytes"),
+        ([OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n9\r\nx"], "bytes read|incomplete|IncompleteRead"),
+        ([OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nxyz"], "invalid literal|Invalid chunk|InvalidChunkLength"),
+        ([OK + b"Content-Encoding: gzip\r\n\r\nxyz"], "Error -3|header"),
+        ([b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: URL/net.pth\r\n\r\n"], "Exceeded 30 redirects"),
+        ([b"HTTP/1.1 302 Found\r\nLocation: \xff\xfe\r\n\r\n"], "decode|404"),
+        ([b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n"], "URL|IPv6"),
+        ([b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"], "No connection adapters"),
+        ([b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes x-/\r\n\r\n"], "another part than the one asked"),
+        ([b"HTTP/1.1 abc\r\n\r\n"], "abc"),
+        ([b"SSH-2.0-OpenSSH\r\n"], "SSH"),
+        ([OK + b"x: y\r\n" * 200 + b"\r\n"], "headers"),
+        ([OK + b"x: " + b"y" * 70_000 + b"\r\n\r\n"], "header line"),
+    ],
+)
+def test_what_no_server_should_answer_is_one_line(
+    served: Callable[..., Any], tmp_path: Path, answers: list[bytes], said: str
+) -> None:
+    remote, _ = served(*answers)
+    with pytest.raises(NotFetched, match=rf"^net\.pth .* could not be fetched from http.* \(.*({said}).*\)$"):
+        download(remote, tmp_path / "net.pth")
+    assert not (tmp_path / "net.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("tag", "sent"),
+    [(b'"caf\xe9"', '"caf\xe9"'), (b'W/"weak"', None), (b'"\x07"', None)],
+)
+def test_an_odd_etag_is_sent_back_as_it_came_or_not_at_all(
+    served: Callable[..., Any], tmp_path: Path, tag: bytes, sent: str | None
+) -> None:
+    length = PIECE + 3
+    cut = OK + b"Content-Length: %d\r\nETag: %s\r\n\r\n" % (length, tag) + CONTENT[:PIECE]
+    part = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes %d-%d/%d\r\n\r\n"
+    rest = part % (PIECE, length - 1, length) + CONTENT[PIECE:length]
+    whole = OK + b"Content-Length: %d\r\n\r\n" % length + CONTENT[:length]
+    remote, requests = served(cut, rest if sent else whole)
+    download(remote, tmp_path / "net.pth")
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT[:length]
+    assert [line for line in requests[1].split("\r\n") if line.startswith("If-Range")] == (
+        [f"If-Range: {sent}"] if sent else []
+    )
+
+
+def test_what_a_server_sends_in_place_of_a_file_is_named(served: Callable[..., Any], tmp_path: Path) -> None:
+    remote, _ = served(OK + b"\r\n<!DOCTYPE html>\n<html>Sign in")
+    with pytest.raises(RetrievalError, match="has the sha256 .*: it is an HTML page, .*; it is damaged"):
+        download(replace(remote, digest=f"sha256:{SHA256}"), tmp_path / "net.pth")
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(remote: RemoteFile, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.pth")
+    with pytest.raises(RetrievalError, match=r"net\.pth is a named pipe \(FIFO\), not a file"):
+        verify(tmp_path / "net.pth", remote)

@@ -6,7 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,10 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from pipeline.extraction.runtime import Runtime
-from pipeline.manifest.manifest import read_manifest
+from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.search.server import Collection, create_app
+from pipeline.search.serving import server_of
 from tests.browser import PHONE, started, watched
 from tests.conftest import Project
 
@@ -148,6 +152,94 @@ def test_only_this_machine_and_only_its_own_forms(client: FlaskClient, small_pro
     assert "default-src 'none'" in policy and "unsafe" not in policy
 
 
+@pytest.fixture
+def bare() -> FlaskClient:
+    """The pages without a project: enough for what is refused before anything is searched."""
+    manifest = Manifest("digits", Path("nowhere"), ())
+    return create_app(
+        Collection({"hog": {}}, {"digits": manifest}, {}, Runtime("cpu", 8, 0)), megabytes=1, k=4
+    ).test_client()
+
+
+def sent(client: FlaskClient, *parts: bytes, end: bytes = b"--x--\r\n", **headers: str) -> tuple[int, str]:
+    """Return the status and the trouble that a form gets, given what stands between its boundaries."""
+    usual = (b'name="dataset"\r\n\r\ndigits', b'name="encoder"\r\n\r\nhog')
+    body = b"".join(b"--x\r\nContent-Disposition: form-data; %s\r\n" % part for part in (*usual, *parts)) + end
+    answer = client.post("/", data=body, content_type="multipart/form-data; boundary=x", headers=headers)
+    found = re.search('id="trouble"[^>]*>(.*?)</p>', answer.text)
+    return answer.status_code, found[1] if found else ""
+
+
+def image(name: bytes) -> bytes:
+    return b'name="image"; filename%s\r\n\r\nno image' % name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (b'="\xff\xfe.jpg"', "The name of the image is not UTF-8: rename it."),
+        (b'="\xed\xa0\x80.jpg"', "The name of the image is not UTF-8: rename it."),
+        (b'="\x1b[2J.jpg"', "&#39;\\x1b[2J.jpg&#39; is not an image that Pillow can identify"),
+        (b"*=utf-8''%E2%80%AEgpj.exe", "&#39;\\u202egpj.exe&#39; is not an image"),
+        (b'="' + b"a" * 5000 + b'"', "a" * 200 + " is not an image"),
+        (b'=""', "Choose an image."),
+    ],
+)
+def test_a_bad_file_name_is_answered_for_what_it_is(bare: FlaskClient, name: bytes, said: str) -> None:
+    status, trouble = sent(bare, image(name))
+    assert status == 400 and trouble.startswith(said)
+
+
+def test_too_many_fields_and_half_a_form_are_answered_for_what_they_are(bare: FlaskClient) -> None:
+    said = "The form has too many fields, or too long ones"
+    for parts in ([b'name="f"\r\n\r\n'] * 2000, [b'name="f"\r\n\r\n' + b"a" * 600_000]):
+        status, trouble = sent(bare, *parts)
+        assert status == 400 and trouble.startswith(said)
+    status, trouble = sent(bare, image(b'="a.jpg"'), end=b"")
+    assert status == 400 and trouble.startswith("The form cannot be read (")
+
+
+def test_a_form_of_another_origin_is_refused(bare: FlaskClient) -> None:
+    for origin in ("http://evil.example", "null", "https://localhost", "http://localhost:8001", ""):
+        assert sent(bare, image(b'="a.jpg"'), Origin=origin)[0] == 403, origin
+        assert sent(bare, image(b'="a.jpg"'), **{"Origin": origin, "Sec-Fetch-Site": "same-origin"})[0] == 403, origin
+    assert sent(bare, image(b'="a.jpg"'), Origin="http://localhost")[0] == 400  # as without one
+    own = {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:8000"}
+    assert sent(bare, image(b'="a.jpg"'), **own)[0] == 400
+
+
+def test_uploads_that_do_not_end_stop_nobody(bare: FlaskClient) -> None:
+    """More of them than there may be connections, sent a byte at a time: after a second there is room again."""
+    server = server_of(bare.application, port=0, megabytes=1, seconds=1, connections=20)
+    threading.Thread(target=server.run, daemon=True).start()
+    port = server.effective_port
+    head = f"POST / HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 1000\r\n"
+    began = time.monotonic()
+    with ExitStack() as stack:
+        half = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(30)]
+        for number, one in enumerate(half):
+            one.sendall([b"", b"POST ", head.encode(), f"{head}\r\nabc".encode()][number % 4])
+        ended = threading.Event()
+
+        def drip() -> None:
+            while not ended.wait(0.2):
+                for one in half:
+                    with suppress(OSError):
+                        one.sendall(b"x")
+
+        threading.Thread(target=drip, daemon=True).start()
+        asking = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        asking.sendall(f"GET / HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        assert asking.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert time.monotonic() - began < 15
+        for one in half:  # all are closed in the end, with a word or without
+            with suppress(ConnectionResetError):
+                while one.recv(65536):
+                    pass
+        ended.set()
+    server.close()
+
+
 def test_features_of_another_configuration_are_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
     monkeypatch.chdir(project.top)
@@ -164,6 +256,7 @@ def test_wrong_settings_and_a_port_in_use(small_project: Project, server: str) -
         (f"port={port}", "cannot be used"),
         ("port=70000", "must be 0 to 65535"),
         ("megabytes=0", "1 or more"),
+        ("seconds=0", "1 or more"),
     ):
         done = small_project.stage("demo", change, check=False)
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
