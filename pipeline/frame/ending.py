@@ -87,13 +87,13 @@ def follow() -> None:
     """After it, in the child."""
     UNFINISHED.clear()
     if FORK.lasting:
-        die_with(FORK.parent)
+        die_with(FORK.parent, signal.SIGTERM)
 
 
-def die_with(parent: int) -> None:
-    """Ask Linux to kill this process when its parent is gone; it may be by now."""
+def die_with(parent: int, number: int) -> None:
+    """Ask Linux for a signal to this process when its parent is gone; it may be by now."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:
             os._exit(128 + signal.SIGTERM)
 
@@ -103,7 +103,7 @@ def end_with_dvc() -> None:
     if sys.platform == "win32":
         return
     parent = os.getppid()
-    die_with(parent)
+    die_with(parent, signal.SIGKILL)  # whatever it computes
     watched, dvc = os.getpid(), parent
     with suppress(OSError):
         if f"{STAGE}=".encode() in Path(f"/proc/{parent}/environ").read_bytes():  # a shell
