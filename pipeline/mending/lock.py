@@ -58,7 +58,7 @@ def mended() -> str | None:
         return None
     text = LOCK.read_bytes()
     named, _, copy = COPY.read_bytes().partition(b"\n") if COPY.is_file() else (b"", b"", b"")
-    if text == copy:
+    if copy and text == copy:
         return None
     if text.startswith(MARK) or b"\n" + MARK in text:
         line = text.partition(MARK)[0].count(b"\n") + 1
@@ -137,8 +137,10 @@ def stages_of(text: bytes) -> dict[str, Any] | None:
 
 def complete(name: str, record: object) -> bool:
     """Return whether the record of a stage has all of its outputs, its last lines, and those are complete."""
-    outs = record.get("outs", []) if isinstance(record, dict) else []
+    outs = record.get("outs", []) if isinstance(record, dict) else None
+    if outs is None:
+        return False
     stage = (stages_of(GRAPH.read_bytes()) or {}).get(name.partition("@")[0])
     if stage and len(outs) != sum(len(stage.get(kind, [])) for kind in ("outs", "plots", "metrics")):
         return False
-    return all("nfiles" in out if str(out.get("md5")).endswith(".dir") else "size" in out for out in outs)
+    return all(("nfiles" if str(out.get("md5")).endswith(".dir") else "size") in out for out in outs)
