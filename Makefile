@@ -29,6 +29,7 @@ endif
 	@touch $@
 
 repro: setup  ## run the whole experiment; only what changed runs again
+	python -m pipeline.mend
 	dvc repro
 	@cat metrics/table.md
 
@@ -48,6 +49,7 @@ verify: setup  ## do the results made here equal those that are committed?
 	python -m pipeline.verify
 
 report-page: setup  ## plots/report/index.html: all results to explore, without a network
+	python -m pipeline.mend
 	dvc repro page
 	@echo "open $(abspath plots/report/index.html)"
 

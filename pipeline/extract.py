@@ -2,7 +2,7 @@
 
 ``python -m pipeline.extract encoder=hog dataset=digits`` writes ``features/hog/digits/`` and
 ``metrics/costs/hog/digits.json``. The encoder is the one whose config and weights ``weights`` wrote. What was killed
-goes on from its finished parts (:mod:`pipeline.extraction.scratch`).
+goes on from its finished parts (:mod:`pipeline.extraction.scratch`), which one process at a time writes.
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipeline.extraction.guards import Limits, refuse_unknown
 from pipeline.extraction.provenance import provenance
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain
+from pipeline.frame.holding import holding
 from pipeline.manifest.manifest import read_manifest
 from pipeline.retrieval.settings import call
 
@@ -33,15 +34,17 @@ def main(config: DictConfig) -> None:
     refuse_unknown(without, where=f"conf/encoder/{name}.yaml")
     limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     guarded = Guarded(limits, without, where=f"{name} on {manifest.dataset}")
-    if options.get("source") == PRECOMPUTED:
-        made = given(name, options, manifest, guarded)
-    else:
-        encoder = build_encoder(name, options, weights)
-        scratch = scratch_of(Path(config.scratch) / f"{name}-{manifest.dataset}", options, encoder, manifest)
-        with engine_of(read_cluster(plain(config.runtime))) as engine:
-            made = encoded(encoder, manifest, runtime, engine, scratch, guarded)
-    origin = provenance(name, options, manifest, made.made, made.guards)
-    made.write(Path(config.out), Path(config.costs), origin)
+    parts = Path(config.scratch) / f"{name}-{manifest.dataset}"
+    with holding(parts.with_name(f"{parts.name}.lock"), f"an extraction of {name} on {manifest.dataset}"):
+        if options.get("source") == PRECOMPUTED:
+            made = given(name, options, manifest, guarded)
+        else:
+            encoder = build_encoder(name, options, weights)
+            scratch = scratch_of(parts, options, encoder, manifest)
+            with engine_of(read_cluster(plain(config.runtime))) as engine:
+                made = encoded(encoder, manifest, runtime, engine, scratch, guarded)
+        origin = provenance(name, options, manifest, made.made, made.guards)
+        made.write(Path(config.out), Path(config.costs), origin)
 
 
 if __name__ == "__main__":

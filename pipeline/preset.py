@@ -19,6 +19,7 @@ from pipeline.datasets.parcels import read_parcels
 from pipeline.frame.app import app
 from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.places import ELSEWHERE, located, place_of
+from pipeline.mending.mending import mend_if_idle, run_dvc
 from pipeline.retrieval.errors import RetrievalError
 
 TABLE = "metrics/table.md"
@@ -71,9 +72,9 @@ def run(name: str, experiment: Experiment, raw: Path) -> None:
         ELSEWHERE: str(raw.absolute()),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    dvc = [sys.executable, "-m", "dvc"]
+    mend_if_idle()
     if subprocess.run(["git", "rev-parse", "-q", "--verify", reference(name)], capture_output=True, check=False).stdout:
-        subprocess.run([*dvc, "exp", "remove", "-q", name], env=environment, check=True)
+        run_dvc("exp", "remove", "-q", name, environment=environment)
     values = {
         "encoders": f"[{','.join(experiment.encoders)}]",
         "datasets": f"[{','.join(experiment.datasets)}]",
@@ -81,7 +82,7 @@ def run(name: str, experiment: Experiment, raw: Path) -> None:
         "encoder": experiment.encoder,
     }
     overrides = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
-    if subprocess.run([*dvc, "exp", "run", "--temp", "-n", name, *overrides], env=environment, check=False).returncode:
+    if run_dvc("exp", "run", "--temp", "-n", name, *overrides, environment=environment):
         raise RetrievalError(f"the experiment {name} failed, as said above: mend that and run it again")
 
 

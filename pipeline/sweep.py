@@ -18,6 +18,7 @@ from tabulate import tabulate
 from pipeline.frame.app import app
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json
+from pipeline.mending.mending import mend_if_idle, run_dvc
 from pipeline.results.runs import read_run, scalars
 from pipeline.retrieval.errors import RetrievalError
 
@@ -44,6 +45,7 @@ def reproduce(encoder: str, dataset: str) -> None:
     shared = ("check", f"prepare@{dataset}", f"weights@{encoder}")
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
+        mend_if_idle()
         for stage in shared:
             if outdated(stage):
                 repro(stage)
@@ -65,8 +67,7 @@ def repro(*stages: str) -> None:
         RetrievalError: a stage failed.
     """
     # Without --wait-for-lock, jobs side by side would fail on the lock of the repository.
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *stages]
-    if subprocess.run(command, check=False).returncode:
+    if run_dvc("--wait-for-lock", "repro", "--single-item", *stages):
         raise RetrievalError(f"dvc repro {' '.join(stages)} failed, as said above: mend that, then sweep again")
 
 

@@ -93,7 +93,8 @@ def answer(connection: socket.socket) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0], sys.argv, sys.executable = folder, [module, *arguments], python
+    # As Python has it while it looks for the module.
+    sys.path[0], sys.argv, sys.executable = folder, ["-m", *arguments], python
     run(module)
 
 

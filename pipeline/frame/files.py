@@ -1,18 +1,28 @@
-"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed.
 
+The name is the writer's own, so that two that write the same do not meet: the last to finish stays. What a killed one
+left, the next to write the same target removes.
+"""
+
+import errno
 import hashlib
 import json
 import os
-import shutil
+import platform
+import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from errno import ELOOP
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pipeline.frame.ending import UNFINISHED, discard
 from pipeline.retrieval.errors import RetrievalError, shown
 
+SHOWN = 40  # characters of a target's name in the temporary one, which must not be too long
+OWN = re.compile(r"(\d+)-\d+@(.*)\.partial")  # what follows it: the process, how many it has made, the machine
+NUMBERS = count()
 # What lies where a file is expected, and is none: to open it can wait for ever, to read it never end.
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -26,31 +36,56 @@ KINDS = {
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` only if the block succeeds."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
+    with unfinished(target) as partial:
         yield partial
         os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_directory(target: Path) -> Iterator[Path]:
-    """Yield an empty directory beside ``target``; it takes the place of ``target`` only if the block succeeds.
+    """Yield an empty directory beside ``target``; it takes the place of ``target`` only if the block succeeds."""
+    with unfinished(target) as partial, unfinished(target) as before:
+        partial.mkdir()
+        yield partial
+        while True:
+            if target.is_dir():
+                with suppress(FileNotFoundError):  # another process is at the same
+                    os.replace(target, before)
+                discard(before)
+            try:
+                os.replace(partial, target)
+                return
+            except OSError as error:  # it was faster
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
 
-    What a killed run left under the temporary name is removed first.
-    """
+
+@contextmanager
+def unfinished(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target`` for this process alone; what is there afterwards is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    start = f".{target.name[:SHOWN]}."
+    drop_left(target.parent, start)
+    partial = target.with_name(f"{start}{os.getpid()}-{next(NUMBERS)}@{platform.node()}.partial")
+    UNFINISHED.add(partial)
     try:
         yield partial
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        discard(partial)
+        UNFINISHED.discard(partial)
+
+
+def drop_left(folder: Path, start: str) -> None:
+    """Remove what processes of this machine that are gone have left under names that begin with ``start``."""
+    with os.scandir(folder) as entries:
+        left = [entry.name for entry in entries if entry.name.startswith(start)]
+    for name in left:
+        own = OWN.fullmatch(name.removeprefix(start))
+        if own and own[2] == platform.node():
+            from psutil import pid_exists  # rarely needed, and slow to import
+
+            if not pid_exists(int(own[1])):
+                discard(folder / name)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -88,7 +123,7 @@ def regular_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        if error.errno != ELOOP:
+        if error.errno != errno.ELOOP:
             raise
         kind = "a link that leads back to itself"
     else:

@@ -236,8 +236,6 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_directories_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "d"
-    (tmp_path / ".d.partial").mkdir()
-    (tmp_path / ".d.partial" / "left-by-a-killed-run").write_text("x")
     with replacing_directory(target) as partial:
         (partial / "one").write_text("1")
     with pytest.raises(KeyError), replacing_directory(target) as partial:
