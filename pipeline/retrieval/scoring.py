@@ -68,6 +68,9 @@ def score_features(
     if learn_on is not None:
         check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on")
     if queries is not None:
+        for name, given in (("labels", labels), ("roles", roles), ("groups", groups)):
+            if given is not None:
+                raise RetrievalError(f"{name} are given with queries, which say what is relevant: leave one out")
         order = [chosen.difficulty, *(other for other in DIFFICULTIES if other != chosen.difficulty)]
         protocols = [by_landmarks(queries, len(items), difficulty=difficulty) for difficulty in order]
         known: list[tuple[str, ...]] = [()] * len(items)

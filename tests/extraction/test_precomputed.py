@@ -94,7 +94,7 @@ def test_what_float32_cannot_hold_is_kept_as_it_is(tmp_path: Path, scale: float)
     kept, _ = read_features(tmp_path / "out")
     np.testing.assert_array_equal(kept, rows)
     assert score_features(kept, [item.labels for item in ITEMS])["mAP"] == expected
-    assert mean_cosine(kept, 1).problem == ""
+    assert mean_cosine(kept, 1.0).problem == ""
 
 
 def test_float64_that_is_float32_is_kept_as_that(tmp_path: Path) -> None:
