@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,15 +12,31 @@ from typing import Any
 
 
 @contextmanager
+def naming(target: Path, partial: Path) -> Iterator[None]:
+    """Let an error of writing name ``target``: on a full disk it is that of an open file, without a name."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:  # NumPy's or Pillow's
+            raise OSError(errno.EIO, f"cannot be written whole ({error})", str(target)) from None
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT):
+            error.filename = str(target)
+        elif str(partial) in str(error.filename):
+            error.filename, error.filename2 = str(error.filename).replace(str(partial), str(target)), None
+        raise
+
+
+@contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` only if the block succeeds."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with naming(target, partial):
+        try:
+            yield partial
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -31,13 +48,14 @@ def replacing_directory(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with naming(target, partial):
+        partial.mkdir()
+        try:
+            yield partial
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:
