@@ -13,7 +13,7 @@ from pipeline.checkpoints.checkpoint import Checkpoint, kind_of, read_checkpoint
 from pipeline.checkpoints.tensors import Tensors, read_tensors
 from pipeline.frame.files import sha256_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call
+from pipeline.retrieval.settings import Seed, call
 
 
 def with_weights(
@@ -54,7 +54,7 @@ def with_weights(
     return network.eval(), {"kind": kind, **identity}
 
 
-def random(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, dict[str, Any]]:
+def random(build: Callable[[], nn.Module], seed: Seed) -> tuple[nn.Module, dict[str, Any]]:
     """Build the network with the random initial weights of its library, from a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
+from pydantic import Field
 
 from pipeline.frame.places import place_of
 from pipeline.manifest.images import decode_part, read_prepared
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Side
 
 
 def named(item: Item) -> str:
@@ -35,13 +37,8 @@ class Kind:
         quality: of the JPEG, 1 to 95.
     """
 
-    side: int
-    quality: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.side < 1 or not 1 <= self.quality <= 95:
-            raise RetrievalError("conf/thumbnails.yaml: 'side' must be positive, 'quality' from 1 to 95")
+    side: Side
+    quality: Annotated[int, Field(ge=1, le=95)]
 
 
 def write_thumbnail(number: int, *, manifest: Manifest, kind: Kind, folder: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.results.cost import Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Count
 from pipeline.views.templates import render
 
 # Vega's names of marks, and a letter that looks like each.
@@ -44,14 +45,14 @@ class PageStyle:
     """
 
     title: str
-    grid: int
+    grid: Count
     colors: Sequence[Mapping[str, str]]
     marks: Sequence[str]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.grid < 1 or not self.colors or not self.marks:
-            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and there must be a color and a mark")
+        if not self.colors or not self.marks:
+            raise RetrievalError("conf/page.yaml: there must be a color and a mark")
         for color in self.colors:
             if set(color) != {"light", "dark"}:
                 raise RetrievalError(f"conf/page.yaml: a color is {dict(color)}: expected light and dark")
