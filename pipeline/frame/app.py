@@ -19,10 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pipeline.frame.output import joined, printable, settle_output
+from pipeline.frame.runs import run_name
 from pipeline.frame.tracked import LEAVES, refuse_untracked
 from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
 
+# What conf/ names the results by.
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # What a machine refuses without naming a file.
 REFUSED = {
