@@ -20,7 +20,6 @@ class Provenance(TypedDict):
     """What others read of a provenance."""
 
     encoder: str
-    dataset: str
     manifest_sha256: str
 
 

@@ -50,7 +50,7 @@ def explained(error: Exception, conf: Path, name: str, overrides: Sequence[str])
     if wrong:
         group = wrong.group(1).partition(".")[0]
         where = f"conf/{group}" if (conf / group).is_dir() else f"conf/{name}.yaml"
-        return unknown("key", wrong.group(1), sorted(keys_of(conf, name, overrides)), where=where)
+        return unknown("key", wrong.group(1), sorted(set(keys_of(conf, name, overrides))), where=where)
     return said
 
 

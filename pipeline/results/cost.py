@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from pipeline.frame.upstream import output_of, read_json
@@ -46,11 +46,13 @@ KINDS: Mapping[str, Callable[[Any], Any]] = {
 Whole = Annotated[int, Field(ge=0)]
 
 
+@with_config(extra="forbid")
 class Given(TypedDict):
     """What the costs of features have that were made elsewhere, which nobody measured."""
 
     feature_bytes: Whole
-    seconds: NotRequired[None]
+    precision: NotRequired[str]
+    images: NotRequired[Whole]
 
 
 class Measured(TypedDict):

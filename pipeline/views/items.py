@@ -7,6 +7,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
+from pipeline.frame.output import printable
 from pipeline.frame.places import place_of
 from pipeline.manifest.images import decode_part, read_prepared
 from pipeline.manifest.items import Item
@@ -15,8 +16,8 @@ from pipeline.retrieval.settings import Side
 
 
 def named(item: Item) -> str:
-    """Return what an item is called: its labels, or its file's name if it has none."""
-    return ", ".join(item.labels) or Path(item.path).stem
+    """Return what an item is called, to be shown: its labels, or its file's name if it has none."""
+    return printable(", ".join(item.labels) or Path(item.path).stem)
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:

@@ -36,7 +36,7 @@ MEASURED = {
         (
             "e/d/provenance.json",
             lambda top: read_provenance(top / "e/d"),
-            {"encoder": "e", "dataset": "d", "manifest_sha256": "0", "more": {}},
+            {"encoder": "e", "manifest_sha256": "0", "more": {}},
             "extract@e-d",
         ),
         ("e/encoder.json", lambda top: read_config(top / "e"), {"source": "x"}, "-f -s weights@e"),
