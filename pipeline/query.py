@@ -14,6 +14,7 @@ from tabulate import tabulate
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain
+from pipeline.frame.output import printable
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
@@ -54,7 +55,7 @@ class Search:
 def table(found: Found, manifest: Manifest, similarity: Kind) -> str:
     """Return what was found for one image as text, one line per item."""
     rows = [
-        (place, f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
+        (place, f"{score:.4f}", named(manifest.items[item]), printable(manifest.items[item].path))
         for place, (item, score) in enumerate(found, start=1)
     ]
     return tabulate(rows, headers=("rank", similarity, "label", "path"), disable_numparse=True)
@@ -77,7 +78,7 @@ def main(config: DictConfig) -> None:
     sheet = []
     answers = search(rows, features, k=asked.k, similarity=asked.similarity)
     for name, image, found in zip(asked.images, images, answers, strict=True):
-        print(f"{name}\n\n{table(found, manifest, asked.similarity)}\n")
+        print(f"{printable(name)}\n\n{table(found, manifest, asked.similarity)}\n")
         image.thumbnail((style.pixels, style.pixels))
         cells = [Cell(image, "query", Path(name).name, "")]
         for place, (number, score) in enumerate(found, start=1):

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from tabulate import tabulate
 
 from pipeline.frame.app import app, plain
+from pipeline.frame.output import printable
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
 from pipeline.retrieval.errors import RetrievalError
@@ -40,7 +41,13 @@ def table(retrieval: Retrieval, manifest: Manifest) -> str:
     """Return the ranking as text, one line per item."""
     columns = (retrieval.items.tolist(), retrieval.scores.tolist(), retrieval.hits.tolist())
     rows = [
-        (rank, SIGNS["hit" if hit else "miss"], f"{score:.4f}", named(manifest.items[item]), manifest.items[item].path)
+        (
+            rank,
+            SIGNS["hit" if hit else "miss"],
+            f"{score:.4f}",
+            named(manifest.items[item]),
+            printable(manifest.items[item].path),
+        )
         for rank, (item, score, hit) in enumerate(zip(*columns, strict=True), start=1)
     ]
     return tabulate(rows, headers=("rank", "", "score", "label", "path"), disable_numparse=True)
@@ -63,7 +70,7 @@ def main(config: DictConfig) -> None:
     title = f"{config.run} on {manifest.dataset}: {item.path}"
     row = row_of(retrieval, manifest, pixels=style.pixels)
     save_png(draw_sheet([row], title=title, style=style), Path(config.out), dpi=style.dpi)
-    print(f"query {retrieval.query}: {item.path} ({named(item)}), AP {retrieval.ap:.4f}\n")
+    print(f"query {retrieval.query}: {printable(item.path)} ({named(item)}), AP {retrieval.ap:.4f}\n")
     print(f"{table(retrieval, manifest)}\n\n{config.out} has the picture")
 
 
