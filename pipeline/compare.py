@@ -22,6 +22,7 @@ from pipeline.results.pairs import compare_pairs, read_aps
 from pipeline.results.published import Published, against, with_published
 from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
+from pipeline.retrieval.uncertainty import Resampling
 from pipeline.views.tables import cost_markdown, latex, markdown
 
 
@@ -29,6 +30,7 @@ from pipeline.views.tables import cost_markdown, latex, markdown
 def main(config: DictConfig) -> None:
     """Run the stage."""
     published = call(Published, plain(config.published), where="published in conf/compare.yaml")
+    draws = call(Resampling, {"resamples": config.resamples, "seed": config.seed}, where="conf/compare.yaml")
     experiment = read_experiment()
     table = with_published(long_table(Path(config.runs), experiment), published)
     pairs = pd.concat(
@@ -36,8 +38,8 @@ def main(config: DictConfig) -> None:
             compare_pairs(
                 dataset,
                 read_aps(Path(config.per_query), dataset, experiment.runs),
-                resamples=config.resamples,
-                seed=config.seed,
+                resamples=draws.resamples,
+                seed=draws.seed,
             )
             for dataset in experiment.datasets
         ]

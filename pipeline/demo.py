@@ -5,13 +5,15 @@
 
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
+from typing import Annotated
 
 from omegaconf import DictConfig
+from pydantic import Field
 
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, plain
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call
+from pipeline.retrieval.settings import Count, call
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,10 @@ class Limits:
         k: how many nearest neighbours are shown.
     """
 
-    port: int
-    megabytes: int
-    seconds: int
-    k: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if not 0 <= self.port < 1 << 16 or min(self.megabytes, self.seconds, self.k) < 1:
-            raise RetrievalError("conf/demo.yaml: 'port' must be 0 to 65535, 'megabytes', 'seconds' and 'k' 1 or more")
+    port: Annotated[int, Field(ge=0, le=65_535)]
+    megabytes: Annotated[int, Field(ge=1, le=1024)]
+    seconds: Count
+    k: Count
 
 
 @app("demo")

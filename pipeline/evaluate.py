@@ -13,14 +13,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pipeline.cluster.choice import ranking_by
 from pipeline.cluster.connection import read_cluster
 from pipeline.extraction.features import read_checked
 from pipeline.frame.app import app, plain
 from pipeline.frame.files import write_json
-from pipeline.frame.runs import PLAIN, run_name
+from pipeline.frame.runs import PLAIN
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.results.evaluated import write_classes, write_per_query
@@ -33,9 +33,6 @@ from pipeline.retrieval.settings import call
 
 CONFIG = "conf/evaluate.yaml"
 Checked = TypeVar("Checked")
-
-# What conf/ names the results by.
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def checked(kind: Callable[..., Checked], options: dict[str, Any], *, where: str) -> Checked:

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import vl_convert
 from omegaconf import DictConfig
+from pydantic import Field
 
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
@@ -31,12 +33,10 @@ class Export:
     """
 
     revisions: Sequence[str]
-    scale: int | float
+    scale: Annotated[float, Field(gt=0, le=100)]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not self.scale > 0:
-            raise RetrievalError(f"conf/export.yaml: 'scale' is {self.scale}: expected a positive number")
         if any(revision.startswith("-") for revision in self.revisions):
             raise RetrievalError(f"revisions are {', '.join(self.revisions)}: none may begin with a hyphen")
 

@@ -52,7 +52,10 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     headline = call(Headline, plain(config.headline), where="conf/headline.yaml")
     experiment = read_experiment()
-    runs = {dataset: read_run(Path(config.runs), experiment.encoder, dataset) for dataset in experiment.datasets}
+    runs = {
+        dataset: read_run(Path(config.runs), experiment.encoder, dataset, "interpolated_precision")
+        for dataset in experiment.datasets
+    }
     points = [
         (dataset, recall, precision)
         for dataset, run in runs.items()

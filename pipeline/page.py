@@ -6,7 +6,6 @@ table, precision-recall curves, the provenance of each run, and every query with
 ``thumbnails/`` (``pipeline.thumbnails``).
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +14,8 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
+from pipeline.frame.upstream import output_of, read_json
+from pipeline.results.comparison import Summary
 from pipeline.results.cost import read_costs
 from pipeline.retrieval.settings import call
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
@@ -25,10 +26,12 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(PageStyle, plain(config.page), where="conf/page.yaml")
     experiment, runs = read_experiment(), Path(config.runs)
-    table = pd.read_csv(config.table, keep_default_na=False)
-    pairs = pd.read_csv(config.pairs, keep_default_na=False)
-    summary = json.loads(Path(config.summary).read_text(encoding="utf-8"))
-    rows = table_rows(experiment, table, pairs, summary, read_costs(Path(config.costs)))
+    summary = read_json(Path(config.summary), Summary, stage="compare", what="summary")
+    costs = read_costs(Path(config.costs))
+    with output_of("compare", f"tables in {config.table} and {config.pairs}"):
+        table = pd.read_csv(config.table, keep_default_na=False)
+        pairs = pd.read_csv(config.pairs, keep_default_na=False)
+        rows = table_rows(experiment, table, pairs, summary, costs)
     origins = provenances(experiment, Path(config.features), runs)
     write_text(Path(config.vega), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]

@@ -11,6 +11,7 @@ from pipeline.frame.app import app, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
+from pipeline.retrieval.uncertainty import Resampling
 from pipeline.views.curves import draw, long_table, read_curve
 from pipeline.views.style import Style, save_png, save_svg
 
@@ -19,8 +20,9 @@ from pipeline.views.style import Style, save_png, save_svg
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(Style, plain(config.style), where="conf/style")
+    draws = call(Resampling, {"resamples": config.resamples, "seed": config.seed}, where="conf/pr.yaml")
     curves = {
-        run: read_curve(Path(config.per_query) / f"{run}.npz", resamples=config.resamples, seed=config.seed)
+        run: read_curve(Path(config.per_query) / f"{run}.npz", resamples=draws.resamples, seed=draws.seed)
         for run in read_experiment().runs
     }
     title = f"{config.dataset_name}: interpolated precision, mean over queries, 95 % interval"

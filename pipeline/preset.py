@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.providing import fetch as fetch_weights
@@ -19,6 +18,7 @@ from pipeline.datasets.parcels import read_parcels
 from pipeline.frame.app import app
 from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.places import ELSEWHERE, located, place_of
+from pipeline.frame.yamls import read_yaml
 from pipeline.mending.mending import mend_if_idle, run_dvc
 from pipeline.retrieval.errors import RetrievalError
 
@@ -52,7 +52,7 @@ def provide_images(experiment: Experiment, conf: Path) -> None:
 
 def read_leaf(path: Path) -> dict[str, Any]:
     """Return the YAML of an encoder or dataset, which has been checked."""
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_yaml(path, name=str(path))
     return config
 
 

@@ -19,7 +19,7 @@ from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
-from pipeline.retrieval.settings import call
+from pipeline.retrieval.settings import Count, call
 from pipeline.retrieval.similarity import Kind
 from pipeline.search.searching import Found, encode, features_of, search
 from pipeline.views.items import named
@@ -40,13 +40,11 @@ class Search:
     """
 
     image: str | Sequence[str]
-    k: int
+    k: Count
     similarity: Kind
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.k < 1:
-            raise RetrievalError(f"'k' is {self.k}: expected 1 or more")
         if not self.images:
             raise RetrievalError("'image' names none: give image=photo.jpg, or image=[a.jpg,b.jpg]")
 

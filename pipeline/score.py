@@ -5,7 +5,6 @@
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -35,7 +34,7 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     return Labelled(names, [()] * len(names)), truth.queries
 
 
-@app("score")
+@app("score", texts=("features", "labels", "ground_truth", "learn_on", "out"))
 def main(config: DictConfig) -> None:
     """Run the command."""
     matrix, kind = read_matrix(Path(config.features))
@@ -47,7 +46,7 @@ def main(config: DictConfig) -> None:
     learn_on = None if config.learn_on is None else read_matrix(Path(config.learn_on))[0]
     summary = score_features(
         matrix,
-        known.labels,
+        known.labels if queries is None else None,
         queries=queries,
         names=known.names,
         roles=known.roles,
@@ -59,7 +58,7 @@ def main(config: DictConfig) -> None:
     summary |= {"features_dtype": kind, "learn_on": config.learn_on}
     if config.out is not None:
         write_json(Path(config.out), summary)
-    sys.stdout.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    print(json.dumps(summary, indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ the first of its ranking; ``query=images/3/0007.png`` names the item by its path
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tabulate import tabulate
 
 from pipeline.frame.app import app, plain
-from pipeline.frame.runs import run_name
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
@@ -20,9 +19,6 @@ from pipeline.retrieval.settings import call, fits
 from pipeline.views.items import named
 from pipeline.views.sheet import SIGNS, SheetStyle, draw_sheet, row_of
 from pipeline.views.style import save_png
-
-# What conf/ names the results by.
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def find(retrievals: Sequence[Retrieval], manifest: Manifest, query: int | str) -> Retrieval:

@@ -1,12 +1,11 @@
 """The config of an encoder, handed on with its weights: ``extract`` depends on their folder, not on the YAML."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.frame.files import write_json
-from pipeline.frame.upstream import output_of
+from pipeline.frame.upstream import read_json
 
 NAME = "encoder.json"  # a repository's own file may be called config.json
 
@@ -23,6 +22,6 @@ def read_config(directory: Path) -> dict[str, Any]:
         RetrievalError: it is missing or damaged.
     """
     path = directory / NAME
-    with output_of(f"-f -s weights@{directory.name}", f"config in {path}"):
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    stage = f"-f -s weights@{directory.name}"
+    config: dict[str, Any] = read_json(path, dict[str, Any], stage=stage, what="config")
     return config

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageOps
+from pydantic import Field
 
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.photographs import PHOTOGRAPHS, continued, opened, random_view, save
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Role
+from pipeline.retrieval.settings import Count, Seed, Side
 
 OBJECTS = (
     "camera", "cat", "clock", "coins", "flower", "hubble", "motorcycle", "page", "retina", "rocket", "text", "tissue",
@@ -20,7 +23,14 @@ SURROUNDINGS = tuple(name for name in PHOTOGRAPHS if name not in OBJECTS)
 SHARE = (0.1, 0.3)  # of a scene's area that is the object
 
 
-def make_clutter(directory: Path, queries: int, scenes: int, scenes_without: int, side: int, seed: int) -> Listing:
+def make_clutter(
+    directory: Path,
+    queries: Count,
+    scenes: Count,
+    scenes_without: Annotated[int, Field(ge=0, le=1_000_000)],
+    side: Side,
+    seed: Seed,
+) -> Listing:
     """Write views of objects, and scenes in which another view of one is 10 to 30 % of the area.
 
     A scene is a photograph with up to four pieces of others on it, and the object above them all. The views are the

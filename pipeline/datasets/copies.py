@@ -11,6 +11,7 @@ from pipeline.datasets.listing import Listing
 from pipeline.datasets.photographs import PHOTOGRAPHS, opened, save
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Role
+from pipeline.retrieval.settings import Seed, Side
 
 # Without those whose quarters nobody could tell apart.
 ORIGINALS = tuple(name for name in PHOTOGRAPHS if name not in ("cell", "clock", "grass", "gravel"))
@@ -18,7 +19,7 @@ QUARTERS = ((0, 0), (1, 0), (0, 1), (1, 1))  # column and row
 Edited = tuple[Image.Image, str]
 
 
-def make_copies(directory: Path, side: int, seed: int) -> Listing:
+def make_copies(directory: Path, side: Side, seed: Seed) -> Listing:
     """Write quarters of photographs, and of one quarter of each, five copies edited beyond easy recognition.
 
     The copies are the queries, and the quarter that each was made from is its one positive. The other quarters are

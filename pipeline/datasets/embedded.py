@@ -8,9 +8,10 @@ from PIL import Image
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.photographs import PHOTOGRAPHS, continued, opened, random_view, save
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Count, Seed, Side
 
 
-def make_digits(directory: Path, per_class: int) -> Listing:
+def make_digits(directory: Path, per_class: Count) -> Listing:
     """Write scikit-learn's handwritten digits (8 x 8, 17 greys) as PNGs, the first ``per_class`` of each.
 
     Args:
@@ -36,7 +37,7 @@ def make_digits(directory: Path, per_class: int) -> Listing:
     return Listing(directory, tuple(entries))
 
 
-def make_photo_views(directory: Path, views: int, side: int, seed: int) -> Listing:
+def make_photo_views(directory: Path, views: Count, side: Side, seed: Seed) -> Listing:
     """Write random views of each photograph as JPEGs: an instance-retrieval set with known answers.
 
     A view is the photograph cropped, rotated, perhaps mirrored, lit differently and compressed (see

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import Field
 from skimage.feature import hog
 from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call, choose
+from pipeline.retrieval.settings import Side, call, choose
 
 
 class Descriptor:
@@ -29,7 +30,7 @@ class Descriptor:
 class RawPixels(Descriptor):
     """The pixels of a ``side`` x ``side`` thumbnail, in [0, 1]; 3 side^2 values."""
 
-    side: int
+    side: Side
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Describe an RGB image."""
@@ -44,7 +45,7 @@ class ColorHistogram(Descriptor):
     With the square roots, the cosine of two histograms is their Bhattacharyya coefficient.
     """
 
-    bins: int
+    bins: Annotated[int, Field(ge=1, le=256)]
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Describe an RGB image."""
@@ -61,9 +62,9 @@ class Hog(Descriptor):
     Cells of ``cell`` pixels, blocks of 2 x 2 cells, L2-Hys normalisation; scikit-image's.
     """
 
-    side: int
-    cell: int
-    orientations: int
+    side: Side
+    cell: Side
+    orientations: Annotated[int, Field(ge=1, le=360)]
 
     def __post_init__(self) -> None:
         """Raise :class:`RetrievalError` also where not even one block fits in."""

@@ -1,19 +1,34 @@
 """Weights into a network: seeded random ones, or a checkpoint's tensors. Never one in place of the other."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from pipeline.checkpoints.checkpoint import Checkpoint, kind_of, read_checkpoint
 from pipeline.checkpoints.tensors import Tensors, read_tensors
 from pipeline.frame.files import sha256_of
+from pipeline.frame.upstream import output_of, read_json
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call
+from pipeline.retrieval.settings import Seed, call
+
+
+class File(TypedDict):
+    """A file as origin.json describes it."""
+
+    sha256: str
+
+
+class Origin(TypedDict):
+    """What is read of origin.json: the files of a folder of weights, and which of them are the checkpoint."""
+
+    files: dict[str, File]
+    checkpoint: Annotated[list[str], Field(min_length=1)]
 
 
 def with_weights(
@@ -54,7 +69,7 @@ def with_weights(
     return network.eval(), {"kind": kind, **identity}
 
 
-def random(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, dict[str, Any]]:
+def random(build: Callable[[], nn.Module], seed: Seed) -> tuple[nn.Module, dict[str, Any]]:
     """Build the network with the random initial weights of its library, from a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -69,12 +84,11 @@ def locate(directory: Path) -> tuple[list[Path], dict[str, Any]]:
         RetrievalError: one is not there, or not what it was.
     """
     again = f"run dvc repro -f -s weights@{directory.name}"
-    try:
-        origin = json.loads((directory / "origin.json").read_text(encoding="utf-8"))
+    stage = f"-f -s weights@{directory.name}"
+    origin = read_json(directory / "origin.json", Origin, stage=stage, what="weights")
+    with output_of(stage, f"weights in {directory}"):
         files: dict[str, dict[str, Any]] = {name: origin["files"][name] for name in origin["checkpoint"]}
-        hashes = {name: str(described["sha256"]) for name, described in files.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RetrievalError(f"no usable weights in {directory} ({type(error).__name__}: {error}): {again}") from None
+    hashes = {name: described["sha256"] for name, described in files.items()}
     for name, sha256 in hashes.items():
         path = directory / name
         if not path.is_file() or sha256_of(path) != sha256:

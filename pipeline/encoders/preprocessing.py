@@ -9,7 +9,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import call, choose
+from pipeline.retrieval.settings import Side, call, choose
 
 INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -55,9 +55,9 @@ def uncropped(native: Mapping[str, Any], *, where: str) -> dict[str, Any]:
 
 
 def resize_crop_normalise(
-    resize: int | Sequence[int],
+    resize: Side | Sequence[Side],
     interpolation: str,
-    crop: int | None,
+    crop: Side | None,
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Callable[[Image.Image], Tensor]:

@@ -1,19 +1,27 @@
 """Features on disk: ``features/<encoder>/<dataset>/features.npy`` and the provenance beside it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import TypedDict
 
 from pipeline.frame.files import regular_file, replacing_directory, write_json
 from pipeline.frame.mistaken import mistaken_at
+from pipeline.frame.upstream import output_of, read_json
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval import matrix as matrices
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import check_features
+
+
+class Provenance(TypedDict):
+    """What others read of a provenance."""
+
+    encoder: str
+    manifest_sha256: str
 
 
 def write_features(directory: Path, features: Float[np.ndarray, "item dim"], provenance: Mapping[str, Any]) -> None:
@@ -35,13 +43,25 @@ def read_features(directory: Path) -> tuple[Float[np.ndarray, "item dim"], dict[
     Raises:
         RetrievalError: a file is missing, damaged or not a matrix of floating-point numbers.
     """
-    try:
+    with output_of(stage_of(directory), f"features in {directory}"):
         features, _ = read_matrix(directory / "features.npy")
-        provenance = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RetrievalError) as error:
-        again = f"run dvc repro extract@{directory.parent.name}-{directory.name}"
-        raise RetrievalError(f"no usable features in {directory} ({error}): {again}") from None
-    return features, provenance
+    return features, read_provenance(directory)
+
+
+def read_provenance(directory: Path) -> dict[str, Any]:
+    """Return the provenance of features.
+
+    Raises:
+        RetrievalError: it is missing or of another form.
+    """
+    path = directory / "provenance.json"
+    provenance: dict[str, Any] = read_json(path, Provenance, stage=stage_of(directory), what="features")
+    return provenance
+
+
+def stage_of(directory: Path) -> str:
+    """Return the stage that makes the features in a folder."""
+    return f"extract@{directory.parent.name}-{directory.name}"
 
 
 def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:

@@ -30,10 +30,16 @@ class Runtime:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        numbers = (("batch_size", self.batch_size, 1), ("workers", self.workers, 0), ("threads", self.threads, 1))
-        for name, value, least in numbers:
-            if value != "auto" and (not isinstance(value, int) or value < least):
-                raise RetrievalError(f"conf/runtime: {name} is '{value}': give a number from {least} on, or auto")
+        numbers = (
+            ("batch_size", self.batch_size, 1, 65_536),
+            ("workers", self.workers, 0, 1024),
+            ("threads", self.threads, 1, 1024),
+        )
+        for name, value, least, most in numbers:
+            if value != "auto" and not (isinstance(value, int) and least <= value <= most):
+                raise RetrievalError(
+                    f"conf/runtime: {name} is '{value}': give a number from {least} to {most}, or auto"
+                )
 
     def resolved_device(self) -> torch.device:
         """Return the device to use.

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.frame.runs import PLAIN, run_name
 from pipeline.frame.tracked import LEAVES, refuse_untracked
+from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
 
 PARAMS = Path("params.yaml")
@@ -46,11 +45,9 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
         RetrievalError: the file is missing, a list is missing, empty (but ``rankings``) or has a name twice, a
             name is unfit for a file name or a command line, or ``encoder`` is not among ``encoders``.
     """
-    try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise RetrievalError(f"{path} cannot be read ({problem}): run from the top of the project") from None
+    if not path.is_file():
+        raise RetrievalError(f"{path} is not here: run from the top of the project")
+    params = read_yaml(path, name=str(path))
     if not isinstance(params, dict):
         raise RetrievalError(f"{path}: expected the keys encoders, datasets, rankings and encoder")
     encoders = names_under("encoders", params, path)

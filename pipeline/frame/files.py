@@ -34,6 +34,21 @@ KINDS = {
 
 
 @contextmanager
+def naming(target: Path, partial: Path) -> Iterator[None]:
+    """Let an error of writing name ``target``: on a full disk it is that of an open file, without a name."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:  # NumPy's or Pillow's
+            raise OSError(errno.EIO, f"cannot be written whole ({error})", str(target)) from None
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT):
+            error.filename = str(target)
+        elif str(partial) in str(error.filename):
+            error.filename, error.filename2 = str(error.filename).replace(str(partial), str(target)), None
+        raise
+
+
+@contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` only if the block succeeds."""
     with unfinished(target) as partial:
@@ -69,7 +84,8 @@ def unfinished(target: Path) -> Iterator[Path]:
     partial = target.with_name(f"{start}{os.getpid()}-{next(NUMBERS)}@{platform.node()}.partial")
     UNFINISHED.add(partial)
     try:
-        yield partial
+        with naming(target, partial):
+            yield partial
     finally:
         discard(partial)
         UNFINISHED.discard(partial)

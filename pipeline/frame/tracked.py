@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
+from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
 
 # The groups whose files DVC tracks one by one.
@@ -19,15 +18,12 @@ def refuse_untracked(path: Path) -> None:
     """Check that DVC would see every edit of what the YAML of an encoder, a dataset or a ranking says.
 
     Raises:
-        RetrievalError: it is not a YAML mapping; has a ``defaults`` list, whose sources DVC does not
-            track; or has a key that DVC's run-cache overlooks, a key that is no text, or a
+        RetrievalError: see :func:`pipeline.frame.yamls.read_yaml`; it is no mapping; has a ``defaults`` list, whose
+            sources DVC does not track; or has a key that DVC's run-cache overlooks, a key that is no text, or a
             number that is not finite, at any depth: what hands it on as JSON would change it.
     """
     name = f"conf/{path.parent.name}/{path.name}"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RetrievalError(f"{name} is not YAML: {error}") from None
+    config = read_yaml(path, name=name)
     if not isinstance(config, dict):
         raise RetrievalError(f"{name}: expected keys and values")
     if "defaults" in config:

@@ -4,12 +4,27 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from typing_extensions import TypedDict
 
 from pipeline.frame.experiment import Experiment
 from pipeline.results.cost import MEAN
-from pipeline.results.runs import read_run, scalars
+from pipeline.results.runs import Fraction, read_run, scalars
 
 RELATIVE = "relative to best"
+
+
+class Share(TypedDict):
+    """An encoder's mean mAP and its share of the best one's, in [0, 1]."""
+
+    mean_mAP: Fraction
+    relative: Fraction
+
+
+class Summary(TypedDict):
+    """What :func:`summarise` returns."""
+
+    best: str
+    encoders: dict[str, Share]
 
 
 def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """What the features of an encoder cost, over several datasets."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pipeline.frame.upstream import output_of
+from pydantic import Field, with_config
+from typing_extensions import NotRequired, TypedDict
+
+from pipeline.frame.upstream import output_of, read_json
 from pipeline.results.tables import read_table
 
 MEAN = "mean mAP"
@@ -39,6 +41,32 @@ KINDS: Mapping[str, Callable[[Any], Any]] = {
     "precision": str,
     "device": str,
 }
+
+
+Whole = Annotated[int, Field(ge=0)]
+
+
+@with_config(extra="forbid")
+class Given(TypedDict):
+    """What the costs of features have that were made elsewhere, which nobody measured."""
+
+    feature_bytes: Whole
+    precision: NotRequired[str]
+    images: NotRequired[Whole]
+
+
+class Measured(TypedDict):
+    """What the costs of an extraction have; on a cluster that found every part finished, no machine."""
+
+    feature_bytes: Whole
+    precision: str
+    parameters: Whole
+    flops_per_image: Whole
+    images: Whole
+    seconds: Annotated[float, Field(ge=0)]
+    device: NotRequired[str]
+    peak_memory_bytes: NotRequired[Whole | None]
+    peak_gpu_memory_bytes: NotRequired[Whole | None]
 
 
 @dataclass(frozen=True)
@@ -104,11 +132,10 @@ def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
     """Return what one extraction wrote of its cost.
 
     Raises:
-        RetrievalError: it is missing or not JSON.
+        RetrievalError: it is missing or of another form.
     """
     path = costs / encoder / f"{dataset}.json"
-    with output_of(f"extract@{encoder}-{dataset}", f"costs in {path}"):
-        cost: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    cost: dict[str, Any] = read_json(path, Measured | Given, stage=f"extract@{encoder}-{dataset}", what="costs")
     return cost
 
 

@@ -5,7 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.frame.runs import stage_of
+from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
+
+# Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
+FORMS = {
+    "manifest_sha256": ("U", 0),
+    "queries": ("iu", 1),
+    "AP": ("f", 1),
+    "interpolated": ("f", 2),
+    "top_items": ("iu", 2),
+    "top_scores": ("f", 2),
+    "top_hits": ("b", 2),
+}
 
 
 def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -16,7 +28,14 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+            found = {name: arrays[name] for name in names}
+            for name, array in found.items():
+                kinds, dimensions = FORMS[name]
+                if array.dtype.kind not in kinds or array.ndim != dimensions:
+                    raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+            if len({len(array) for array in found.values() if array.ndim}) > 1:
+                raise ValueError("its arrays are of different queries")
+            return found
     except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
-        stage = stage_of(path.stem, path.parent.name)
-        raise RetrievalError(f"no usable results in {path} ({error}): run dvc repro {stage}") from None
+        problem, stage = problem_of(error), stage_of(path.stem, path.parent.name)
+        raise RetrievalError(f"no usable results in {path} ({problem}): run dvc repro {stage}") from None

@@ -46,6 +46,10 @@ def read_retrievals(path: Path, manifest: Manifest) -> list[Retrieval]:
     if str(found["manifest_sha256"]) != manifest.sha256:
         again = f"run dvc repro {stage_of(path.stem, manifest.dataset)}"
         raise RetrievalError(f"{path} is of another manifest of {manifest.dataset}: {again}")
+    numbers = np.concatenate([found["queries"], found["top_items"].ravel()])
+    if len(numbers) and not -1 <= numbers.min() <= numbers.max() < len(manifest.items):
+        again = f"run dvc repro {stage_of(path.stem, manifest.dataset)}"
+        raise RetrievalError(f"{path} has items that {manifest.dataset} has not: {again}")
     retrievals = []
     for query, ap, *ranking in zip(*(found[name] for name in names), strict=True):
         items, scores, hits = (values[ranking[0] >= 0] for values in ranking)

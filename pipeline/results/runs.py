@@ -1,23 +1,37 @@
 """The metrics of a run, as ``evaluate`` writes them to ``metrics/runs/<run>/<dataset>.json``."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import Required, TypedDict
 
 from pipeline.frame.runs import stage_of
-from pipeline.frame.upstream import output_of
+from pipeline.frame.upstream import output_of, read_json
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-def read_run(directory: Path, run: str, dataset: str) -> dict[str, Any]:
-    """Return the metrics of one run.
+class Run(TypedDict, total=False):
+    """What others read of the metrics of a run."""
+
+    mAP: Required[Fraction]
+    mAP_low: Fraction
+    mAP_high: Fraction
+    mAP_random: Fraction
+    interpolated_precision: Annotated[list[Fraction], Field(min_length=11, max_length=11)]
+
+
+def read_run(directory: Path, run: str, dataset: str, *names: str) -> dict[str, Any]:
+    """Return the metrics of one run; ``names`` are among them.
 
     Raises:
-        RetrievalError: it is missing or not JSON.
+        RetrievalError: it is missing or of another form.
     """
-    path = directory / run / f"{dataset}.json"
-    with output_of(stage_of(run, dataset), f"metrics in {path}"):
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return metrics
+    path, stage = directory / run / f"{dataset}.json", stage_of(run, dataset)
+    metrics: dict[str, Any] = read_json(path, Run, stage=stage, what="metrics")
+    with output_of(stage, f"metrics in {path}"):
+        return metrics | {name: metrics[name] for name in names}
 
 
 def scalars(metrics: dict[str, Any]) -> dict[str, float | int]:

@@ -5,14 +5,9 @@ sorted, and every item of the gallery is put between two of them: by a table of 
 always enough by itself, else by bisection. Nothing is approximate.
 """
 
-import inspect
-from collections.abc import Callable
-from typing import TypeVar
-
-import numba
 import numpy as np
 
-Function = TypeVar("Function", bound=Callable[..., object])
+from pipeline.retrieval.compiled import compiled
 
 # Intervals between the best and the worst positive of a query: a table of them stays in the first-level cache.
 INTERVALS = 4096
@@ -24,15 +19,6 @@ SPILL = 16
 GROUP = 16
 # The bits of a sort key that number the positives of a query; 32 are its score, and the rest number the query.
 POSITION_BITS = 23
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function to machine code that runs without the interpreter lock, and keep it on disk.
-
-    What type checkers at run time have wrapped around it is taken off.
-    """
-    made: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(inspect.unwrap(function))  # type: ignore
-    return made
 
 
 @compiled

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
-from pipeline.retrieval.counting import compiled
+from pipeline.retrieval.compiled import compiled
 from pipeline.retrieval.matrix import blocks, empty_rows
 from pipeline.retrieval.similarity import (
     Kind,

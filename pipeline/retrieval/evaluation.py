@@ -3,20 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 
 from pipeline.retrieval import metrics
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import taken
+from pipeline.retrieval.memory import refuse_memory
 from pipeline.retrieval.metrics import Rule
 from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_after
 from pipeline.retrieval.protocols import Difficulty, Protocol
 from pipeline.retrieval.ranking import Ranking, each_ranking
 from pipeline.retrieval.relevance import Without
+from pipeline.retrieval.settings import Cutoff, Draws, Seed
 from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
 from pipeline.retrieval.uncertainty import bootstrap_means, interval
 
@@ -49,10 +52,10 @@ class Settings:
     ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
     difficulty: Difficulty = "medium"
     queries_without_positives: Literal["error", "skip"] = "error"
-    cutoffs: Sequence[int] = (1, 5, 10)
-    top: int = 10
-    resamples: int = 2000
-    seed: int = 0
+    cutoffs: Sequence[Cutoff] = (1, 5, 10)
+    top: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    resamples: Draws = 2000
+    seed: Seed = 0
     memory: float = 1.0
     device: str = "cpu"
 
@@ -62,10 +65,8 @@ class Settings:
         if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
             raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
         for name, least in (("top", 0), ("resamples", 100), ("seed", 0), ("memory", 0)):
-            if not getattr(self, name) >= least:
+            if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
-        if not np.isfinite(self.memory):
-            raise RetrievalError(f"'memory' is {self.memory}: expected GiB")
 
     def rule(self, protocol: Protocol) -> Rule:
         """Return the rule by which AP is taken."""
@@ -130,6 +131,8 @@ def evaluate(
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any.
     """
+    kept = 2 * (8 + 4 + 1) * scorer.queries * settings.top  # with a copy, while parts are joined
+    refuse_memory(kept, f"'top' of {settings.top} for {scorer.queries} queries")
     parts = list(scored(scorer, protocol, settings, rank or rank_here(settings)))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     has = joined["positives"] > 0

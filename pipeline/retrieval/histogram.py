@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.protocols import Protocol
+from pipeline.retrieval.settings import Count, Seed
 from pipeline.retrieval.similarity import unit_rows
 
 ROWS = 64  # queries whose scores are in memory at once
@@ -24,9 +25,9 @@ class Sample:
         seed: of the draw.
     """
 
-    queries: int
-    bins: int
-    seed: int
+    queries: Count
+    bins: Count
+    seed: Seed
 
     def __post_init__(self) -> None:
         """Check the settings."""

@@ -121,6 +121,7 @@ def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
         RetrievalError: k is not positive.
     """
     found = first(ranks, k)
+    k = min(k, int(ranks.counts.max(initial=1)))  # nobody has more positives
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     gained = found.sums(1 / np.log2(1.0 + found.values)) / ideal[np.clip(ranks.counts, 1, k) - 1]
     return np.where(ranks.counts > 0, gained, np.nan)

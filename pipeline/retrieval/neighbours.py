@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from pipeline.retrieval.counting import compiled
+from pipeline.retrieval.compiled import compiled
 from pipeline.retrieval.distances import Distances, cosines_of
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import Unjudged

@@ -8,15 +8,16 @@ neighbour of others: the published definitions let it, and what they gain is the
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
+from pydantic import Field
 
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
-from pipeline.retrieval.settings import call, choose, fits
+from pipeline.retrieval.settings import Count, call, choose, fits
 from pipeline.retrieval.similarity import Scorer, unit_rows
 
 
@@ -65,13 +66,6 @@ class Step(Protocol):
         """
 
 
-def at_least(step: Any, **least: int) -> None:
-    """Raise :class:`RetrievalError` naming a setting of a step that is less than it may be."""
-    for name, value in least.items():
-        if not getattr(step, name) >= value:
-            raise RetrievalError(f"{type(step).__name__}: '{name}' is {getattr(step, name)}: expected {value} or more")
-
-
 @dataclass(frozen=True)
 class PcaWhitening:
     """Principal components of another set, each divided by its standard deviation there; then unit rows again.
@@ -83,11 +77,7 @@ class PcaWhitening:
         dim: how many components are kept.
     """
 
-    dim: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        at_least(self, dim=1)
+    dim: Count
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Whiten queries and gallery.
@@ -138,12 +128,8 @@ class AlphaQueryExpansion:
         alpha: the power.
     """
 
-    neighbours: int
-    alpha: int | float
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        at_least(self, neighbours=1, alpha=0)
+    neighbours: Count
+    alpha: Annotated[float, Field(ge=0, le=1000)]
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Expand the queries."""
@@ -164,11 +150,7 @@ class DatabaseAugmentation:
         neighbours: k, how many beside the item itself.
     """
 
-    neighbours: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        at_least(self, neighbours=1)
+    neighbours: Count
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Augment the gallery."""
@@ -192,15 +174,9 @@ class KReciprocal:
         weight: of the original distance, lambda in the paper.
     """
 
-    k1: int
-    k2: int
-    weight: int | float
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        at_least(self, k1=1, k2=1, weight=0)
-        if self.weight > 1:
-            raise RetrievalError(f"KReciprocal: 'weight' is {self.weight}: expected 0 to 1")
+    k1: Count
+    k2: Count
+    weight: Annotated[float, Field(ge=0, le=1)]
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Reciprocal:
         """Return the scores: minus the mixed distances."""

@@ -2,22 +2,31 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from pipeline.retrieval.errors import RetrievalError
 
 Result = TypeVar("Result")
 
+ENDLESS = 10**18  # what counts with 64 bits has room to spare
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 # What a YAML holds beside plain values, and what a list of it may stand for.
 HELD = (Mapping, Sequence, AbstractSet)
+ENDS = {"ge": "from", "gt": "above", "le": "to"}
 READABLE = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
+# What settings may be: no number is without a bound, since what is made of it takes memory and time.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Cutoff = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Draws = Annotated[int, Field(ge=100, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Side = Annotated[int, Field(ge=1, le=16_384)]  # pixels
 
 
 def choose(kinds: Mapping[str, Result], kind: object, *, key: str, where: str) -> Result:
@@ -55,10 +64,23 @@ def call(
         wrong = [f"unknown key '{name}'" for name in unknown] + [f"missing key '{name}'" for name in missing]
         raise RetrievalError(f"{where}: {', '.join(wrong)}; its keys are {', '.join(known)}")
     for name, value in options.items():
+        if any(isinstance(one, int | float) and not abs(one) < ENDLESS for one in inside(value)):
+            raise RetrievalError(f"{where}: '{name}' is {value!r}: expected finite numbers of at most 18 digits")
         annotation = signature[name].annotation
         if not fits(value, annotation):
             raise RetrievalError(f"{where}: '{name}' is {value!r}: expected {readable(annotation)}")
     return function(**options, **inner)
+
+
+def inside(value: Any) -> Iterator[Any]:
+    """Yield what is in a nest of mappings and lists, at every depth."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from inside(inner)
+    else:
+        yield value
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -68,7 +90,7 @@ def fits(value: Any, annotation: Any) -> bool:
     tuple or a set too. Types that no YAML has, such as paths and callables, are not checked.
     """
     kind = get_origin(annotation) or annotation
-    special = kind in (Any, Union, UnionType, Literal)
+    special = kind in (Any, Union, UnionType, Literal, Annotated)
     if isinstance(annotation, str) or not (special or kind in READABLE or issubclass_of(kind, HELD)):
         return True
     try:
@@ -94,6 +116,9 @@ def readable(annotation: Any) -> str:
     kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if kind in (Union, UnionType):
         return " or ".join(readable(argument) for argument in arguments)
+    if kind is Annotated:
+        ends = [f"{ENDS[name]} {end}" for bound in arguments[1].metadata for name, end in asdict(bound).items()]
+        return " ".join([readable(arguments[0]), *ends])
     if kind is Literal:
         return " or ".join(str(choice) for choice in arguments)
     if kind in READABLE:

@@ -6,12 +6,24 @@ the same kind would give, and nothing of other galleries or other training runs.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from os import cpu_count
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.memory import refuse_memory
+from pipeline.retrieval.settings import Draws, Seed
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How often queries are drawn anew, and the seed of the draws."""
+
+    resamples: Draws
+    seed: Seed
+
 
 # So many numbers are drawn at once.
 DRAWN = 1 << 20
@@ -34,6 +46,8 @@ def bootstrap_means(
     """
     if not len(values):
         raise RetrievalError("no query to draw: there is nothing to estimate an interval from")
+    # The means, and a copy while they are put together.
+    refuse_memory(16 * resamples * values.shape[1], f"{resamples} 'resamples' of {values.shape[1]} means")
     groups = np.arange(len(values)) if clusters is None else np.unique(clusters, return_inverse=True)[1].reshape(-1)
     units = int(groups.max()) + 1
     sums = np.stack([np.bincount(groups, weights=column, minlength=units) for column in values.T], axis=1)

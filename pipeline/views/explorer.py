@@ -15,6 +15,7 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.levels import RECALL_LEVELS
+from pipeline.retrieval.settings import Count
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,7 @@ class Division:
         chunk: queries in a file.
     """
 
-    chunk: int
-
-    def __post_init__(self) -> None:
-        """Check the setting."""
-        if self.chunk < 1:
-            raise RetrievalError(f"conf/explore.yaml: 'chunk' is {self.chunk}: expected 1 or more")
+    chunk: Count
 
 
 def read_curves(path: Path, runs: Sequence[str]) -> dict[str, dict[str, list[float]]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,9 +15,9 @@ from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.runs import read_run
 from pipeline.results.tables import read_table
-from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.style import Style, plain_text
 
+SHOWN = ("mAP", "mAP_low", "mAP_high", "mAP_random")
 MOST_CLASSES = 60  # that a heat map can name
 
 
@@ -41,13 +42,8 @@ def read_scores(runs: Path, experiment: Experiment) -> list[Score]:
     scores = []
     for dataset in experiment.datasets:
         for run in experiment.runs:
-            metrics = read_run(runs, run, dataset)
-            try:
-                values = (metrics[name] for name in ("mAP", "mAP_low", "mAP_high", "mAP_random"))
-                scores.append(Score(run, dataset, *values))
-            except KeyError as error:
-                again = f"run dvc repro {stage_of(run, dataset)}"
-                raise RetrievalError(f"the metrics of {run} on {dataset} lack {error}: {again}") from None
+            metrics = read_run(runs, run, dataset, *SHOWN)
+            scores.append(Score(run, dataset, *(metrics[name] for name in SHOWN)))
     return scores
 
 
@@ -182,27 +178,35 @@ def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> dict[str
     """Return the mAP of each class, by run and label; no label for a dataset without any.
 
     Raises:
-        RetrievalError: a file is missing or of another form.
+        RetrievalError: see :func:`read_tables`.
     """
-    found = {}
-    for run in runs:
-        path = directory / dataset / f"{run}.csv"
-        with output_of(stage_of(run, dataset), str(path)):
-            table = read_table(path, "label", "mAP")
-            found[run] = dict(zip(table["label"], map(float, table["mAP"]), strict=True))
-    return found
+    tables = read_tables(directory, dataset, runs, {"label": str, "mAP": float})
+    return {run: dict(zip(table["label"], table["mAP"], strict=True)) for run, table in tables.items()}
 
 
 def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
     """Return how alike pairs of a dataset are, by encoder (see :func:`pipeline.retrieval.histogram.histogram`).
 
     Raises:
+        RetrievalError: see :func:`read_tables`.
+    """
+    columns = dict.fromkeys(("low", "high", "positives", "negatives"), float)
+    tables = read_tables(directory, dataset, encoders, columns)
+    return {encoder: {name: np.array(cells) for name, cells in table.items()} for encoder, table in tables.items()}
+
+
+def read_tables(
+    directory: Path, dataset: str, runs: Sequence[str], columns: Mapping[str, type]
+) -> dict[str, dict[str, list[Any]]]:
+    """Return columns of what the evaluation of each run wrote as a table, by run, their cells of some types.
+
+    Raises:
         RetrievalError: a file is missing or of another form.
     """
-    tables = {}
-    for encoder in encoders:
-        path = directory / dataset / f"{encoder}.csv"
-        with output_of(stage_of(encoder, dataset), str(path)):
-            table = read_table(path, "low", "high", "positives", "negatives")
-            tables[encoder] = {name: np.array(values, float) for name, values in table.items()}
-    return tables
+    found = {}
+    for run in runs:
+        path = directory / dataset / f"{run}.csv"
+        with output_of(stage_of(run, dataset), str(path)):
+            table = read_table(path, *columns)
+            found[run] = {name: [kind(cell) for cell in table[name]] for name, kind in columns.items()}
+    return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Count
 
 
 def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
@@ -26,13 +27,11 @@ class Choice:
         encoders: of which encoders; None: of all.
     """
 
-    queries: int
+    queries: Count
     encoders: Sequence[str] | None
 
     def __post_init__(self) -> None:
         """Check the setting."""
-        if self.queries < 1:
-            raise RetrievalError(f"conf/gallery.yaml: 'queries' is {self.queries}: expected 1 or more")
         if self.encoders is not None and not self.encoders:
             raise RetrievalError("conf/gallery.yaml: 'encoders' names none: use null for all of them")
 

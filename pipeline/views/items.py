@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
+from pydantic import Field
 
+from pipeline.frame.output import printable
 from pipeline.frame.places import place_of
 from pipeline.manifest.images import decode_part, read_prepared
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Side
 
 
 def named(item: Item) -> str:
-    """Return what an item is called: its labels, or its file's name if it has none."""
-    return ", ".join(item.labels) or Path(item.path).stem
+    """Return what an item is called, to be shown: its labels, or its file's name if it has none."""
+    return printable(", ".join(item.labels) or Path(item.path).stem)
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
@@ -35,13 +38,8 @@ class Kind:
         quality: of the JPEG, 1 to 95.
     """
 
-    side: int
-    quality: int
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.side < 1 or not 1 <= self.quality <= 95:
-            raise RetrievalError("conf/thumbnails.yaml: 'side' must be positive, 'quality' from 1 to 95")
+    side: Side
+    quality: Annotated[int, Field(ge=1, le=95)]
 
 
 def write_thumbnail(number: int, *, manifest: Manifest, kind: Kind, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The page on which all results are explored, as one file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ import pandas as pd
 import vl_convert
 import yaml
 
+from pipeline.extraction.features import read_provenance
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import JOINED
-from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import Count
 from pipeline.views.templates import render
 
 # Vega's names of marks, and a letter that looks like each.
@@ -44,14 +44,14 @@ class PageStyle:
     """
 
     title: str
-    grid: int
+    grid: Count
     colors: Sequence[Mapping[str, str]]
     marks: Sequence[str]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.grid < 1 or not self.colors or not self.marks:
-            raise RetrievalError("conf/page.yaml: 'grid' must be positive, and there must be a color and a mark")
+        if not self.colors or not self.marks:
+            raise RetrievalError("conf/page.yaml: there must be a color and a mark")
         for color in self.colors:
             if set(color) != {"light", "dark"}:
                 raise RetrievalError(f"conf/page.yaml: a color is {dict(color)}: expected light and dark")
@@ -109,9 +109,7 @@ def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict
     for run in experiment.runs:
         encoder = run.partition(JOINED)[0]
         for dataset in experiment.datasets:
-            path = features / encoder / dataset / "provenance.json"
-            with output_of(f"extract@{encoder}-{dataset}", f"provenance in {path}"):
-                origin = json.loads(path.read_text(encoding="utf-8"))
+            origin = read_provenance(features / encoder / dataset)
             texts = {"features": as_yaml(origin), "metrics": as_yaml(read_run(runs, run, dataset))}
             found.append({"run": run, "dataset": dataset, **texts})
     return found

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
+from pydantic import Field
 
 from pipeline.manifest.manifest import Manifest
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.items import named, thumbnail
-from pipeline.views.style import plain_text, refuse_colors
+from pipeline.views.style import Dpi, Inches, plain_text, refuse_colors
 
 Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.
@@ -32,15 +33,13 @@ class SheetStyle:
         colors: of the frames, by kind.
     """
 
-    cell: int | float
-    dpi: int
-    letters: int
+    cell: Inches
+    dpi: Dpi
+    letters: Annotated[int, Field(ge=2, le=1000)]
     colors: Mapping[str, str]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not (self.cell > 0 and self.dpi > 0 and self.letters > 1):
-            raise RetrievalError("conf/sheet: 'cell', 'dpi' and 'letters' must be positive")
         if self.pixels < 1:
             raise RetrievalError(f"conf/sheet: a cell of {self.cell} inches at {self.dpi} dpi has no pixel")
         if set(self.colors) != set(SIGNS):

@@ -5,14 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
+from pydantic import Field
 
 from pipeline.frame.files import replacing_file
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.memory import refuse_memory
+
+Inches = Annotated[float, Field(gt=0, le=200)]
+Dpi = Annotated[int, Field(ge=1, le=2400)]
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "retrieval-bench"  # otherwise its names differ from run to run
@@ -30,16 +36,16 @@ class Style:
         markers: the same.
     """
 
-    width: int | float
-    height: int | float
-    dpi: int
+    width: Inches
+    height: Inches
+    dpi: Dpi
     colors: Sequence[str]
     markers: Sequence[str]
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not (self.width > 0 and self.height > 0 and self.dpi > 0 and self.colors and self.markers):
-            raise RetrievalError("conf/style: sizes must be positive, and there must be a color and a marker")
+        if not (self.colors and self.markers):
+            raise RetrievalError("conf/style: there must be a color and a marker")
         refuse_colors(self.colors, where="conf/style")
         for marker in self.markers:
             if marker not in MarkerStyle.markers:
@@ -68,6 +74,8 @@ def plain_text(text: str, *, most: int = 80) -> str:
 
 def save_png(figure: Figure, target: Path, *, dpi: int) -> None:
     """Write a figure as a PNG without the version of the software, whole or not at all."""
+    width, height = figure.get_size_inches()
+    refuse_memory(int(8 * width * height * dpi**2), f"a picture of {width:g} x {height:g} inches at {dpi} dpi")
     with replacing_file(target) as partial, boxes_for_missing_letters():
         # Photographs hardly get smaller by more, and take three times as long.
         figure.savefig(partial, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": 3})

@@ -57,7 +57,7 @@ def test_rows_of_the_table_are_encoders_followed_by_their_other_rankings() -> No
         ("encoders: [a]\ndatasets: [d]\nrankings: [similarity]\nencoder: a", "ranked by anyway: remove it"),
         ("encoders: [a]\ndatasets: [d]\nrankings: [b, b]\nencoder: a", "'b' stands twice under 'rankings'"),
         ("- a", "expected the keys encoders, datasets, rankings and encoder"),
-        ("a: [", "cannot be read"),
+        ("a: [", "params.yaml, line 1: "),
     ],
 )
 def test_wrong_params_are_said(tmp_path: Path, text: str, match: str) -> None:
@@ -96,7 +96,7 @@ def test_names_without_a_yaml() -> None:
         ("settings: {widths: {1: 64}}", "a key is 1, which YAML takes for no text: put it in quotes"),
         ("settings: [{power: .inf}]", "a value is inf: give a finite number"),
         ("- a", "expected keys and values"),
-        ("a: [", "is not YAML"),
+        ("a: [", "conf/encoder/a.yaml, line 1: "),
     ],
 )
 def test_what_dvc_would_not_see_is_refused(tmp_path: Path, text: str, match: str) -> None:
@@ -196,8 +196,8 @@ def test_a_dataset_of_wrong_types(tmp_path: Path, kind: str, options: dict[str, 
 @pytest.mark.parametrize(
     ("command", "match"),
     [
-        (["evaluate", "encoder=hog"], "You must specify 'dataset'"),
-        (["prepare", "dataset=nope"], "Could not find 'dataset/nope'"),
+        (["evaluate", "encoder=hog"], "error: no dataset: give dataset=... with a name in conf/dataset: clutter, "),
+        (["prepare", "dataset=nope"], "error: unknown dataset 'nope': one of clutter, "),
         (["extract", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "top=-1"], "error: conf/evaluate.yaml: 'top' is -1: expected"),
@@ -207,7 +207,10 @@ def test_a_dataset_of_wrong_types(tmp_path: Path, kind: str, options: dict[str, 
             ["weights", "encoder=[hog]", "out=nowhere"],
             "error: encoder: give the name of one YAML in conf/encoder",
         ),
-        (["evaluate", "encoder=hog", "dataset=digits", "cutofs=[1]"], "error: Could not override 'cutofs'"),
+        (
+            ["evaluate", "encoder=hog", "dataset=digits", "cutofs=[1]"],
+            "error: unknown key 'cutofs': did you mean cutoffs?",
+        ),
         (["gallery", "dataset=digits", "encoders=[]"], "error: conf/gallery.yaml: 'encoders' names none"),
         (["pr", "dataset=digits", "png=???"], "error: no value for png: give png=... on the command line"),
     ],

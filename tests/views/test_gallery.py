@@ -21,6 +21,7 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 from pipeline.search.searching import encode, search
 from pipeline.show import find
 from pipeline.views.gallery import best, worst
@@ -136,7 +137,7 @@ def test_results_of_another_manifest_are_refused(project: Project) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cell": 0}, "must be positive"),
+        ({"cell": 0}, "'cell' is 0: expected a number above 0 to 200"),
         ({"cell": 0.001}, "has no pixel"),
         ({"colors": {**STYLE.colors, "hit": "nocolor"}}, "'nocolor' is no color"),
         ({"colors": {"hit": "#000000"}}, "expected query, hit, miss, found"),
@@ -144,7 +145,7 @@ def test_results_of_another_manifest_are_refused(project: Project) -> None:
 )
 def test_wrong_sheets(change: dict[str, Any], message: str) -> None:
     with pytest.raises(RetrievalError, match=f"conf/sheet: .*{message}"):
-        replace(STYLE, **change)
+        call(SheetStyle, {**vars(STYLE), **change}, where="conf/sheet")
 
 
 def test_a_sheet_without_a_ranking_has_the_queries(draw: Callable[..., Path]) -> None:
@@ -228,7 +229,7 @@ def test_a_search_refuses_other_features_and_bad_images(project: Project) -> Non
         ("image=[]", "'image' names none"),
         ("image=17", "'image' is 17: expected a string or a list"),
         ("k=1.5", "'k' is 1.5: expected an integer"),
-        ("k=0", "'k' is 0: expected 1 or more"),
+        ("k=0", "'k' is 0: expected an integer from 1 to"),
         ("similarity=foo", "'similarity' is 'foo': expected cosine or dot or euclidean"),
     ):
         done = project.stage(

@@ -23,6 +23,7 @@ from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.cost import Cost, cost_of
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 from pipeline.views.explorer import items_of, read_curves, results_of
 from pipeline.views.page import PageStyle
 from pipeline.views.tables import md, tex
@@ -88,7 +89,8 @@ def test_curves_that_are_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"grid": 0}, {"colors": []}, {"marks": []}, {"marks": ["star"]}, {"colors": [{}]}])
 def test_wrong_pages(change: dict[str, Any]) -> None:
     with pytest.raises(RetrievalError, match=r"conf/page\.yaml: "):
-        PageStyle(**{"title": "t", "grid": 1, "colors": [COLOR], "marks": ["circle"], **change})
+        options = {"title": "t", "grid": 1, "colors": [COLOR], "marks": ["circle"], **change}
+        call(PageStyle, options, where="conf/page.yaml")
 
 
 def test_no_two_runs_look_the_same() -> None:
@@ -544,7 +546,7 @@ def test_curves_as_pngs_without_a_browser(project: Project) -> None:
     for change, message in (
         ("revisions=[nothing]", "unknown Git revision 'nothing'"),
         ("revisions=[--open]", "none may begin with a hyphen"),
-        ("scale=0", "'scale' is 0: expected a positive number"),
+        ("scale=0", "'scale' is 0: expected a number above 0 to 100"),
     ):
         wrong = project.stage("export", change, "out=wrong", check=False)
         assert wrong.returncode == 2 and message in wrong.stderr and len(wrong.stderr.splitlines()) == 1
