@@ -11,3 +11,7 @@ class Refused(Exception):
 
 class Escaped(BaseException):
     """It was about to write where it has no business; not an Exception, so that nothing swallows it."""
+
+
+class Impossible(Exception):
+    """This machine does not allow it."""

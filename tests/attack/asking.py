@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +18,6 @@ STARTING = 120.0  # seconds for the first case of a kind, which imports what it 
 LOOK = 0.02  # seconds between two looks at the memory
 
 
-@dataclass
-class Tally:
-    """What came of the cases of a kind.
-
-    Attributes:
-        tried: how many cases.
-        worked: of them.
-        refused: of them.
-        faults: what else happened, each with the seed and the number of its case.
-    """
-
-    tried: int = 0
-    worked: int = 0
-    refused: int = 0
-    faults: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, seed: int, case: int, verdict: dict[str, Any]) -> None:
-        """Count a case."""
-        self.tried += 1
-        if verdict["verdict"] == "worked":
-            self.worked += 1
-        elif verdict["verdict"] == "refused":
-            self.refused += 1
-        else:
-            self.faults.append({"seed": seed, "case": case, **verdict})
-
-
 class Worker:
     """A process that runs cases; another one takes its place when it dies."""
 
@@ -54,6 +26,14 @@ class Worker:
         self.folder = folder
         self.process: subprocess.Popen[str] | None = None
         self.base: dict[str, int] = {}  # bytes of memory after the first case of a kind
+
+    def __enter__(self) -> "Worker":
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self.close()
 
     def ask(self, kind: str, seed: int, case: int) -> dict[str, Any]:
         """Return how a case ended."""
