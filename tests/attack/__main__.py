@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.attack.asking import Worker
 from tests.attack.graph import GRAPH, Graph
 from tests.attack.kinds import KINDS
 from tests.attack.verdicts import Impossible
-from tests.attack.asking import Worker
 
 Ask = Callable[[int, int], dict[str, Any] | None]
 
@@ -72,7 +72,10 @@ def said_of(kind: str, seed: int, tally: Tally) -> str:
     for (error, where), faults in alike.items():
         first = faults[0]
         again = f'python -m tests.attack "{kind}" --seed {seed} --case {first["case"]}'
-        lines += [f"FAULT {error} at {where} ({len(faults)} such): {again}", *(f"    {line}" for line in first["lines"])]
+        lines += [
+            f"FAULT {error} at {where} ({len(faults)} such): {again}",
+            *(f"    {line}" for line in first["lines"]),
+        ]
     if tally.skipped:
         return f"{kind}: skipped, {tally.skipped}"
     counts = ", ".join(f"{count} {name}" for name, count in tally.counts.items())
@@ -83,17 +86,18 @@ def table(tallies: Mapping[str, Tally]) -> str:
     """Return a Markdown table of all kinds."""
     lines = ["| kind | tried | worked | refused | faults |", "|---|---:|---:|---:|---:|"]
     for kind, tally in tallies.items():
-        if tally.skipped:
-            lines.append(f"| {kind} | skipped: {tally.skipped} | | | |")
-        else:
-            lines.append(f"| {kind} | {tally.tried:,} | {tally.counts['worked']:,} | {tally.counts['refused']:,} | {len(tally.faults)} |")
-    whole, faults = sum(tally.tried for tally in tallies.values()), sum(len(tally.faults) for tally in tallies.values())
-    return "\n".join([*lines, f"| all | {whole:,} | | | {faults} |", ""])
+        cells = (f"{tally.tried:,}", *(f"{count:,}" for count in tally.counts.values()), str(len(tally.faults)))
+        lines.append(
+            f"| {kind} | {' | '.join([f'skipped: {tally.skipped}', '', '', ''] if tally.skipped else cells)} |"
+        )
+    tried = sum(tally.tried for tally in tallies.values())
+    faults = sum(len(tally.faults) for tally in tallies.values())
+    return "\n".join([*lines, f"| all | {tried:,} | | | {faults} |", ""])
 
 
 def main() -> None:
     """Run the attack."""
-    every = {**KINDS, **GRAPH}
+    every = {**{name: kind.share for name, kind in KINDS.items()}, **GRAPH}
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="kind", help=f"some of: {', '.join(every)}; all by default")
     parser.add_argument("--seed", type=int, default=0)
@@ -108,7 +112,7 @@ def main() -> None:
     if unknown := [kind for kind in kinds if kind not in every]:
         parser.error(f"unknown kind '{unknown[0]}': one of {', '.join(every)}")
     cases = [given.case] if given.case is not None else None if given.cases is None else list(range(given.cases))
-    shares = sum(every[kind].share for kind in kinds)
+    shares = sum(every[kind] for kind in kinds)
     tallies: dict[str, Tally] = {}
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="attack-"))
@@ -117,8 +121,10 @@ def main() -> None:
         graph = Graph(folder, stack, given.project, given.python)
         for kind in kinds:
             try:
-                ask: Ask = (lambda seed, case, kind=kind: worker.ask(kind, seed, case)) if kind in KINDS else graph.ask(kind)
-                tallies[kind] = attacked(ask, given.seed, cases, 60 * given.minutes * every[kind].share / shares)
+                ask: Ask = (
+                    (lambda seed, case, kind=kind: worker.ask(kind, seed, case)) if kind in KINDS else graph.ask(kind)
+                )
+                tallies[kind] = attacked(ask, given.seed, cases, 60 * given.minutes * every[kind] / shares)
             except Impossible as reason:
                 tallies[kind] = Tally(skipped=str(reason))
             print(said_of(kind, given.seed, tallies[kind]), flush=True)

@@ -30,14 +30,35 @@ READS = {
     "gallery": (NAMES[1:], ("data/prepared/digits/*.*", "metrics/per_query/digits/*")),
     "compare": ((), ("metrics/runs/*/*", "metrics/per_query/digits/*", "metrics/costs/*/*")),
     "headline": ((), ("metrics/runs/*/*", "metrics/per_query/digits/*")),
-    "figures": ((), ("metrics/cost.csv", "metrics/per_class/*/*", "metrics/runs/*/*", "metrics/similarities/*/*", "metrics/per_query/*/*")),
+    "figures": (
+        (),
+        (
+            "metrics/cost.csv",
+            "metrics/per_class/*/*",
+            "metrics/runs/*/*",
+            "metrics/similarities/*/*",
+            "metrics/per_query/*/*",
+        ),
+    ),
     "thumbnails": (NAMES[1:], ("data/prepared/digits/*.*",)),
     "explore": (NAMES[1:], ("data/prepared/digits/*.*", "metrics/per_query/digits/*", "plots/pr/digits.csv")),
-    "page": ((), ("features/*/*/provenance.json", "metrics/*.csv", "metrics/runs/*/*", "metrics/summary.json", "plots/report/results/*/*")),
+    "page": (
+        (),
+        (
+            "features/*/*/provenance.json",
+            "metrics/*.csv",
+            "metrics/runs/*/*",
+            "metrics/summary.json",
+            "plots/report/results/*/*",
+        ),
+    ),
     "show": ((*NAMES, "query=3"), ("data/prepared/digits/*.*", "metrics/per_query/digits/*")),
-    "query": ((*NAMES, "image=photo.png"), ("data/prepared/digits/*.*", "data/weights/raw_pixels/*", "features/raw_pixels/digits/*", "photo.png")),
+    "query": (
+        (*NAMES, "image=photo.png"),
+        ("data/prepared/digits/*.*", "data/weights/raw_pixels/*", "features/raw_pixels/digits/*", "photo.png"),
+    ),
     "export": ((*NAMES,), ("data/prepared/digits/*.*", "metrics/per_query/digits/*")),
-}  # fmt: skip
+}
 
 
 def damaged(rng: Random, path: Path) -> None:
@@ -145,7 +166,7 @@ TOUCHED = {
     "fetch": (("dataset=digits",), ("fetch.yaml", "dataset/digits.yaml")),
     "check": ((), ("check.yaml",)),
     "verify": ((), ("verify.yaml",)),
-}  # fmt: skip
+}
 
 
 def conf(rng: Random, folder: Path) -> None:
@@ -178,12 +199,32 @@ def yaml_changed(rng: Random, given: bytes) -> bytes:
     if kind < 6:
         return mutation.lines(rng, given.decode(), ": ")
     if kind == 6:
-        return given + rng.choice((
-            b"a: &a [*a]\n", b"? [a]\n: b\n", b"\t- x\n", b"seed: 1\nseed: 2\n", b"x: !!python/object:os.system {}\n", b"<<: {a: 1}\n",
-            b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c]\n", b"%YAML 9.9\n---\n",
-            b"---\n---\n", b"x: ${x}\n", b"x: ${nothing:1}\n", b"x: ${oc.env:NOTHING}\n", b"hydra: {run: {dir: /x}}\n", b"defaults: [{x: y}]\n",
-            b"x: " + b"[" * 3000, b"x: '", b"x: 2024-01-01\n", b"x: 1e1000\n", b"x: 0b1\n", b"1: 2\n", b"null: x\n", b"size: 3\n",
-        ))  # fmt: skip
+        return given + rng.choice(
+            (
+                b"a: &a [*a]\n",
+                b"? [a]\n: b\n",
+                b"\t- x\n",
+                b"seed: 1\nseed: 2\n",
+                b"x: !!python/object:os.system {}\n",
+                b"<<: {a: 1}\n",
+                b"a: &a [x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n",
+                b"%YAML 9.9\n---\n",
+                b"---\n---\n",
+                b"x: ${x}\n",
+                b"x: ${nothing:1}\n",
+                b"x: ${oc.env:NOTHING}\n",
+                b"hydra: {run: {dir: /x}}\n",
+                b"defaults: [{x: y}]\n",
+                b"x: " + b"[" * 3000,
+                b"x: '",
+                b"x: 2024-01-01\n",
+                b"x: 1e1000\n",
+                b"x: 0b1\n",
+                b"1: 2\n",
+                b"null: x\n",
+                b"size: 3\n",
+            )
+        )
     return mutation.data(rng, given)
 
 
@@ -224,9 +265,17 @@ def overrides(rng: Random, folder: Path) -> None:
     (folder / "list.txt").write_text(TEXT)
     (folder / "list.csv").write_text(TABLE)
     name = rng.choice((*sorted(TOUCHED), "score", "score", "score", "score"))
-    given = list(TOUCHED[name][0]) if name in TOUCHED else rng.choice((
-        ["features=rows.npy", "labels=list.csv"], ["features=four.npy", "labels=list.txt"], ["features=rows.npy", "labels=list.csv", "out=o.json"],
-    ))  # fmt: skip
+    given = (
+        list(TOUCHED[name][0])
+        if name in TOUCHED
+        else rng.choice(
+            (
+                ["features=rows.npy", "labels=list.csv"],
+                ["features=four.npy", "labels=list.txt"],
+                ["features=rows.npy", "labels=list.csv", "out=o.json"],
+            )
+        )
+    )
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         kind = rng.randrange(12)
         if kind == 0 and given:

@@ -135,11 +135,17 @@ def checkpoint_seeds() -> dict[str, bytes]:
     }
     made = {".safetensors": save(tensors)}
     for name, content in (
-        (".pth", tensors), ("entry.pth", {"state_dict": tensors, "epoch": 3}), ("list.pth", [tensors]),
-        ("keys.pth", {1: torch.ones(1), "a": torch.ones(1)}), ("none.pth", {None: torch.ones(1), (1, 2): torch.ones(1)}),
-        ("view.pth", {"a": torch.ones(9)[2:5], "b": torch.ones(3, 3).t()}), ("sparse.pth", {"a": torch.eye(3).to_sparse()}),
-        ("object.pth", {"a": torch.nn.Linear(1, 1)}), ("empty.pth", {}), ("meta.pth", {"a": torch.ones(2, device="meta")}),
-    ):  # fmt: skip
+        (".pth", tensors),
+        ("entry.pth", {"state_dict": tensors, "epoch": 3}),
+        ("list.pth", [tensors]),
+        ("keys.pth", {1: torch.ones(1), "a": torch.ones(1)}),
+        ("none.pth", {None: torch.ones(1), (1, 2): torch.ones(1)}),
+        ("view.pth", {"a": torch.ones(9)[2:5], "b": torch.ones(3, 3).t()}),
+        ("sparse.pth", {"a": torch.eye(3).to_sparse()}),
+        ("object.pth", {"a": torch.nn.Linear(1, 1)}),
+        ("empty.pth", {}),
+        ("meta.pth", {"a": torch.ones(2, device="meta")}),
+    ):
         for legacy in (False, True):
             buffer = io.BytesIO()
             torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
@@ -185,10 +191,19 @@ def checkpoints(rng: Random, folder: Path) -> None:
     elif kind < 3 and given[:2] == b"PK":
         given = rezipped(rng, given)
     elif kind == 3 and rng.random() < 0.3:
-        given = rng.choice((
-            b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", b"<!DOCTYPE html><html></html>", b"{}",
-            b"\x80\x02.", b"PK\x05\x06" + bytes(18), bytes(8) + b"{", b"\xff" * 8 + b"{", (1 << 40).to_bytes(8, "little") + b"{",
-        ))  # fmt: skip
+        given = rng.choice(
+            (
+                b"",
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+                b"<!DOCTYPE html><html></html>",
+                b"{}",
+                b"\x80\x02.",
+                b"PK\x05\x06" + bytes(18),
+                bytes(8) + b"{",
+                b"\xff" * 8 + b"{",
+                (1 << 40).to_bytes(8, "little") + b"{",
+            )
+        )
     elif kind < 5:
         given = mutation.data(rng, given, list(seeds.values()))
     source = folder / "own"

@@ -1,4 +1,4 @@
-"""Stages that are killed at an operation on files, or for which there is no room: run again, they give the same bits."""
+"""Stages that are killed at an operation on files, or have no room: run again, they give the same bits."""
 
 import hashlib
 import os
@@ -50,7 +50,10 @@ def stages_of(top: Path) -> list[Stage]:
             for stage in repo.index.stages
             if stage.cmd
         ]
-    return [*sorted(found, key=lambda stage: stage.name), Stage("score", tuple(shlex.split(SCORE)[2:]), ("scored.json",))]
+    return [
+        *sorted(found, key=lambda stage: stage.name),
+        Stage("score", tuple(shlex.split(SCORE)[2:]), ("scored.json",)),
+    ]
 
 
 def digests(top: Path, *, without: str = "") -> dict[str, str]:
@@ -63,6 +66,12 @@ def digests(top: Path, *, without: str = "") -> dict[str, str]:
             if path.is_file() and not name.startswith(MEASURED) and "scratch" not in name:
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def partials(top: Path) -> list[str]:
+    """Return what is left in a project under temporary names."""
+    found = [path for place in ("data", "features", "metrics", "plots") for path in (top / place).rglob("*.partial*")]
+    return [path.relative_to(top).as_posix() for path in (*found, *top.glob("*.partial*"))]
 
 
 @dataclass
@@ -124,14 +133,6 @@ class Subject:
             else:
                 path.unlink(missing_ok=True)
 
-    def partials(self) -> list[str]:
-        """Return what is left under temporary names."""
-        return [
-            path.relative_to(self.top).as_posix()
-            for place in ("data", "features", "metrics", "plots", ".")
-            for path in (self.top / place).glob("**/*.partial*" if place != "." else "*.partial*")
-        ]
-
     def operations(self, stage: Stage) -> int:
         """Return how many operations on files a stage makes."""
         count = self.top.parent / "count"
@@ -163,13 +164,13 @@ class Subject:
                 one_line(done)
             if ended == "killed" and how not in ("kill", "halve", "cut"):
                 raise Wrong(f"killed by {done.returncode}")
-            if ended != "killed" and self.partials():
-                raise Wrong(f"{ended}, and left behind: {self.partials()[:3]}")
+            if ended != "killed" and partials(self.top):
+                raise Wrong(f"{ended}, and left behind: {partials(self.top)[:3]}")
             again = self.run(stage)
             if again.returncode:
                 raise Wrong(f"run again it ended with {again.returncode}: {again.stderr[-1500:]}")
-            if self.partials():
-                raise Wrong(f"run again it left behind: {self.partials()[:3]}")
+            if partials(self.top):
+                raise Wrong(f"run again it left behind: {partials(self.top)[:3]}")
             found = digests(self.top)
             if found != self.meant:
                 names = sorted(name for name in {*found, *self.meant} if found.get(name) != self.meant.get(name))
@@ -183,7 +184,9 @@ class Subject:
 def one_line(done: "subprocess.CompletedProcess[str]") -> None:
     """Raise ``Wrong`` unless a command ended with exit code 2 and one line beside its bars of progress."""
     lines = [line.rpartition("\r")[2] for line in done.stderr.split("\n")]
-    lines = [line for line in lines if line.strip() and "images/s" not in line and "it/s" not in line and "%|" not in line]
+    lines = [
+        line for line in lines if line.strip() and "images/s" not in line and "it/s" not in line and "%|" not in line
+    ]
     if done.returncode != 2 or len(lines) != 1 or not lines[0].startswith("error: "):
         raise Wrong(f"ended with {done.returncode} and {len(lines)} lines: {lines[:2]} ... {lines[-2:]}")
 

@@ -45,8 +45,10 @@ def seeds() -> list[bytes]:
             image = Image.new("I;16", (16, 12), 40000) if mode == "I;16" else colours.convert(mode)
             for options in ({}, {"progressive": True, "exif": exif}, {"compression": "tiff_lzw"}, {"lossless": True}):
                 if not options or (name, next(iter(options))) in (
-                    ("JPEG", "progressive"), ("TIFF", "compression"), ("WEBP", "lossless"),
-                ):  # fmt: skip
+                    ("JPEG", "progressive"),
+                    ("TIFF", "compression"),
+                    ("WEBP", "lossless"),
+                ):
                     buffer = io.BytesIO()
                     image.save(buffer, name, **options)
                     made.append(buffer.getvalue())

@@ -86,7 +86,7 @@ def refuse_merged(path: Path, labels: object, lines: object) -> None:
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        fields = {reader.line_num: (row["labels"] or "") for row in reader}
+        fields = dict(map(lambda row: (reader.line_num, row["labels"] or ""), reader))
     known: dict[object, str] = {}
     for label, line in zip(labels, lines, strict=True):  # type: ignore[call-overload]
         field = "|".join(part.strip() for part in fields[line].strip().split("|"))

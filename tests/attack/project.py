@@ -49,9 +49,8 @@ def command(name: str, *overrides: str) -> str:
         and lines[0].isprintable()
     ):
         raise Refused(lines[0])
-    raise Wrong(
-        f"{name} ended with {status} and {len(lines)} lines: {[line[:200] for line in lines[:2]]!r} ... {[line[:200] for line in lines[-2:]]!r}"
-    )
+    shown = [line[:200] for line in (*lines[:2], "...", *lines[-2:])]
+    raise Wrong(f"{name} ended with {status} and {len(lines)} lines: {shown}")
 
 
 def stages() -> Iterator[tuple[str, tuple[str, ...]]]:

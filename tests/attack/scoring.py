@@ -50,10 +50,23 @@ def matrix(rng: Random) -> Any:
         rows[rng.randrange(ITEMS)] = rng.choice((0.0, 1e-320, -0.0))
     elif kind == 4:
         other = (
-            rows[:1], rows[:0], rows[:, :0], rows[0], rows[None], rows.astype(object),
-            rows.astype("U5"), rows > 0, np.ma.masked_array(rows, rows > 1), np.asfortranarray(rows), rows[:, ::-1],
-            rows.astype(int), rows + 1j, np.asarray(rows, ">f4"), np.matrix(rows), rows.astype("g"),
-        )  # fmt: skip
+            rows[:1],
+            rows[:0],
+            rows[:, :0],
+            rows[0],
+            rows[None],
+            rows.astype(object),
+            rows.astype("U5"),
+            rows > 0,
+            np.ma.masked_array(rows, rows > 1),
+            np.asfortranarray(rows),
+            rows[:, ::-1],
+            rows.astype(int),
+            rows + 1j,
+            np.asarray(rows, ">f4"),
+            np.matrix(rows),
+            rows.astype("g"),
+        )
         return rng.choice(other)
     return rows.astype(rng.choice((np.float16, np.float32, np.float64)))
 
@@ -70,18 +83,42 @@ def scoring(rng: Random, folder: Path) -> None:
         labels = mutation.tree(rng, labels)
     elif kind == 1:
         odd = (
-            [label.encode() for label in labels], np.array(labels), np.array([label.encode() for label in labels]),
-            [item % CLASSES for item in range(ITEMS)], [float("nan")] * ITEMS, [None] * ITEMS, [(label, label) for label in labels],
-            [[label] for label in labels], [{label} for label in labels], iter(labels), dict.fromkeys(range(ITEMS), "a"),
-            "a" * ITEMS, b"a" * ITEMS, [("",)] * ITEMS, [(b"a",), (b"b",)] * (ITEMS // 2), [()] * ITEMS, [True, False] * (ITEMS // 2),
-            [bytearray(label.encode()) for label in labels], [np.str_(label) for label in labels],
-        )  # fmt: skip
+            [label.encode() for label in labels],
+            np.array(labels),
+            np.array([label.encode() for label in labels]),
+            [item % CLASSES for item in range(ITEMS)],
+            [float("nan")] * ITEMS,
+            [None] * ITEMS,
+            [(label, label) for label in labels],
+            [[label] for label in labels],
+            [{label} for label in labels],
+            iter(labels),
+            dict.fromkeys(range(ITEMS), "a"),
+            "a" * ITEMS,
+            b"a" * ITEMS,
+            [("",)] * ITEMS,
+            [(b"a",), (b"b",)] * (ITEMS // 2),
+            [()] * ITEMS,
+            [True, False] * (ITEMS // 2),
+            [bytearray(label.encode()) for label in labels],
+            [np.str_(label) for label in labels],
+        )
         labels = rng.choice(odd)
     elif kind == 2:
-        given["groups"] = rng.choice((
-            [item // 2 for item in range(ITEMS)], [0] * ITEMS, [float("nan")] * ITEMS, [""] * ITEMS, np.arange(ITEMS), "g" * ITEMS,
-            [None] * ITEMS, [b"a"] * ITEMS, [np.int64(item) for item in range(ITEMS)], mutation.tree(rng, ["g", None] * (ITEMS // 2)),
-        ))  # fmt: skip
+        given["groups"] = rng.choice(
+            (
+                [item // 2 for item in range(ITEMS)],
+                [0] * ITEMS,
+                [float("nan")] * ITEMS,
+                [""] * ITEMS,
+                np.arange(ITEMS),
+                "g" * ITEMS,
+                [None] * ITEMS,
+                [b"a"] * ITEMS,
+                [np.int64(item) for item in range(ITEMS)],
+                mutation.tree(rng, ["g", None] * (ITEMS // 2)),
+            )
+        )
     elif kind == 3:
         given["roles"] = rng.choice(
             (["both"] * ITEMS, ["query", "gallery"] * (ITEMS // 2), ["x"] * ITEMS, mutation.tree(rng, ["both"] * ITEMS))

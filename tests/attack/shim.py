@@ -1,10 +1,10 @@
 """A command that fares badly: ``python -m tests.attack.shim <how> <number> <module> <arguments>``.
 
-It counts what the command does to files below the working folder (opening for writing, renaming, making, removing), and at
-the operation of that number, from 1:
+It counts what the command does to files below the working folder (opening for writing, renaming, making, removing),
+and at the operation of that number, from 1:
 
-- ``kill`` ends it with SIGKILL; ``halve`` cuts what is about to be renamed in half first, as if that had happened while it
-  was written;
+- ``kill`` ends it with SIGKILL; ``halve`` cuts what is about to be renamed in half first, as if that had happened while
+  it was written;
 - ``full`` says that there is no room left, then and at every later operation that would need some;
 - ``count`` does nothing, and the count stands in the file that ``SHIM_COUNT`` names.
 

@@ -24,9 +24,13 @@ XML = """<annotation><folder>VOC2012</folder><filename>1.jpg</filename>
 <object><name>dog</name><difficult>1</difficult><bndbox><xmin>1.5</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object>
 </annotation>
 """
-BOMB = '<!DOCTYPE a [<!ENTITY x "' + "x" * 100 + '">' + "".join(
-    f'<!ENTITY {"xyzuvw"[n + 1]} "{("&" + "xyzuvw"[n] + ";") * 50}">' for n in range(5)
-) + "]><annotation><object><name>&w;</name></object></annotation>"  # fmt: skip
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY x "'
+    + "x" * 100
+    + '">'
+    + "".join(f'<!ENTITY {"xyzuvw"[n + 1]} "{("&" + "xyzuvw"[n] + ";") * 50}">' for n in range(5))
+    + "]><annotation><object><name>&w;</name></object></annotation>"
+)
 
 
 def opcodes(rng: Random) -> bytes:
@@ -34,16 +38,68 @@ def opcodes(rng: Random) -> bytes:
     size = rng.choice(mutation.SIZES)
     four, eight = struct.pack("<I", size & 0xFFFFFFFF), struct.pack("<Q", size & (1 << 64) - 1)
     pieces = (
-        b"(", b")", b"]", b"}", b"N", b"0", b"2", b"\x88", b"K\x07", b"a", b"e", b"s", b"u", b"t", b"\x85", b"\x86",
-        b"r" + four, b"j" + four, b"q\x01", b"h\x01", b"p" + str(size).encode() + b"\n", b"g1\n", b"\x94",
-        b"X" + four, b"T" + four, b"B" + four, b"\x8d" + eight, b"\x8e" + eight, b"\x96" + eight, b"\x95" + eight,
-        b"\x8a\xff" + bytes(255), b"\x8b" + four, b"I" + b"9" * rng.choice((1, 100, 6000)) + b"\n", b"L99L\n",
-        b"F1e999\n", b"S'a'\n", b"V\\ud800\n", b"cos\nsystem\n", b"ios\nsystem\n", b"R", b"o", b"b", b"\x81", b"\x93",
-        b"P1\n", b"Q", b"\x82\x01", b"\x83\x01\x00", b"\x97", b"\x98", b"\x8f", b"\x90", b"\x91", b"d", b"l", b"1",
-    )  # fmt: skip
-    return rng.choice((b"", b"\x80\x02", b"\x80\x04", b"\x80\x05")) + b"".join(
-        rng.choice(pieces) * rng.choice((1, 1, 1, 2, 40, 4000)) for _ in range(rng.randint(1, 12))
-    ) + rng.choice((b".", b"", b"."))  # fmt: skip
+        b"(",
+        b")",
+        b"]",
+        b"}",
+        b"N",
+        b"0",
+        b"2",
+        b"\x88",
+        b"K\x07",
+        b"a",
+        b"e",
+        b"s",
+        b"u",
+        b"t",
+        b"\x85",
+        b"\x86",
+        b"r" + four,
+        b"j" + four,
+        b"q\x01",
+        b"h\x01",
+        b"p" + str(size).encode() + b"\n",
+        b"g1\n",
+        b"\x94",
+        b"X" + four,
+        b"T" + four,
+        b"B" + four,
+        b"\x8d" + eight,
+        b"\x8e" + eight,
+        b"\x96" + eight,
+        b"\x95" + eight,
+        b"\x8a\xff" + bytes(255),
+        b"\x8b" + four,
+        b"I" + b"9" * rng.choice((1, 100, 6000)) + b"\n",
+        b"L99L\n",
+        b"F1e999\n",
+        b"S'a'\n",
+        b"V\\ud800\n",
+        b"cos\nsystem\n",
+        b"ios\nsystem\n",
+        b"R",
+        b"o",
+        b"b",
+        b"\x81",
+        b"\x93",
+        b"P1\n",
+        b"Q",
+        b"\x82\x01",
+        b"\x83\x01\x00",
+        b"\x97",
+        b"\x98",
+        b"\x8f",
+        b"\x90",
+        b"\x91",
+        b"d",
+        b"l",
+        b"1",
+    )
+    return (
+        rng.choice((b"", b"\x80\x02", b"\x80\x04", b"\x80\x05"))
+        + b"".join(rng.choice(pieces) * rng.choice((1, 1, 1, 2, 40, 4000)) for _ in range(rng.randint(1, 12)))
+        + rng.choice((b".", b"", b"."))
+    )
 
 
 def revisited(rng: Random, folder: Path) -> None:

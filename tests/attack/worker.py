@@ -1,8 +1,8 @@
 """A process that runs cases, one after the other, as it is told: ``python -m tests.attack.worker <folder>``.
 
 Each line of its standard input is a JSON list ``[kind, seed, case]``; for each it answers one line, a JSON object. It
-runs without the hooks of the tests (beartype would refuse what the program would not), and is killed from outside where a
-case takes too long or too much memory; where it was then stands in ``<folder>/stacks``.
+runs without the hooks of the tests (beartype would refuse what the program would not), and is killed from outside where
+a case takes too long or too much memory; where it was then stands in ``<folder>/stacks``.
 """
 
 import faulthandler
@@ -34,10 +34,21 @@ def confine(folder: Path) -> None:
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     # From the event to the positions of the paths that it changes.
     changing = {
-        "os.remove": (0,), "os.rename": (0, 1), "os.mkdir": (0,), "os.rmdir": (0,), "os.link": (1,),
-        "os.symlink": (1,), "os.truncate": (0,), "os.chmod": (0,), "os.chown": (0,), "os.utime": (0,),
-        "shutil.rmtree": (0,), "shutil.copyfile": (1,), "shutil.move": (0, 1), "shutil.copytree": (1,),
-    }  # fmt: skip
+        "os.remove": (0,),
+        "os.rename": (0, 1),
+        "os.mkdir": (0,),
+        "os.rmdir": (0,),
+        "os.link": (1,),
+        "os.symlink": (1,),
+        "os.truncate": (0,),
+        "os.chmod": (0,),
+        "os.chown": (0,),
+        "os.utime": (0,),
+        "shutil.rmtree": (0,),
+        "shutil.copyfile": (1,),
+        "shutil.move": (0, 1),
+        "shutil.copytree": (1,),
+    }
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
