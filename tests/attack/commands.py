@@ -207,7 +207,7 @@ def yaml_changed(rng: Random, given: bytes) -> bytes:
                 b"seed: 1\nseed: 2\n",
                 b"x: !!python/object:os.system {}\n",
                 b"<<: {a: 1}\n",
-                b"a: &a [x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n",
+                b"a: &a [x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c]\n",
                 b"%YAML 9.9\n---\n",
                 b"---\n---\n",
                 b"x: ${x}\n",
