@@ -6,7 +6,7 @@ TORCH ?= locked
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro verify report as-published floor finding report-page demo test check format lock clean
+.PHONY: setup repro verify report as-published floor finding report-page demo test attack check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv; TORCH=cpu: with torch's build for the CPU
 
@@ -58,6 +58,11 @@ demo: setup  ## search by your own image in a browser, on this machine only
 
 test: setup  ## run the tests, divided among TESTERS processes
 	pytest -n $(TESTERS)
+
+MINUTES ?= 60
+TABLE ?=
+attack: setup  ## hostile inputs, kills and full disks for MINUTES minutes; TABLE=file for its table in Markdown
+	python -m tests.attack --minutes $(MINUTES) $(if $(TABLE),--table $(TABLE))
 
 check: setup  ## lint, formatting, types, who imports whom
 	ruff check .

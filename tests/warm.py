@@ -29,7 +29,7 @@ LIBRARIES = """
 # Named python: it asks for a fork, waits for its end and ends alike. What is not the project or DVC, Python runs.
 ASKING = """#!{python} -IS
 import json, os, socket, sys
-if sys.argv[1:2] != ["-m"] or sys.argv[2].partition(".")[0] not in ("dvc", "pipeline"):
+if sys.argv[1:2] != ["-m"] or sys.argv[2].partition(".")[0] not in ("dvc", "pipeline", "tests"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 asked = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
 with socket.socket(socket.AF_UNIX) as connection:
