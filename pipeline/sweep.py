@@ -5,8 +5,11 @@ date and prints a table. ``hydra/launcher=joblib`` runs the jobs in processes si
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from omegaconf import DictConfig
 from tabulate import tabulate
 
 from pipeline.frame.app import app
+from pipeline.frame.ending import die_with
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json
 from pipeline.mending.mending import mend_if_idle, run_dvc
@@ -97,6 +101,8 @@ class Table(Callback):
 @app("sweep", multirun=True)
 def main(config: DictConfig) -> None:
     """Run one job."""
+    if current_process().name != "MainProcess":  # joblib's, which would wait for more when the sweep was ended
+        die_with(os.getppid(), signal.SIGTERM)
     reproduce(config.encoder_name, config.dataset_name)
     # What Table reads: with some launchers the jobs run in other processes.
     write_json(Path(config.note), {"encoder": config.encoder_name, "dataset": config.dataset_name})

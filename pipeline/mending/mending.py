@@ -59,5 +59,5 @@ def run_dvc(*arguments: str, environment: Mapping[str, str] | None = None) -> in
     for number, handler in before.items():
         signal.signal(number, handler)
     if received:
-        signal.raise_signal(received[0])
+        signal.raise_signal(max(received))  # SIGTERM, if both: a pool that runs this may take no notice of Ctrl-C
     return process.returncode
