@@ -17,8 +17,8 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import check_features
 
 
-class Provenance(TypedDict):
-    """What others read of a provenance."""
+class Provenance(TypedDict, total=False):
+    """What others read of a provenance; one without the manifest is that of another, see :func:`refuse_stale`."""
 
     encoder: str
     manifest_sha256: str

@@ -170,8 +170,8 @@ def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
 def test_damaged_features_are_an_error(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "hog" / "digits"
-    write_features(folder, np.eye(3, dtype=np.float32), {"encoder": "hog"})
-    assert read_features(folder)[1] == {"encoder": "hog"}
+    write_features(folder, np.eye(3, dtype=np.float32), {"encoder": "hog", "manifest_sha256": "0"})
+    assert read_features(folder)[1] == {"encoder": "hog", "manifest_sha256": "0"}
     path = folder / "features.npy"
     path.write_bytes(damaged(path.read_bytes(), damage))
     with pytest.raises(RetrievalError, match="no usable features in .*: run dvc repro extract@hog-digits"):
