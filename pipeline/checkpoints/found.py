@@ -130,7 +130,7 @@ def shards_of(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         plain = bool(names) and all(re.fullmatch(r"[\w-][\w.-]*", name) for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         plain = False
     if not plain:
         raise RetrievalError(f"{index} is no index of the files of a checkpoint: get it again")

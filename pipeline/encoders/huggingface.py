@@ -162,8 +162,8 @@ def declared(directory: Path, *, where: str) -> dict[str, Any]:
         RetrievalError: it has steps other than resize, centre crop, scale to [0, 1] and normalise.
     """
     path = describing(directory, "preprocessor_config.json", where=where)
-    config = json.loads(path.read_text(encoding="utf-8"))
     try:
+        config = json.loads(path.read_text(encoding="utf-8"))
         extent = config.get("size", 224)
         # Before version 4.26 of transformers a single number was the shorter side, or both.
         if isinstance(extent, int):
@@ -181,7 +181,7 @@ def declared(directory: Path, *, where: str) -> dict[str, Any]:
         usual = config.get("do_resize", True) and config.get("do_rescale", True) and config.get("do_normalize", True)
         if not usual or "crop_pct" in config or abs(config.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
             raise ValueError("steps other than resize, centre crop, scale by 1/255 and normalise")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RetrievalError(f"{where}: {path.name} cannot be followed ({error}): write 'native' in the YAML") from None
     return settings
 

@@ -47,7 +47,7 @@ class Scratch:
                 return None
             part = np.load(path, allow_pickle=False)
             return (part, float(said["seconds"])) if part.shape == (rows, dim) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write(self, number: int, part: Float32[np.ndarray, "item dim"], *, seconds: float) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.frame.ending import UNFINISHED, discard
-from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.errors import RetrievalError, shown, some
 
 SHOWN = 40  # characters of a target's name in the temporary one, which must not be too long
 OWN = re.compile(r"(\d+)-\d+@(.*)\.partial")  # what follows it: the process, how many it has made, the machine
@@ -58,10 +58,17 @@ def replacing_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_directory(target: Path) -> Iterator[Path]:
-    """Yield an empty directory beside ``target``; it takes the place of ``target`` only if the block succeeds."""
+    """Yield an empty directory beside ``target``; it takes the place of ``target`` only if the block succeeds.
+
+    Raises:
+        RetrievalError: the target is a folder that holds the working folder, or other things than what takes its place.
+    """
+    if target.is_dir() and Path.cwd().is_relative_to(target.resolve()):
+        raise RetrievalError(f"{shown(str(target))} is the folder of this process, or above it: name another to write")
     with unfinished(target) as partial, unfinished(target) as before:
         partial.mkdir()
         yield partial
+        refuse_other(target, partial)
         while True:
             if target.is_dir():
                 with suppress(FileNotFoundError):  # another process is at the same
@@ -73,6 +80,16 @@ def replacing_directory(target: Path) -> Iterator[Path]:
             except OSError as error:  # it was faster
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
+
+
+def refuse_other(target: Path, made: Path) -> None:
+    """Raise :class:`RetrievalError` if a folder is there that has nothing by a name that ``made`` has: not ours."""
+    names = set(os.listdir(target)) if target.is_dir() else set()
+    if names and names.isdisjoint(os.listdir(made)):
+        raise RetrievalError(
+            f"{shown(str(target))} is a folder of other things ({some(sorted(names))}): name another to write, or "
+            "remove it"
+        )
 
 
 @contextmanager

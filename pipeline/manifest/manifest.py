@@ -18,8 +18,9 @@ from typing import Any, Literal, get_args
 from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
+from pipeline.frame.upstream import output_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
-from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.errors import shown
 from pipeline.retrieval.queries import Query, check_queries
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
@@ -135,7 +136,7 @@ def read_manifest(directory: Path) -> Manifest:
         RetrievalError: a file is missing or not in this format.
     """
     path = directory / PARQUET
-    try:
+    with output_of(f"prepare@{directory.name}", f"manifest in {directory}"):
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
         items: Sequence[Item]
         if path.is_file():
@@ -153,11 +154,6 @@ def read_manifest(directory: Path) -> Manifest:
             if queries is None and not item.labels and item.role != "gallery":
                 raise ValueError(f"{shown(item.path)} has no label")
         return Manifest(described["dataset"], as_written(described["root"]), items, sha256_of(path), queries, given)
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        problem = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RetrievalError(
-            f"no usable manifest in {directory} ({problem}): run dvc repro prepare@{directory.name}"
-        ) from None
 
 
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:

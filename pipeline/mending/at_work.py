@@ -35,7 +35,7 @@ def processes_in(text: bytes) -> set[int] | None:
         writers = list(listed.get("write", {}).values())
         readers = [reader for readers in listed.get("read", {}).values() for reader in readers]
         return {int(entry["pid"]) for entry in writers + readers}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

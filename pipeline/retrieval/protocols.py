@@ -60,10 +60,10 @@ def by_labels(
     refuse_alike(chain.from_iterable(labels), what="labels")
     refuse_alike((group for group in groups or () if group is not None), what="groups")
     places = np.arange(len(labels))
+    for role in roles if roles is not None else ():
+        if not isinstance(role, str) or role not in get_args(Role):
+            raise RetrievalError(f"unknown role {role!r}: one of {', '.join(get_args(Role))}")
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
-    for role in np.unique(given):
-        if role not in get_args(Role):
-            raise RetrievalError(f"unknown role '{role}': one of {', '.join(get_args(Role))}")
     labelled = np.array([bool(names) for names in labels], dtype=bool)
     queries = places[(given != "gallery") & labelled]
     gallery = places[given != "query"]

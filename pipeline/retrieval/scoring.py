@@ -18,7 +18,7 @@ from pipeline.retrieval.settings import call
 
 
 def score_features(
-    features: Float[np.ndarray, "item dim"],
+    features: Any,
     labels: Iterable[Any] | None = None,
     *,
     queries: Sequence[Query] | None = None,
@@ -26,7 +26,7 @@ def score_features(
     roles: Sequence[str] | None = None,
     groups: Iterable[Any] | None = None,
     steps: Sequence[Mapping[str, Any]] = (),
-    learn_on: Float[np.ndarray, "other _"] | None = None,
+    learn_on: Any = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Return the metrics of features: exact, over the full ranking of every query.
@@ -34,7 +34,7 @@ def score_features(
     >>> score_features(features, ["cat", "dog", ...])["mAP"]
 
     Args:
-        features: one row per item, of any floating-point type; float16 is promoted, and the result says so.
+        features: a matrix, one row per item, of any floating-point type; float16 is promoted, and the result says so.
         labels: of each item a text or, in a tuple, list or set, several; items that share one are relevant to each
             other. An item with none, ``()``, is a distractor.
         queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.retrieval.queries.Query`).
@@ -58,14 +58,16 @@ def score_features(
     made = read_steps(steps, where="steps")
     if learn_on is not None and not any(isinstance(step, PcaWhitening) for step in made):
         raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
-    items = [str(number) for number in range(len(features))] if names is None else list(map(str, names))
     where = "features"
+    features = as_features(features, where=where)
+    items = [str(number) for number in range(len(features))] if names is None else list(map(str, names))
     if len(features) < 2:
         raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
     if len(items) != len(features) or features.shape[1] == 0:
         raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
     check_features(features, items, where=where, remedy="make its feature anew, or leave the item out")
     if learn_on is not None:
+        learn_on = as_features(learn_on, where="learn_on")
         check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on")
     if queries is not None:
         for name, given in (("labels", labels), ("roles", roles), ("groups", groups)):
@@ -83,6 +85,18 @@ def score_features(
     scorer = scores_of(features, protocols[0], chosen, steps=made, learnt=learn_on)
     _, summary = report(scorer, protocols, labels=known, contents=contents, names=items, settings=chosen)
     return {"features_dtype": str(features.dtype), **Recipe(made, {}, "steps").described(None), **summary}
+
+
+def as_features(given: Any, *, where: str) -> Float[np.ndarray, "item dim"]:
+    """Return features as a plain matrix; :class:`RetrievalError` if they are anything but floating-point numbers."""
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise RetrievalError(f"{where}: a masked array with values missing: leave out their rows, or fill them")
+    matrix = np.asarray(given) if isinstance(given, np.ndarray) else None
+    if matrix is None or matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating):
+        kind = type(given).__name__ if matrix is None else f"an array of {matrix.dtype} of shape {matrix.shape}"
+        raise RetrievalError(f"{where}: {kind}: give a NumPy matrix of floating-point numbers, one row an item")
+    with np.errstate(over="ignore"):  # what is beyond float64 is infinite, and refused as that
+        return matrix.astype(np.float64) if matrix.dtype.itemsize > 8 else matrix
 
 
 def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:

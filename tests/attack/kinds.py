@@ -12,7 +12,7 @@ class Kind:
             that worked and raises what the program raises, ``Refused`` for a command that ended as it should, and
             ``Wrong`` where it said that it worked and did not.
         share: of the time, beside the others.
-        seconds: that a case may take.
+        seconds: that a case may take; more where the first ones compile code.
         keeps_partial: whether what is left of a refused case is meant to be gone on with.
     """
 
@@ -33,7 +33,7 @@ KINDS = {
     "archives": Kind("containers:archives"),
     "checkpoints": Kind("containers:checkpoints", share=2),
     "features": Kind("containers:features"),
-    "features and labels in Python": Kind("scoring:scoring", share=2),
+    "features and labels in Python": Kind("scoring:scoring", share=2, seconds=60),
     "downloads": Kind("network:downloads", keeps_partial=True),
     "demo": Kind("network:demo"),
     "results of stages": Kind("commands:results", share=3),

@@ -137,3 +137,22 @@ def test_a_name_that_can_be_found_by_what_one_sees_is_shown_as_it_is(name):
 def test_any_other_is_shown_as_python_writes_it(name):
     assert shown(name) == repr(name)
     assert shown(name).isprintable()
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/mine.jpg").touch()
+    with (
+        pytest.raises(RetrievalError, match=r"photos is a folder of other things \(mine.jpg\): name another to write"),
+        replacing_directory(tmp_path / "photos") as made,
+    ):
+        (made / "manifest.csv").touch()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for target in (Path("."), Path(".."), tmp_path / "work/../../.."):
+        with (
+            pytest.raises(RetrievalError, match="is the folder of this process, or above it"),
+            replacing_directory(target),
+        ):
+            pass
+    assert os.listdir(tmp_path / "photos") == ["mine.jpg"] and sorted(os.listdir(tmp_path)) == ["photos", "work"]

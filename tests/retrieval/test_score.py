@@ -158,7 +158,7 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
         (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "device=cuda"], "k_reciprocal computes its scores"),
         (["features=F.npy", "labels=L.txt", "ranking.steps=3"], "ranking 'similarity': 'steps' is 3: expected a list"),
         (["features=F.npy", "labels=L.txt", "device=meta"], "device 'meta' cannot be used"),
-        (["features=F.npy", "labels=L.txt", "memory=inf"], "'memory' is inf: expected GiB"),
+        (["features=F.npy", "labels=L.txt", "memory=inf"], "'memory' is inf: expected finite numbers"),
     ],
 )
 def test_bad_arguments_are_one_line(case: Path, arguments: list[str], message: str) -> None:
