@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pipeline.encoders.sources import OWN, SOURCES
-from pipeline.frame.app import app
+from pipeline.frame.app import app, path_of
 from pipeline.frame.code import PACKAGE, Code
 from pipeline.frame.experiment import check_names, read_experiment
 from pipeline.frame.files import replacing_directory, write_json
@@ -21,9 +21,9 @@ from pipeline.frame.files import replacing_directory, write_json
 @app("check")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    check_names(read_experiment(Path(config.params)), Path(config.conf))
+    check_names(read_experiment(path_of(config, "params")), path_of(config, "conf"))
     code = Code()
-    with replacing_directory(Path(config.out)) as partial:
+    with replacing_directory(path_of(config, "out")) as partial:
         for path in sorted(Path(PACKAGE).glob("[!_]*.py")):
             write_json(partial / f"{path.stem}.json", code.behind([f"{PACKAGE}.{path.stem}"]))
         roots = (*SOURCES.values(), *code.below(OWN))

@@ -8,12 +8,10 @@ What extractions measured is the one thing here that DVC does not watch: another
 changes no result. The table of costs has what was measured last when it was made.
 """
 
-from pathlib import Path
-
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
 from pipeline.results.comparison import compare, long_table, summarise
@@ -32,12 +30,12 @@ def main(config: DictConfig) -> None:
     published = call(Published, plain(config.published), where="published in conf/compare.yaml")
     draws = call(Resampling, {"resamples": config.resamples, "seed": config.seed}, where="conf/compare.yaml")
     experiment = read_experiment()
-    table = with_published(long_table(Path(config.runs), experiment), published)
+    table = with_published(long_table(path_of(config, "runs"), experiment), published)
     pairs = pd.concat(
         [
             compare_pairs(
                 dataset,
-                read_aps(Path(config.per_query), dataset, experiment.runs),
+                read_aps(path_of(config, "per_query"), dataset, experiment.runs),
                 resamples=draws.resamples,
                 seed=draws.seed,
             )
@@ -46,15 +44,15 @@ def main(config: DictConfig) -> None:
     )
     comparison = compare(table)
     means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
-    costs = cost_table(means, experiment.datasets, Path(config.costs))
-    write_text(Path(config.csv), table.to_csv(index=False, lineterminator="\n"))
-    write_text(Path(config.pairs), pairs.to_csv(index=False, lineterminator="\n"))
+    costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
+    write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
+    write_text(path_of(config, "pairs"), pairs.to_csv(index=False, lineterminator="\n"))
     beside = against(table, published)
-    write_text(Path(config.markdown), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
-    write_text(Path(config.latex), latex(comparison, table, pairs))
-    write_json(Path(config.summary), summarise(comparison))
-    write_table(Path(config.cost_csv), costs)
-    write_text(Path(config.cost_markdown), cost_markdown(costs))
+    write_text(path_of(config, "markdown"), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
+    write_text(path_of(config, "latex"), latex(comparison, table, pairs))
+    write_json(path_of(config, "summary"), summarise(comparison))
+    write_table(path_of(config, "cost_csv"), costs)
+    write_text(path_of(config, "cost_markdown"), cost_markdown(costs))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ similarities of its own.
 
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig
@@ -18,7 +17,7 @@ from omegaconf import DictConfig
 from pipeline.cluster.choice import ranking_by
 from pipeline.cluster.connection import read_cluster
 from pipeline.extraction.features import read_checked
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import write_json
 from pipeline.frame.runs import PLAIN
 from pipeline.manifest.manifest import read_manifest
@@ -50,7 +49,7 @@ def main(config: DictConfig) -> None:
     settings = checked(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
     sample = checked(Sample, values["sample"], where=CONFIG)
     recipe = read_recipe(plain(config.ranking), where=f"conf/ranking/{config.ranking_name}.yaml")
-    prepared, features = Path(config.prepared), Path(config.features)
+    prepared, features = path_of(config, "prepared"), path_of(config, "features")
     manifest = read_manifest(prepared)
     other = recipe.other_dataset(manifest.dataset)
     learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))[0]
@@ -67,11 +66,11 @@ def main(config: DictConfig) -> None:
             rank=rank,
         )
     counted = histogram(rows, protocols[0], sample) if config.ranking_name == PLAIN else None
-    write_per_query(Path(config.per_query), evaluation, manifest_sha256=manifest.sha256)
-    write_classes(Path(config.per_class), per_class(evaluation, manifest.labels))
+    write_per_query(path_of(config, "per_query"), evaluation, manifest_sha256=manifest.sha256)
+    write_classes(path_of(config, "per_class"), per_class(evaluation, manifest.labels))
     if counted is not None:
-        write_table(Path(config.similarities), {name: values.tolist() for name, values in counted.items()})
-    write_json(Path(config.metrics), {**recipe.described(other), **summary})
+        write_table(path_of(config, "similarities"), {name: values.tolist() for name, values in counted.items()})
+    write_json(path_of(config, "metrics"), {**recipe.described(other), **summary})
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import vl_convert
 from omegaconf import DictConfig
 from pydantic import Field
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
 from pipeline.retrieval.errors import RetrievalError
@@ -68,14 +67,14 @@ def main(config: DictConfig) -> None:
     """Run the command."""
     values = plain(config)
     export = call(Export, {name: values[name] for name in ("revisions", "scale")}, where="conf/export.yaml")
-    curves = Path(config.curves)
-    targets = [*(curves / f"{dataset}.csv" for dataset in read_experiment().datasets), Path(config.headline)]
-    with replacing_directory(Path(config.out)) as folder:
+    curves = path_of(config, "curves")
+    targets = [*(curves / f"{dataset}.csv" for dataset in read_experiment().datasets), path_of(config, "headline")]
+    with replacing_directory(path_of(config, "out")) as folder:
         for target in targets:
             picture = vl_convert.vegalite_to_png(chart_of(export, target.as_posix()), scale=export.scale)
             (folder / f"{target.stem}.png").write_bytes(picture)
     for target in targets:
-        print(Path(config.out) / f"{target.stem}.png")
+        print(path_of(config, "out") / f"{target.stem}.png")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@
 goes on from its finished parts (:mod:`pipeline.extraction.scratch`), which one process at a time writes.
 """
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.config import read_config
@@ -17,7 +15,7 @@ from pipeline.extraction.extraction import Guarded, encoded, engine_of, given, s
 from pipeline.extraction.guards import Limits, refuse_unknown
 from pipeline.extraction.provenance import provenance
 from pipeline.extraction.runtime import read_runtime, settle
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.holding import holding
 from pipeline.manifest.manifest import read_manifest
 from pipeline.retrieval.settings import call
@@ -26,15 +24,15 @@ from pipeline.retrieval.settings import call
 @app("extract")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    name, weights = config.encoder_name, Path(config.weights)
+    name, weights = config.encoder_name, path_of(config, "weights")
     runtime = read_runtime(plain(config.runtime))
     settle(runtime)
-    manifest, options = read_manifest(Path(config.prepared)), read_config(weights)
+    manifest, options = read_manifest(path_of(config, "prepared")), read_config(weights)
     without = options.get("without_guards", [])
     refuse_unknown(without, where=f"conf/encoder/{name}.yaml")
     limits = call(Limits, plain(config.guards), where="guards in conf/extract.yaml")
     guarded = Guarded(limits, without, where=f"{name} on {manifest.dataset}")
-    parts = Path(config.scratch) / f"{name}-{manifest.dataset}"
+    parts = path_of(config, "scratch") / f"{name}-{manifest.dataset}"
     with holding(parts.with_name(f"{parts.name}.lock"), f"an extraction of {name} on {manifest.dataset}"):
         if options.get("source") == PRECOMPUTED:
             made = given(name, options, manifest, guarded)
@@ -44,7 +42,7 @@ def main(config: DictConfig) -> None:
             with engine_of(read_cluster(plain(config.runtime))) as engine:
                 made = encoded(encoder, manifest, runtime, engine, scratch, guarded)
         origin = provenance(name, options, manifest, made.made, made.guards)
-        made.write(Path(config.out), Path(config.costs), origin)
+        made.write(path_of(config, "out"), path_of(config, "costs"), origin)
 
 
 if __name__ == "__main__":

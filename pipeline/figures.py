@@ -4,11 +4,9 @@
 params.yaml.
 """
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
 from pipeline.results.cost import read_costs
@@ -32,27 +30,27 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(Style, plain(config.style), where="conf/style")
     experiment = read_experiment()
-    scores = read_scores(Path(config.runs), experiment)
+    scores = read_scores(path_of(config, "runs"), experiment)
     figures = {"map": draw_map(scores, style)}
     for dataset in experiment.datasets:
-        directory = Path(config.per_query) / dataset
+        directory = path_of(config, "per_query") / dataset
         aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
         figures[f"ap_{dataset}"] = draw_distribution(aps, title=f"{dataset}: AP of the queries", style=style)
-        classes = read_classes(Path(config.per_class), dataset, experiment.runs)
+        classes = read_classes(path_of(config, "per_class"), dataset, experiment.runs)
         if any(classes.values()):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{dataset}: mAP of each class", style=style)
         figures[f"similarities_{dataset}"] = draw_similarities(
-            read_similarities(Path(config.similarities), dataset, experiment.encoders),
+            read_similarities(path_of(config, "similarities"), dataset, experiment.encoders),
             title=f"{dataset}: similarity of positives and negatives",
             style=style,
         )
-    cost = draw_cost(read_costs(Path(config.costs)), scores, style=style)
+    cost = draw_cost(read_costs(path_of(config, "costs")), scores, style=style)
     if cost is not None:
         figures["cost"] = cost
-    with replacing_directory(Path(config.png)) as partial:
+    with replacing_directory(path_of(config, "png")) as partial:
         for name, figure in figures.items():
             save_png(figure, partial / f"{name}.png", dpi=style.dpi)
-    with replacing_directory(Path(config.svg)) as partial:
+    with replacing_directory(path_of(config, "svg")) as partial:
         for name, figure in figures.items():
             save_svg(figure, partial / f"{name}.svg")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import read_retrievals
@@ -28,9 +28,9 @@ def main(config: DictConfig) -> None:
     style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
     values = plain(config)
     choice = call(Choice, {name: values[name] for name in ("queries", "encoders")}, where="conf/gallery.yaml")
-    manifest = read_manifest(Path(config.prepared))
+    manifest = read_manifest(path_of(config, "prepared"))
     drawing = partial(
-        draw, config.dataset_name, manifest, Path(config.per_query), Path(config.out), choice.queries, style
+        draw, config.dataset_name, manifest, path_of(config, "per_query"), path_of(config, "out"), choice.queries, style
     )
     encoders = choice.among(read_experiment().encoders)
     with ProcessPoolExecutor(min(len(encoders), os.cpu_count() or 1)) as pool:

@@ -7,12 +7,11 @@ each is a column of ``dvc exp show``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json
 from pipeline.results.runs import read_run, scalars
@@ -53,7 +52,7 @@ def main(config: DictConfig) -> None:
     headline = call(Headline, plain(config.headline), where="conf/headline.yaml")
     experiment = read_experiment()
     runs = {
-        dataset: read_run(Path(config.runs), experiment.encoder, dataset, "interpolated_precision")
+        dataset: read_run(path_of(config, "runs"), experiment.encoder, dataset, "interpolated_precision")
         for dataset in experiment.datasets
     }
     points = [
@@ -62,9 +61,9 @@ def main(config: DictConfig) -> None:
         for recall, precision in zip(RECALL_LEVELS, run["interpolated_precision"], strict=True)
     ]
     found = {dataset: headline.of(run, where=f"{experiment.encoder} on {dataset}") for dataset, run in runs.items()}
-    write_json(Path(config.metrics), found)
+    write_json(path_of(config, "metrics"), found)
     columns = zip(("dataset", "recall", "precision"), zip(*points, strict=True), strict=True)
-    write_table(Path(config.csv), dict(columns))
+    write_table(path_of(config, "csv"), dict(columns))
 
 
 if __name__ == "__main__":

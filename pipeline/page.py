@@ -6,12 +6,10 @@ table, precision-recall curves, the provenance of each run, and every query with
 ``thumbnails/`` (``pipeline.thumbnails``).
 """
 
-from pathlib import Path
-
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
 from pipeline.frame.upstream import output_of, read_json
@@ -25,17 +23,17 @@ from pipeline.views.page import PageStyle, charting, page_of, provenances, table
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(PageStyle, plain(config.page), where="conf/page.yaml")
-    experiment, runs = read_experiment(), Path(config.runs)
-    summary = read_json(Path(config.summary), Summary, stage="compare", what="summary")
-    costs = read_costs(Path(config.costs))
+    experiment, runs = read_experiment(), path_of(config, "runs")
+    summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
+    costs = read_costs(path_of(config, "costs"))
     with output_of("compare", f"tables in {config.table} and {config.pairs}"):
         table = pd.read_csv(config.table, keep_default_na=False)
         pairs = pd.read_csv(config.pairs, keep_default_na=False)
         rows = table_rows(experiment, table, pairs, summary, costs)
-    origins = provenances(experiment, Path(config.features), runs)
-    write_text(Path(config.vega), charting())
+    origins = provenances(experiment, path_of(config, "features"), runs)
+    write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
-    write_text(Path(config.html), page_of(experiment.datasets, rows, pair_rows, origins, style))
+    write_text(path_of(config, "html"), page_of(experiment.datasets, rows, pair_rows, origins, style))
 
 
 if __name__ == "__main__":

@@ -4,19 +4,18 @@
 """
 
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from pipeline.datasets.overview import doubts_about, found_in
 from pipeline.datasets.preparing import prepare
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 
 
 @app("prepare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    manifest, passed_over = prepare(config.dataset_name, plain(config.dataset), Path(config.out))
+    manifest, passed_over = prepare(config.dataset_name, plain(config.dataset), path_of(config, "out"))
     print(found_in(manifest, passed_over))
     for doubt in doubts_about(manifest):
         print(f"warning: {manifest.dataset}: {doubt}", file=sys.stderr)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from pipeline.checkpoints.providing import fetch as fetch_weights
 from pipeline.datasets.parcels import fetch as fetch_parcel
 from pipeline.datasets.parcels import read_parcels
-from pipeline.frame.app import app
+from pipeline.frame.app import app, path_of
 from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.places import ELSEWHERE, located, place_of
 from pipeline.frame.yamls import read_yaml
@@ -98,7 +98,7 @@ def reference(name: str) -> str:
 @app("preset")
 def main(config: DictConfig) -> None:
     """Run the preset."""
-    name, conf = config.experiment_name, Path(config.conf)
+    name, conf = config.experiment_name, path_of(config, "conf")
     experiment = read_experiment(conf / "experiment" / f"{name}.yaml")
     check_names(experiment, conf)
     provide_weights(experiment, conf, located(config.store), config.weights.path)

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.runtime import read_runtime, settle
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
@@ -78,9 +78,9 @@ def main(config: DictConfig) -> None:
     style = call(SheetStyle, values["sheet"], where="conf/sheet")
     runtime = read_runtime(values["runtime"])
     settle(runtime)
-    manifest = read_manifest(Path(config.prepared))
-    encoder = build_encoder(config.encoder_name, values["encoder"], Path(config.weights))
-    features = features_of(encoder, values["encoder"], Path(config.features), manifest)
+    manifest = read_manifest(path_of(config, "prepared"))
+    encoder = build_encoder(config.encoder_name, values["encoder"], path_of(config, "weights"))
+    features = features_of(encoder, values["encoder"], path_of(config, "features"), manifest)
     rows = encode(encoder, images, runtime)
     check_features(rows, asked.images, where=f"{config.encoder_name} on your images", remedy=REMEDY)
     sheet = []
@@ -93,7 +93,7 @@ def main(config: DictConfig) -> None:
             cells.append(retrieved(number, place, score, manifest, kind="found", pixels=style.pixels))
         sheet.append(cells)
     title = f"{config.encoder_name} on {manifest.dataset}"
-    save_png(draw_sheet(sheet, title=title, style=style), Path(config.out), dpi=style.dpi)
+    save_png(draw_sheet(sheet, title=title, style=style), path_of(config, "out"), dpi=style.dpi)
     print(f"{config.out} has the pictures")
 
 

@@ -7,13 +7,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.extraction.features import read_matrix
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import write_json
 from pipeline.manifest.labels import Labelled, read_labels
 from pipeline.retrieval.errors import RetrievalError
@@ -28,8 +27,8 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     if (config.labels is None) == (config.ground_truth is None):
         raise RetrievalError("give either labels=L.txt or ground_truth=gnd_roxford5k.pkl")
     if config.labels is not None:
-        return read_labels(Path(config.labels)), None
-    truth = read_ground_truth(Path(config.ground_truth))
+        return read_labels(path_of(config, "labels")), None
+    truth = read_ground_truth(path_of(config, "ground_truth"))
     names = [*truth.gallery, *truth.asked]
     return Labelled(names, [()] * len(names)), truth.queries
 
@@ -37,13 +36,13 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
 @app("score", texts=("features", "labels", "ground_truth", "learn_on", "out"))
 def main(config: DictConfig) -> None:
     """Run the command."""
-    matrix, kind = read_matrix(Path(config.features))
+    matrix, kind = read_matrix(path_of(config, "features"))
     known, queries = read_known(config)
     if len(known.names) != len(matrix):
         listed = config.labels or config.ground_truth
         raise RetrievalError(f"{config.features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
     values = plain(config)
-    learn_on = None if config.learn_on is None else read_matrix(Path(config.learn_on))[0]
+    learn_on = None if config.learn_on is None else read_matrix(path_of(config, "learn_on"))[0]
     summary = score_features(
         matrix,
         known.labels if queries is None else None,
@@ -57,7 +56,7 @@ def main(config: DictConfig) -> None:
     )
     summary |= {"features_dtype": kind, "learn_on": config.learn_on}
     if config.out is not None:
-        write_json(Path(config.out), summary)
+        write_json(path_of(config, "out"), summary)
     print(json.dumps(summary, indent=2, allow_nan=False))
 
 

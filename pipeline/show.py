@@ -5,12 +5,11 @@ the first of its ranking; ``query=images/3/0007.png`` names the item by its path
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import Retrieval, read_retrievals
@@ -58,17 +57,17 @@ def main(config: DictConfig) -> None:
     style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
     if not fits(config.query, int | str):
         raise RetrievalError(f"query is {config.query}: give the number of an item, or its path")
-    manifest = read_manifest(Path(config.prepared))
-    if config.run != config.encoder_name and not Path(config.per_query).is_file():
+    manifest = read_manifest(path_of(config, "prepared"))
+    if config.run != config.encoder_name and not path_of(config, "per_query").is_file():
         raise RetrievalError(
             f"there are no results of {config.run} on {manifest.dataset}: name {config.ranking_name} under rankings in "
             "params.yaml and run dvc repro"
         )
-    retrieval = find(read_retrievals(Path(config.per_query), manifest), manifest, config.query)
+    retrieval = find(read_retrievals(path_of(config, "per_query"), manifest), manifest, config.query)
     item = manifest.items[retrieval.query]
     title = f"{config.run} on {manifest.dataset}: {item.path}"
     row = row_of(retrieval, manifest, pixels=style.pixels)
-    save_png(draw_sheet([row], title=title, style=style), Path(config.out), dpi=style.dpi)
+    save_png(draw_sheet([row], title=title, style=style), path_of(config, "out"), dpi=style.dpi)
     label, path = names_of(item)
     print(f"query {retrieval.query}: {path} ({label}), AP {retrieval.ap:.4f}\n")
     print(f"{table(retrieval, manifest)}\n\n{config.out} has the picture")

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.frame.app import app
+from pipeline.frame.app import app, path_of
 from pipeline.frame.ending import die_with
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json
@@ -84,11 +84,11 @@ class Table(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table of all jobs."""
-        self.show(Path(config.hydra.sweep.dir), Path(config.runs))
+        self.show(Path(config.hydra.sweep.dir), path_of(config, "runs"))
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table of the only job."""
-        self.show(Path(config.hydra.run.dir).parent, Path(config.runs))
+        self.show(Path(config.hydra.run.dir).parent, path_of(config, "runs"))
 
     def show(self, directory: Path, runs: Path) -> None:
         """Print a row for each ``<job number>/run.json`` in ``directory``."""
@@ -105,7 +105,7 @@ def main(config: DictConfig) -> None:
         die_with(os.getppid(), signal.SIGTERM)
     reproduce(config.encoder_name, config.dataset_name)
     # What Table reads: with some launchers the jobs run in other processes.
-    write_json(Path(config.note), {"encoder": config.encoder_name, "dataset": config.dataset_name})
+    write_json(path_of(config, "note"), {"encoder": config.encoder_name, "dataset": config.dataset_name})
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@
 tolerance. It runs nothing: make the results first, by ``dvc repro``.
 """
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.results.reproduced import Reproduction, compare_with
 from pipeline.retrieval.settings import call
@@ -20,7 +18,9 @@ def main(config: DictConfig) -> None:
     """Run the command."""
     values = plain(config)
     wanted = call(Reproduction, {name: values[name] for name in ("tolerance", "revision")}, where="conf/verify.yaml")
-    found = compare_with(wanted.revision, read_experiment(), runs=Path(config.runs), per_query=Path(config.per_query))
+    found = compare_with(
+        wanted.revision, read_experiment(), runs=path_of(config, "runs"), per_query=path_of(config, "per_query")
+    )
     print(wanted.said_of(found))
     if not wanted.holds(found):
         raise SystemExit(1)

@@ -5,13 +5,11 @@ where it came from; ``encoder.json``, the encoder's config; and ``code.json``, t
 encoder without a checkpoint gets the latter three.
 """
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.providing import fetch, write_weights
 from pipeline.encoders.made_of import code_of
-from pipeline.frame.app import app, plain
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.places import located
 
 
@@ -20,7 +18,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     options = plain(config.encoder)
     files = fetch(config.encoder_name, options, located(config.store), config.weights.path)
-    write_weights(config.encoder_name, options, files, Path(config.out), code=code_of(options))
+    write_weights(config.encoder_name, options, files, path_of(config, "out"), code=code_of(options))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pipeline.frame.files import replacing_file, sha256_of, write_json
+from pipeline.frame.files import regular_file, replacing_file, sha256_of, write_json
 
 PART = 512  # images
 
@@ -42,6 +42,8 @@ class Scratch:
         """Return a part and the seconds it took; None if it is not there whole."""
         path = self.path(number)
         try:
+            regular_file(path.with_suffix(".json"))
+            regular_file(path)
             said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             if sha256_of(path) != said["sha256"]:
                 return None

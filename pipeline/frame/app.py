@@ -87,6 +87,7 @@ def app(
 
         @functools.wraps(main)
         def run() -> None:
+            started.clear()
             settle_output()
             with one_line():
                 try:
@@ -209,8 +210,22 @@ def refuse_missing(config: DictConfig) -> None:
         raise RetrievalError(f"no value for {', '.join(missing)}: give {usage} on the command line")
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return a composed config as plain dictionaries and lists, its interpolations resolved."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
+def plain(config: Any) -> dict[str, Any]:
+    """Return a composed config as plain dictionaries and lists, its interpolations resolved.
+
+    Raises:
+        RetrievalError: it is no mapping.
+    """
+    container = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
+    if not isinstance(container, dict):
+        name = HydraConfig.get().job.config_name
+        raise RetrievalError(f"{container!r} stands in conf/{name}.yaml, or for it, where a mapping is expected")
     return {str(key): value for key, value in container.items()}
+
+
+def path_of(config: DictConfig, key: str) -> Path:
+    """Return the path that a setting is; :class:`RetrievalError` if it is no text."""
+    value = config[key]
+    if not isinstance(value, str) or not value:
+        raise RetrievalError(f"{key} is {value!r}, which is no path: give one, in quotes if it looks like a number")
+    return Path(value)

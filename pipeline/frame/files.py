@@ -84,7 +84,9 @@ def replacing_directory(target: Path) -> Iterator[Path]:
 
 def refuse_other(target: Path, made: Path) -> None:
     """Raise :class:`RetrievalError` if a folder is there that has nothing by a name that ``made`` has: not ours."""
-    names = set(os.listdir(target)) if target.is_dir() else set()
+    names: set[str] = set()
+    with suppress(FileNotFoundError, NotADirectoryError):
+        names = set(os.listdir(target))
     if names and names.isdisjoint(os.listdir(made)):
         raise RetrievalError(
             f"{shown(str(target))} is a folder of other things ({some(sorted(names))}): name another to write, or "

@@ -129,7 +129,7 @@ class AlphaQueryExpansion:
     """
 
     neighbours: Count
-    alpha: Annotated[float, Field(ge=0, le=1000)]
+    alpha: Annotated[int | float, Field(ge=0, le=1000)]
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Expand the queries."""

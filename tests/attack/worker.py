@@ -76,17 +76,19 @@ def run(kind: str, seed: int, case: int, folder: Path) -> dict[str, Any]:
     os.chdir(folder)
     module, name = KINDS[kind].attack.split(":")
     attack: Callable[[Random, Path], None] = getattr(import_module(f"tests.attack.{module}"), name)
-    from pipeline.retrieval.errors import RetrievalError
+    from pipeline.frame.app import said_of
 
     try:
         attack(Random(f"{kind} {seed} {case}"), folder)
         verdict: dict[str, Any] = {"verdict": "worked"}
-    except (RetrievalError, Refused) as error:
+    except Refused as error:
         verdict = {"verdict": "refused", "line": str(error)[:200]}
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        verdict = {"verdict": "fault", **described(error)}
+        # What a command would say in one line.
+        said = said_of(error) if isinstance(error, Exception) else None
+        verdict = {"verdict": "fault", **described(error)} if said is None else {"verdict": "refused", "line": said}
     finally:
         faulthandler.cancel_dump_traceback_later()
     left = [str(path.relative_to(folder)) for path in folder.rglob("*.partial*")]

@@ -201,7 +201,7 @@ def test_training_mode_is_refused() -> None:
             {"native": {**RESNET_NATIVE, "crop": 300}},
             "crop 300 is larger than resize 256, so that black would be added",
         ),
-        ({"native": {**RESNET_NATIVE, "resize": 0}}, "resize is 0"),
+        ({"native": {**RESNET_NATIVE, "resize": 0}}, "'resize' is 0"),
         ({"native": {**RESNET_NATIVE, "std": [0.0, 1.0, 1.0]}}, "no std may be 0"),
     ],
 )

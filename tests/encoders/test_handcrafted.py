@@ -11,11 +11,11 @@ from pipeline.retrieval.errors import RetrievalError
     [
         ("raw_pixels", None, "expected keys and values, got 'None'"),
         ("raw_pixels", {"side": "16"}, "'side' is '16': expected an integer"),
-        ("raw_pixels", {"side": 0}, "'side' is 0: expected at least 1"),
-        ("color_histogram", {"bins": 0}, "'bins' is 0: expected at least 1"),
-        ("color_histogram", {"bins": -8}, "'bins' is -8: expected at least 1"),
-        ("hog", {"side": 128, "cell": 0, "orientations": 9}, "'cell' is 0: expected at least 1"),
-        ("hog", {"side": 128, "cell": 16, "orientations": 0}, "'orientations' is 0: expected at least 1"),
+        ("raw_pixels", {"side": 0}, "'side' is 0: expected an integer from 1"),
+        ("color_histogram", {"bins": 0}, "'bins' is 0: expected an integer from 1"),
+        ("color_histogram", {"bins": -8}, "'bins' is -8: expected an integer from 1"),
+        ("hog", {"side": 128, "cell": 0, "orientations": 9}, "'cell' is 0: expected an integer from 1"),
+        ("hog", {"side": 128, "cell": 16, "orientations": 0}, "'orientations' is 0: expected an integer from 1"),
         ("hog", {"side": 31, "cell": 16, "orientations": 9}, "'side' is 31: expected at least 32, as a block is 2 x 2"),
     ],
 )

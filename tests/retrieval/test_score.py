@@ -152,7 +152,7 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
         (["features=G.npy", "labels=L.txt"], "G.npy cannot be read"),
         (["features=F.npy", "labels=M.txt"], "M.txt cannot be read"),
         (["features=F.npy", "labels=L.txt", "similarity=hamming"], "'similarity' is 'hamming': expected cosine or dot"),
-        (["features=F.npy", "labels=L.txt", "cutoffs=[0]"], "each at least 1"),
+        (["features=F.npy", "labels=L.txt", "cutoffs=[0]"], "each entry an integer from 1"),
         (["features=F.npy", "labels=L.txt", "ranking=pca_whitening"], "give learn_on"),
         (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "similarity=dot"], "are for cosine only"),
         (["features=F.npy", "labels=L.txt", "ranking=k_reciprocal", "device=cuda"], "k_reciprocal computes its scores"),

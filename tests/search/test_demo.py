@@ -254,7 +254,7 @@ def test_wrong_settings_and_a_port_in_use(small_project: Project, server: str) -
     port = server.rsplit(":", 1)[1]
     for change, message in (
         (f"port={port}", "cannot be used"),
-        ("port=70000", "must be 0 to 65535"),
+        ("port=70000", "expected an integer from 0 to 65535"),
         ("megabytes=0", "1 or more"),
         ("seconds=0", "1 or more"),
     ):

@@ -185,7 +185,7 @@ def test_show_one_query(project: Project) -> None:
 
 def test_a_path_that_several_queries_have() -> None:
     items = tuple(Item("a.jpg", (), 9, 9, "0", (0.0, 0.0, 1.0 + n, 1.0)) for n in range(2))
-    with pytest.raises(RetrievalError, match=r"several queries of own have the path a\.jpg: name one of 0, 1"):
+    with pytest.raises(RetrievalError, match=r"several queries of own have the path 'a\.jpg': name one of 0, 1"):
         find([retrieval(0, 1.0), retrieval(1, 1.0)], Manifest("own", Path("r"), items), "a.jpg")
 
 

@@ -520,7 +520,7 @@ def test_the_page_of_dvc_needs_no_network(browser: Browser, project: Project) ->
     project.dvc("plots", "show")
     for extra in ((), ("diff", "HEAD")):
         if extra:
-            project.edit("conf/pr.yaml", resamples=10)
+            project.edit("conf/pr.yaml", resamples=100)
             project.dvc("repro", "pr@digits")
             project.dvc("plots", *extra)
         with watched(browser) as seen:
