@@ -185,7 +185,7 @@ def test_equal_features_are_no_division_by_zero() -> None:
         ({"name": "database_augmentation", "neighbours": 0}, "'neighbours' is 0: expected an integer from 1 to"),
         (
             {"name": "alpha_query_expansion", "neighbours": 2, "alpha": -1},
-            "'alpha' is -1: expected a number from",
+            "'alpha' is -1: expected an integer or a number from 0",
         ),
         ({"name": "k_reciprocal", "k1": 5, "k2": 2, "weight": 1.5}, "'weight' is 1.5: expected a number from 0 to 1"),
         ({"name": "pca_whitening", "dim": 0}, "'dim' is 0: expected an integer from 1 to"),
