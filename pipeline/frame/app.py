@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from pipeline.frame.output import joined, printable, settle_output
 from pipeline.frame.runs import run_name
@@ -65,6 +64,9 @@ def app(
                         refuse_untracked(leaf_of(group, choices[group]))
                     elif group not in choices and f"{group}_name" in config:  # Hydra takes a list of names too
                         raise RetrievalError(f"{group}: give the name of one YAML in conf/{group}")
+                for name in (str(key) for key in config if str(key).endswith("_name")):
+                    if not isinstance(config[name], str):
+                        raise RetrievalError(f"{name} is {config[name]!r}: expected one name")
                 main(config)
 
         whole: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
@@ -92,8 +94,9 @@ def app(
             with one_line():
                 try:
                     compose_and_run()
-                except (HydraException, OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
-                    if started or isinstance(error, RetrievalError):
+                except Exception as error:
+                    # Of a damaged YAML Hydra raises nearly every exception type while it composes.
+                    if started or isinstance(error, (RetrievalError, MemoryError)) or getattr(error, "filename", None):
                         raise
                     if {"-h", "--help"} & set(sys.argv[1:]):  # of a command that needs names to compose its config
                         print(main.__globals__["__doc__"].strip(), f"\n\nSettings: conf/{config_name}.yaml")
@@ -220,12 +223,20 @@ def plain(config: Any) -> dict[str, Any]:
     if not isinstance(container, dict):
         name = HydraConfig.get().job.config_name
         raise RetrievalError(f"{container!r} stands in conf/{name}.yaml, or for it, where a mapping is expected")
-    return {str(key): value for key, value in container.items()}
+    return Values({str(key): value for key, value in container.items()})
+
+
+class Values(dict[str, Any]):
+    """Settings by their names; one that is missing is an error that names it."""
+
+    def __missing__(self, key: str) -> Any:
+        """Raise :class:`RetrievalError`."""
+        raise RetrievalError(f"'{key}' is missing in conf/{HydraConfig.get().job.config_name}.yaml, or what it names")
 
 
 def path_of(config: DictConfig, key: str) -> Path:
     """Return the path that a setting is; :class:`RetrievalError` if it is no text."""
-    value = config[key]
+    value = config.get(key)
     if not isinstance(value, str) or not value:
         raise RetrievalError(f"{key} is {value!r}, which is no path: give one, in quotes if it looks like a number")
     return Path(value)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.frame.files import regular_file
+
 HEAD = 512  # bytes, which are enough to tell
 BEGINNINGS = {
     b"version https://git-lfs": "a Git LFS pointer in place of the file (run git lfs pull)",
@@ -29,5 +31,6 @@ def mistaken(head: bytes) -> str:
 
 def mistaken_at(path: Path) -> str:
     """Return what :func:`mistaken` does of the file at a path."""
+    regular_file(path)
     with path.open("rb") as file:
         return mistaken(file.read(HEAD))

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.frame.files import regular_file
 from pipeline.frame.output import joined
 from pipeline.retrieval.errors import RetrievalError
 
@@ -51,6 +52,7 @@ def read_json(path: Path, kind: Any, *, stage: str, what: str) -> Any:
         RetrievalError: it is missing or of another kind.
     """
     with output_of(stage, f"{what} in {path}"):
+        regular_file(path)
         value = json.loads(path.read_text(encoding="utf-8"))
         TypeAdapter(kind).validate_python(value, strict=True)
         return value

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pipeline.frame.files import sha256_of, write_json, write_text
+from pipeline.frame.files import regular_file, sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
 from pipeline.frame.upstream import output_of
@@ -137,6 +137,9 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / PARQUET
     with output_of(f"prepare@{directory.name}", f"manifest in {directory}"):
+        for name in ("summary.json", "queries.json", PARQUET, CSV):
+            if (directory / name).exists():
+                regular_file(directory / name)
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
         items: Sequence[Item]
         if path.is_file():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.frame.files import regular_file
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
@@ -27,6 +28,7 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
         RetrievalError: the file is missing, damaged, or lacks an array.
     """
     try:
+        regular_file(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in names}
             for name, array in found.items():
@@ -35,6 +37,8 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
                     raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
             if len({len(array) for array in found.values() if array.ndim}) > 1:
                 raise ValueError("its arrays are of different queries")
+            if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:
+                raise ValueError("its arrays are of tops of different lengths")
             return found
     except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
         problem, stage = problem_of(error), stage_of(path.stem, path.parent.name)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
 from pipeline.retrieval.compiled import compiled
+from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import blocks, empty_rows
 from pipeline.retrieval.similarity import (
     Kind,
@@ -122,6 +123,9 @@ def similarity_of(
         RetrievalError: a feature is not finite; with cosine, it is zero; with the others, it is more than 1e24 times
             shorter than another.
     """
+    if queries.shape[1] != gallery.shape[1]:
+        sizes = f"{queries.shape[1]} and {gallery.shape[1]}"
+        raise RetrievalError(f"queries and gallery have features of {sizes} dimensions: extract them by one encoder")
     same = queries is gallery
     gallery = of_one_kind(gallery)
     queries = gallery if same else of_one_kind(queries)

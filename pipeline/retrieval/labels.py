@@ -3,7 +3,7 @@
 import re
 import reprlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.retrieval.errors import RetrievalError
@@ -22,9 +22,6 @@ def as_labels(labels: Iterable[Any]) -> list[tuple[str, ...]]:
         RetrievalError: what is given is no list of items, or a label no text that can be seen: bytes, a number, None,
             a label inside a list inside a list.
     """
-    if isinstance(labels, str | bytes | bytearray | Mapping | Set):
-        kind = type(labels).__name__
-        raise RetrievalError(f"the labels are a {kind}: give a list with an entry for each row of features, in order")
     whole = [tuple(entry) if isinstance(entry, SEVERAL) else (entry,) for entry in labels]
     return [tuple(as_text(one, what=f"a label of item {n}") for one in several) for n, several in enumerate(whole)]
 

@@ -1,7 +1,7 @@
 """Features and labels in, metrics out: the whole evaluation in one call."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,10 @@ def score_features(
         raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
     where = "features"
     features = as_features(features, where=where)
+    labels, names, roles, groups = (
+        None if given is None else listed(given, what=what)
+        for given, what in ((labels, "labels"), (names, "names"), (roles, "roles"), (groups, "groups"))
+    )
     items = [str(number) for number in range(len(features))] if names is None else list(map(str, names))
     if len(features) < 2:
         raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
@@ -97,6 +101,14 @@ def as_features(given: Any, *, where: str) -> Float[np.ndarray, "item dim"]:
         raise RetrievalError(f"{where}: {kind}: give a NumPy matrix of floating-point numbers, one row an item")
     with np.errstate(over="ignore"):  # what is beyond float64 is infinite, and refused as that
         return matrix.astype(np.float64) if matrix.dtype.itemsize > 8 else matrix
+
+
+def listed(given: Any, *, what: str) -> list[Any]:
+    """Return what is given an entry an item as a list; :class:`RetrievalError` if it is none."""
+    if isinstance(given, str | bytes | bytearray | Mapping | Set) or not isinstance(given, Iterable):
+        kind = type(given).__name__
+        raise RetrievalError(f"the {what} are a {kind}: give a list with an entry for each row of features, in order")
+    return list(given)
 
 
 def refuse_lengths(items: int, **given: Sequence[Any] | None) -> None:

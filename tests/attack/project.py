@@ -40,7 +40,9 @@ def command(name: str, *overrides: str) -> str:
     if status in (0, None):
         return out.getvalue()
     # Bars of progress end with a carriage return, or are drawn over.
-    lines = [line for line in errors.getvalue().split("\n") if line and "\r" not in line]
+    lines = [
+        line for line in errors.getvalue().split("\n") if line and "\r" not in line and "UserWarning: " not in line
+    ]
     if (
         status == 2
         and len(lines) == 1
