@@ -18,6 +18,10 @@ from pipeline.results.cost import read_costs
 from pipeline.retrieval.settings import call
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
 
+# Columns of numbers that are shown.
+INTERVAL = ("mAP", "mAP_low", "mAP_high")
+PAIR = ("difference", "low", "high", "p_holm")
+
 
 @app("page")
 def main(config: DictConfig) -> None:
@@ -27,8 +31,8 @@ def main(config: DictConfig) -> None:
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
     with output_of("compare", f"tables in {config.table} and {config.pairs}"):
-        table = pd.read_csv(config.table, keep_default_na=False)
-        pairs = pd.read_csv(config.pairs, keep_default_na=False)
+        table = pd.read_csv(config.table, keep_default_na=False, dtype=dict.fromkeys(INTERVAL, float))
+        pairs = pd.read_csv(config.pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float))
         rows = table_rows(experiment, table, pairs, summary, costs)
     origins = provenances(experiment, path_of(config, "features"), runs)
     write_text(path_of(config, "vega"), charting())
