@@ -11,7 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from pipeline.frame import app as apps
-from pipeline.frame.app import app
+from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import replacing_directory, replacing_file, write_text
 from pipeline.frame.mistakes import quoted, value_of
 from pipeline.frame.output import as_one_line, printable
@@ -21,7 +21,7 @@ from tests.conftest import TOP
 
 # A command with the config of `score`, as `python -m` runs it.
 COMMAND = """
-from pipeline.frame.app import app
+from pipeline.frame.app import app, path_of, plain
 
 @app("score", texts=("features", "labels"))
 def main(config):
@@ -217,3 +217,40 @@ def test_a_damaged_config_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(apps, "CONF", tmp_path)
     (tmp_path / "score.yaml").write_text("features: 1\nlabels: 2\nfeatures: 3\n")
     assert run(no_work) == "conf/score.yaml, line 3: the key 'features' twice: mend the YAML there, or quote the text"
+
+
+@pytest.mark.parametrize("value", ["7", "[a]", "{a: b}", "''", "true", "null", "1.5"])
+def test_a_setting_of_a_yaml_that_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., str], value: str
+) -> None:
+    (tmp_path / "made.yaml").write_text(f"runs: {value}\n")
+    monkeypatch.setattr(apps, "CONF", tmp_path)
+    assert "runs is " in run(lambda config: print(path_of(config, "runs")), name="made")
+    assert "other is None, which is no path" in run(lambda config: print(path_of(config, "other")), name="made")
+
+
+def test_settings_that_are_missing_or_no_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., str]
+) -> None:
+    (tmp_path / "made.yaml").write_text("page: [a]\nsheet: 3\n")
+    monkeypatch.setattr(apps, "CONF", tmp_path)
+    said = run(lambda config: print(plain(config)["grid"]), name="made")
+    assert said == "'grid' is missing in conf/made.yaml, or what it names"
+    for key, value in (("page", "['a']"), ("sheet", "3")):
+        said = run(lambda config, key=key: print(plain(config[key])), name="made")
+        assert said == f"{value} stands in conf/made.yaml, or for it, where a mapping is expected"
+
+
+@pytest.mark.parametrize("damage", ["3.5\n", "- a\n", "defaults: 7\n", "defaults: [{encoder: 5}]\n", "? [a]\n: b\n"])
+def test_whatever_hydra_raises_of_a_damaged_config_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., str], damage: str
+) -> None:
+    (tmp_path / "made.yaml").write_text(damage)
+    monkeypatch.setattr(apps, "CONF", tmp_path)
+    run(no_work, name="made")
+
+
+def test_names_of_groups_are_one_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., str]) -> None:
+    (tmp_path / "made.yaml").write_text("other_name: [a, b]\n")
+    monkeypatch.setattr(apps, "CONF", tmp_path)
+    assert run(no_work, name="made") == "other_name is ['a', 'b']: expected one name"

@@ -1,5 +1,6 @@
 """Scores of features that lie far from the origin, or very near each other, against higher precision."""
 
+import inspect
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -234,3 +235,9 @@ def test_other_orders_of_bytes() -> None:
     expected = together(list(rank(similarity_of("euclidean", features, features), Unjudged(np.arange(30)), top=5)))
     for rows in (features.astype(">f4"), features.astype(">f8"), features.astype("<f8")):
         assert together(list(rank(similarity_of("euclidean", rows, rows), Unjudged(np.arange(30)), top=5))) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_of_two_lengths(kind: Kind) -> None:
+    with pytest.raises(RetrievalError, match="queries and gallery have features of 3 and 4 dimensions"):
+        inspect.unwrap(similarity_of)(kind, np.eye(3), np.eye(4))  # without the tests' own check of shapes

@@ -1,5 +1,6 @@
 """``pipeline.score``: the command, the function, and what they refuse."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -247,3 +248,48 @@ def test_lengths_and_settings_are_checked() -> None:
         score_features(features, ["a", "b", "a"], groups=["g"])
     with pytest.raises(RetrievalError, match="unknown key 'cutoff'"):
         score_features(features, ["a", "b", "a"], cutoff=[1])
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ([[1.0, 0], [0, 1]], "features: list: give a NumPy matrix of floating-point numbers"),
+        (np.eye(3)[0], r"features: an array of float64 of shape \(3,\)"),
+        (np.eye(3)[None], r"of shape \(1, 3, 3\)"),
+        (np.eye(3, dtype=int), "features: an array of int64"),
+        (np.eye(3) + 1j, "features: an array of complex128"),
+        (np.eye(3).astype(object), "features: an array of object"),
+        (np.ma.masked_array(np.eye(3), np.eye(3) > 0), "features: a masked array with values missing"),
+    ],
+)
+def test_what_are_no_features(features: Any, said: str) -> None:
+    with pytest.raises(RetrievalError, match=said):
+        score_features(features, ["a", "b", "a"])
+
+
+def test_features_of_other_classes_of_numpy() -> None:
+    features = np.random.default_rng(0).standard_normal((6, 3))
+    labels = ["a", "b"] * 3
+    expected = score_features(features, labels)
+    for given in (np.asfortranarray(features), np.ma.masked_array(features), features.astype("g"), features[:, ::-1]):
+        assert score_features(given, labels)["mAP"] == expected["mAP"]
+
+
+@pytest.mark.parametrize("name", ["labels", "names", "roles", "groups"])
+@pytest.mark.parametrize("value", [7, "abc", b"abc", {"a": 1}, {"a", "b", "c"}, 0.5])
+def test_what_is_no_list_with_an_entry_an_item(name: str, value: Any) -> None:
+    given: dict[str, Any] = {"labels": ["a", "b", "a"], name: value}
+    with pytest.raises(RetrievalError, match=f"the {name} are a {type(value).__name__}: give a list"):
+        inspect.unwrap(score_features)(np.eye(3), **given)  # without the tests' own check of types
+
+
+@pytest.mark.parametrize("role", [["query"], 1, None, "both ", "QUERY"])
+def test_an_unknown_role(role: Any) -> None:
+    with pytest.raises(RetrievalError, match="unknown role .*: one of both, query, gallery"):
+        inspect.unwrap(score_features)(np.eye(3), ["a", "b", "a"], roles=["both", role, "both"])
+
+
+@pytest.mark.parametrize("extra", ["labels", "roles", "groups"])
+def test_what_queries_say_is_not_said_twice(extra: str) -> None:
+    with pytest.raises(RetrievalError, match=f"{extra} are given with queries"):
+        score_features(np.eye(5), queries=[Query(4, (1,), (), ())], **{extra: ["both"] * 5})
