@@ -63,6 +63,8 @@ def test_a_label_that_is_no_text_is_named(label: Any, said: str) -> None:
 def test_labels_that_are_no_list_of_items(labels: Any) -> None:
     with pytest.raises(RetrievalError, match=f"the labels are a {type(labels).__name__}: give a list"):
         score_features(FEATURES, labels)
+    with pytest.raises(RetrievalError, match=f"the groups are a {type(labels).__name__}: give a list"):
+        score_features(FEATURES, LABELS, groups=labels)
 
 
 @pytest.mark.parametrize("group", [0, math.nan, "", b"g", False, ("g",), "\u2060"])
