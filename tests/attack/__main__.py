@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, help="run so many of each kind, whatever time they take")
     parser.add_argument("--minutes", type=float, default=60.0, help="for all kinds together")
     parser.add_argument("--table", type=Path, help="a file for the table, instead of standard output")
+    parser.add_argument("--patience", type=float, default=1.0, help="times the seconds that a case may take")
     parser.add_argument("--project", type=Path, help="a reproduced project to cut off, instead of one made for it")
     parser.add_argument("--python", help="what runs its stages, instead of one that has imported the libraries")
     given = parser.parse_args()
@@ -117,7 +118,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="attack-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        worker = stack.enter_context(Worker(folder))
+        worker = stack.enter_context(Worker(folder, given.patience))
         graph = Graph(folder, stack, given.project, given.python)
         for kind in kinds:
             try:

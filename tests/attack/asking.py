@@ -21,9 +21,9 @@ LOOK = 0.02  # seconds between two looks at the memory
 class Worker:
     """A process that runs cases; another one takes its place when it dies."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a folder that is its own."""
-        self.folder = folder
+    def __init__(self, folder: Path, patience: float = 1.0) -> None:
+        """Take a folder that is its own, and a factor of the seconds that a case may take."""
+        self.folder, self.patience = folder, patience
         self.process: subprocess.Popen[str] | None = None
         self.base: dict[str, int] = {}  # bytes of memory after the first case of a kind
 
@@ -44,7 +44,7 @@ class Worker:
             if self.process is None:
                 self.start()
             self.base[kind] = self.memory()
-        return self._ask(kind, seed, case, KINDS[kind].seconds, self.base[kind] + MEMORY)
+        return self._ask(kind, seed, case, self.patience * KINDS[kind].seconds, self.base[kind] + MEMORY)
 
     def _ask(self, kind: str, seed: int, case: int, seconds: float, memory: int) -> dict[str, Any]:
         assert self.process and self.process.stdin and self.process.stdout

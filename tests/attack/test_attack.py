@@ -15,7 +15,11 @@ CASES = {kind: 8 if KINDS[kind].attack.startswith("commands:") else 30 for kind 
 def attack(*arguments: str) -> str:
     """Run an attack in a process of its own, without the hooks of the tests; return what it said of each kind."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.attack", *arguments], cwd=TOP, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.attack", "--patience", "6", *arguments],  # other tests run beside it
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.fail(f"{done.stdout}\n{done.stderr}")
