@@ -151,7 +151,7 @@ class Hostile:
     [
         (
             {"conv1.weight": Hostile()},
-            r"tensors only \(it names print, and what names code can run it",
+            r"tensors only \(it names (ray\.\S+\.safe_)?print, and what names code can run it",
         ),
         (nn.Linear(1, 1), r"it names torch\.nn\.modules\.linear\.Linear, and .*: save the network's state_dict"),
         ({"a": np.ones(1)}, r"it names numpy\S*\._reconstruct"),

@@ -255,8 +255,8 @@ def test_wrong_settings_and_a_port_in_use(small_project: Project, server: str) -
     for change, message in (
         (f"port={port}", "cannot be used"),
         ("port=70000", "expected an integer from 0 to 65535"),
-        ("megabytes=0", "1 or more"),
-        ("seconds=0", "1 or more"),
+        ("megabytes=0", "expected an integer from 1 to"),
+        ("seconds=0", "expected an integer from 1 to"),
     ):
         done = small_project.stage("demo", change, check=False)
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
