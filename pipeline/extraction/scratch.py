@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pipeline.frame.files import regular_file, replacing_file, sha256_of, write_json
+from pipeline.frame.upstream import UNUSABLE
 
 PART = 512  # images
 
@@ -49,7 +50,7 @@ class Scratch:
                 return None
             part = np.load(path, allow_pickle=False)
             return (part, float(said["seconds"])) if part.shape == (rows, dim) else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except UNUSABLE:
             return None
 
     def write(self, number: int, part: Float32[np.ndarray, "item dim"], *, seconds: float) -> None:

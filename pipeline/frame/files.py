@@ -157,6 +157,8 @@ def regular_file(path: Path) -> None:
     """
     try:
         mode = path.stat().st_mode
+    except ValueError:
+        raise RetrievalError(f"{shown(str(path))} is no name of a file: it has a null character") from None
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise

@@ -92,6 +92,9 @@ def item_of(
     root: str,
 ) -> Item:
     """Undo :func:`row_of`; ValueError if that cannot be."""
+    for name, text in (("path", path), ("sha256", sha256)):
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"an item has no {name}")
     return Item(
         path=path,
         labels=split_labels(labels),

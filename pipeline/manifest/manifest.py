@@ -141,6 +141,9 @@ def read_manifest(directory: Path) -> Manifest:
             if (directory / name).exists():
                 regular_file(directory / name)
         described = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+        dataset = described["dataset"]
+        if not isinstance(dataset, str) or not dataset.isprintable():
+            raise ValueError(f"{dataset!r} is no name of a dataset")
         items: Sequence[Item]
         if path.is_file():
             from pipeline.manifest.parquet import Items
@@ -156,7 +159,7 @@ def read_manifest(directory: Path) -> Manifest:
         for item in items:
             if queries is None and not item.labels and item.role != "gallery":
                 raise ValueError(f"{shown(item.path)} has no label")
-        return Manifest(described["dataset"], as_written(described["root"]), items, sha256_of(path), queries, given)
+        return Manifest(dataset, as_written(described["root"]), items, sha256_of(path), queries, given)
 
 
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:

@@ -124,6 +124,8 @@ def test_a_file_and_a_link_to_one_are_files_and_nothing_is_what_opening_it_says(
     regular_file(link)
     with pytest.raises(FileNotFoundError):
         regular_file(tmp_path / "nothing")
+    with pytest.raises(RetrievalError, match=r"\\x00b' is no name of a file: it has a null character"):
+        regular_file(tmp_path / "a\0b")
 
 
 @pytest.mark.parametrize("name", ["a.png", "two words.png", "Füße", "犬/1.jpg", "'quoted'", "a\\b"])
