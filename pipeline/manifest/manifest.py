@@ -144,6 +144,7 @@ def read_manifest(directory: Path) -> Manifest:
         dataset = described["dataset"]
         if not isinstance(dataset, str) or not dataset.isprintable():
             raise ValueError(f"{dataset!r} is no name of a dataset")
+        described["root"].encode("utf-8")  # what is no text, or no Unicode, is damage
         items: Sequence[Item]
         if path.is_file():
             from pipeline.manifest.parquet import Items
