@@ -283,10 +283,10 @@ def test_what_is_no_list_with_an_entry_an_item(name: str, value: Any) -> None:
         inspect.unwrap(score_features)(np.eye(3), **given)  # without the tests' own check of types
 
 
-@pytest.mark.parametrize("role", [["query"], 1, None, "both ", "QUERY"])
-def test_an_unknown_role(role: Any) -> None:
+@pytest.mark.parametrize("role", ["", "both ", "QUERY"])
+def test_an_unknown_role(role: str) -> None:
     with pytest.raises(RetrievalError, match="unknown role .*: one of both, query, gallery"):
-        inspect.unwrap(score_features)(np.eye(3), ["a", "b", "a"], roles=["both", role, "both"])
+        score_features(np.eye(3), ["a", "b", "a"], roles=["both", role, "both"])
 
 
 @pytest.mark.parametrize("extra", ["labels", "roles", "groups"])
