@@ -9,7 +9,7 @@ from tests.attack.kinds import KINDS
 from tests.conftest import TOP, Project
 
 # Cases of each kind; those that run whole commands take a tenth of a second.
-CASES = {kind: 8 if KINDS[kind].attack.startswith("commands:") else 30 for kind in KINDS}
+CASES = {kind: 3 if KINDS[kind].attack.startswith("commands:") else 10 for kind in KINDS}
 
 
 def attack(*arguments: str) -> str:
