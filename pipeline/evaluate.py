@@ -52,9 +52,11 @@ def main(config: DictConfig) -> None:
     prepared, features = path_of(config, "prepared"), path_of(config, "features")
     manifest = read_manifest(prepared)
     other = recipe.other_dataset(manifest.dataset)
-    learnt = None if other is None else read_checked(features.parent / other, read_manifest(prepared.parent / other))[0]
+    learnt = None
+    if other is not None:
+        learnt, _ = read_checked(features.parent / other, read_manifest(prepared.parent / other), cosine=True)
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
-    rows, _ = read_checked(features, manifest)
+    rows, _ = read_checked(features, manifest, cosine=settings.similarity == "cosine")
     with ranking_by(read_cluster(plain(config.runtime)), settings) as rank:
         evaluation, summary = report(
             scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt),

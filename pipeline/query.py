@@ -80,9 +80,11 @@ def main(config: DictConfig) -> None:
     settle(runtime)
     manifest = read_manifest(path_of(config, "prepared"))
     encoder = build_encoder(config.encoder_name, values["encoder"], path_of(config, "weights"))
-    features = features_of(encoder, values["encoder"], path_of(config, "features"), manifest)
+    folder = path_of(config, "features")
+    features = features_of(encoder, values["encoder"], folder, manifest, similarity=asked.similarity)
     rows = encode(encoder, images, runtime)
-    check_features(rows, asked.images, where=f"{config.encoder_name} on your images", remedy=REMEDY)
+    where = f"{config.encoder_name} on your images"
+    check_features(rows, asked.images, where=where, cosine=asked.similarity == "cosine", remedy=REMEDY)
     sheet = []
     answers = search(rows, features, k=asked.k, similarity=asked.similarity)
     for name, image, found in zip(asked.images, images, answers, strict=True):

@@ -30,7 +30,7 @@ from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import PART, Scratch, key_of
 from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import Manifest
-from pipeline.retrieval.matrix import check_features, empty_rows
+from pipeline.retrieval.matrix import check_features, empty_rows, nonzero, taken
 
 PROBED = 4  # images whose features are compared alone and in a batch
 
@@ -61,7 +61,8 @@ class Guarded:
         Raises:
             RetrievalError: a row is no usable feature; a guard that is on refuses the features.
         """
-        check_features(features, manifest.paths, where=self.where)
+        # A feature of zeros is a point like any other unless it is compared by cosine, which evaluation knows.
+        check_features(features, manifest.paths, where=self.where, cosine=False)
         return self.refuse({**before, **inspected(features, manifest, self.limits)})
 
 
@@ -146,8 +147,9 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
 
 def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits) -> dict[str, Finding]:
     """Return what the guards see in finished features, by name."""
+    pointing = taken(features, np.flatnonzero(nonzero(features)))  # features of zeros have no cosine
     return {
-        "mean_cosine": mean_cosine(features, limits.mean_cosine),
+        "mean_cosine": mean_cosine(pointing, limits.mean_cosine),
         "constant_dimensions": constant_dimensions(features, limits.constant_dimensions),
         "equal_features": equal_features(features, manifest.paths, manifest.contents),
     }

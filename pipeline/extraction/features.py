@@ -73,15 +73,19 @@ def refuse_stale(provenance: dict[str, Any], manifest: Manifest) -> None:
         )
 
 
-def read_checked(features: Path, manifest: Manifest) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any]]:
+def read_checked(
+    features: Path, manifest: Manifest, *, cosine: bool
+) -> tuple[Float[np.ndarray, "item dim"], dict[str, Any]]:
     """Return features that were made from this very manifest, every row of them usable, and their provenance.
+
+    ``cosine``: whether they are compared by cosine, which a row of zeros has not.
 
     Raises:
         RetrievalError: they were not, or one is not; see also :func:`read_features`.
     """
     matrix, provenance = read_features(features)
     refuse_stale(provenance, manifest)
-    check_features(matrix, manifest.paths, where=str(features))
+    check_features(matrix, manifest.paths, where=str(features), cosine=cosine)
     return matrix, provenance
 
 

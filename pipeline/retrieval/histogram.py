@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import taken
+from pipeline.retrieval.matrix import nonzero, taken
 from pipeline.retrieval.protocols import Protocol
 from pipeline.retrieval.settings import Count, Seed
 from pipeline.retrieval.similarity import unit_rows
@@ -43,16 +43,24 @@ class Sample:
 def judged_scores(
     features: Float[np.ndarray, "item dim"], protocol: Protocol, drawn: Int[np.ndarray, " drawn"]
 ) -> Iterator[tuple[Float32[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]]:
-    """Yield, some queries at a time, the cosine of every pair that counts, and whether it is a positive."""
-    gallery = unit_rows(taken(features, protocol.gallery))
+    """Yield, some queries at a time, the cosine of every pair that counts, and whether it is a positive.
+
+    Features of zeros, which other similarities than cosine allow, have none: no pair with one counts.
+    """
+    known = nonzero(features)
+    places = np.flatnonzero(known[protocol.gallery])
+    gallery = unit_rows(taken(features, protocol.gallery[places]))
+    drawn = drawn[known[protocol.queries[drawn]]]
     for start in range(0, len(drawn), ROWS):
         numbers = drawn[start : start + ROWS].tolist()
         scores = unit_rows(features[protocol.queries[numbers]]) @ gallery.T
-        positive, counted = np.zeros(scores.shape, bool), np.ones(scores.shape, bool)
+        positive = np.zeros((len(numbers), len(protocol.gallery)), bool)
+        counted = np.ones(positive.shape, bool)
         for row, number in enumerate(numbers):
             positives, ignored = protocol.judge(number, number + 1)
             positive[row, positives.values] = True
             counted[row, ignored.values] = False
+        positive, counted = positive[:, places], counted[:, places]
         yield scores[counted], positive[counted]
 
 
@@ -60,13 +68,12 @@ def histogram(features: Float[np.ndarray, "item dim"], protocol: Protocol, sampl
     """Return one value per interval of cosines: its ends ``low`` and ``high``, ``positives`` and ``negatives`` in it.
 
     The first interval begins at the least cosine of a pair that counts, the last one ends at the largest, and holds it.
+    Where no pair has a cosine, they are those of all cosines, with nothing in them.
     """
     drawn = sample.draw(len(protocol.queries))
     # Twice the same products: all of them at once would take memory that grows with the gallery.
     ends = [(scores.min(), scores.max()) for scores, _ in judged_scores(features, protocol, drawn) if len(scores)]
-    if not ends:
-        raise RetrievalError("no query has anything to be compared with: there is nothing to count")
-    low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
+    low, high = float(min((end[0] for end in ends), default=-1)), float(max((end[1] for end in ends), default=1))
     edges = np.linspace(low, max(high, low + 1e-6), sample.bins + 1)
     counts = np.zeros((2, sample.bins), np.int64)
     for scores, positive in judged_scores(features, protocol, drawn):

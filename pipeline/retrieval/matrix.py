@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from pipeline.retrieval.errors import RetrievalError, shown
 
@@ -53,15 +53,36 @@ def blocks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, count))
 
 
+def nonzero(rows: Float[np.ndarray, "item dim"]) -> Bool[np.ndarray, " item"]:
+    """Return which rows are not zero throughout; the others have no direction, and no cosine with anything."""
+    found = np.empty(len(rows), bool)
+    for block in blocks(len(rows)):
+        found[block] = rows[block].any(axis=1)
+    return found
+
+
 def check_features(
-    features: Float[np.ndarray, "item dim"], names: Sequence[str], *, where: str, remedy: str = REMEDY
+    features: Float[np.ndarray, "item dim"],
+    names: Sequence[str],
+    *,
+    where: str,
+    cosine: bool,
+    remedy: str = REMEDY,
 ) -> None:
-    """Check that every row is a usable feature; an error ends with the remedy.
+    """Check that every row is a usable feature.
+
+    Args:
+        features: one row per item.
+        names: of the items.
+        where: what to call the features in an error.
+        cosine: whether they are compared by cosine: a row of zeros has none. By dot product or distance it is a point
+            like any other.
+        remedy: how an error ends.
 
     Raises:
-        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, or
-            is zero throughout, so that its cosine with anything is undefined, or nearly. The first such row is
-            named and all are counted.
+        RetrievalError: the number of rows is not that of ``names``; a row has a NaN or an infinity, is not zero but
+            less than float64 has in full, or is zero where ``cosine`` is set. The first such row is named and all are
+            counted.
     """
     if len(features) != len(names):
         raise RetrievalError(f"{where}: {len(features)} rows of features for {len(names)} images: extract them again")
@@ -71,7 +92,7 @@ def check_features(
     small = (largest > 0) & (largest < np.finfo(np.float64).tiny)
     for wrong, what in (
         (~np.isfinite(largest), "NaN or infinite values"),
-        (largest == 0, "only zeros"),
+        ((largest == 0) & cosine, "only zeros, and so no cosine"),
         (small, "only values less than float64 has in full"),
     ):
         if wrong.any():

@@ -19,7 +19,7 @@ Rule = Literal["rectangle", "trapezoid"]
 def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.ndarray, " query"]:
     r"""Return the AP of each query over the full ranking, in (0, 1].
 
-    Rectangle, as in trec_eval, scikit-learn, mteb and the published report:
+    Rectangle, as in trec_eval, mteb, the published report and, where no two scores are equal, scikit-learn:
 
     .. math:: AP = \frac{1}{R} \sum_{j=1}^{R} \frac{j}{r_j}
 
@@ -28,8 +28,10 @@ def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.nd
 
     .. math:: AP = \frac{1}{R} \sum_{j=1}^{R} \frac{1}{2} \left( \frac{j-1}{r_j-1} + \frac{j}{r_j} \right)
 
-    A single positive at rank 2 has 0.50 by the first and 0.25 by the second. torchmetrics' RetrievalMAP leaves
-    positives with a score of zero or less out of sum and divisor both.
+    A single positive at rank 2 has 0.50 by the first and 0.25 by the second. Equal scores are in some order here; for
+    scikit-learn they are one group, all positives of which have the precision at its end: two positives that tie at
+    ranks 2 and 3 have 7/12 in either order, and 2/3 there. torchmetrics' RetrievalMAP (1.9) leaves positives with a
+    score of zero or less out of sum and divisor both.
     """
     heights = ranks.fractions
     if rule == "trapezoid":
@@ -43,8 +45,10 @@ def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.nd
 def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     """Return AP of each query by the rectangle rule with only the first k ranks counted, divided by R.
 
-    As trec_eval's map_cut (ir_measures' AP@k) and mteb's map_at_k. Others divide by the lesser of R and k (Google
-    Landmarks) or by the positives found (open-metric-learning), which is more where R > k.
+    As trec_eval's map_cut (ir_measures' AP@k), mteb's map_at_k and the mean_average_precision of
+    pytorch-metric-learning (2.9). Google Landmarks divides by the lesser of R and k, which gives more where R > k;
+    torchmetrics and open-metric-learning (4.0) by the positives found up to k, which gives more wherever these are some
+    but not all, whatever R: positives at ranks 1, 4 and 5 have 1/3 here at k = 3, and 1 there.
 
     Raises:
         RetrievalError: k is not positive.
@@ -78,7 +82,8 @@ def r_precision(ranks: Ragged) -> Float[np.ndarray, " query"]:
 def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     """Return the share of positives among the first k of each ranking.
 
-    The divisor is k even if a query has fewer positives or the gallery fewer items, as in trec_eval.
+    The divisor is k even if a query has fewer positives or the gallery fewer items, as in trec_eval and torchmetrics;
+    in open-metric-learning it is the lesser of R and k.
 
     Raises:
         RetrievalError: k is not positive.
@@ -102,7 +107,8 @@ def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query
 def recall_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     """Return 1 for each query with a positive among the first k of its ranking, else 0.
 
-    The hit rate, which metric learning calls Recall@k; trec_eval's recall is the share of positives found.
+    The hit rate, which metric learning calls Recall@k; the recall of trec_eval and torchmetrics is the share of
+    positives found.
 
     Raises:
         RetrievalError: k is not positive.
@@ -115,7 +121,7 @@ def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     r"""Return nDCG@k of each query with gains of 0 and 1, discounted by :math:`\log_2(1 + r)`.
 
     K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002, in the form of
-    trec_eval's ndcg_cut.
+    trec_eval's ndcg_cut. With equal scores torchmetrics and scikit-learn give the mean over their orders.
 
     Raises:
         RetrievalError: k is not positive.

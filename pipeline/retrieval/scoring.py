@@ -69,10 +69,11 @@ def score_features(
         raise RetrievalError(f"{where}: {len(features)} rows: a query and an item to rank are the least")
     if len(items) != len(features) or features.shape[1] == 0:
         raise RetrievalError(f"{where}: a matrix of {features.shape[0]} x {features.shape[1]} for {len(items)} items")
-    check_features(features, items, where=where, remedy="make its feature anew, or leave the item out")
+    remedy = "make its feature anew, or leave the item out"
+    check_features(features, items, where=where, cosine=chosen.similarity == "cosine", remedy=remedy)
     if learn_on is not None:
         learn_on = as_features(learn_on, where="learn_on")
-        check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on")
+        check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on", cosine=True)
     if queries is not None:
         for name, given in (("labels", labels), ("roles", roles), ("groups", groups)):
             if given is not None:

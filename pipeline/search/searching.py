@@ -39,7 +39,7 @@ def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encod
 
 
 def features_of(
-    encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest
+    encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest, *, similarity: Kind
 ) -> Float[np.ndarray, "item dim"]:
     """Return the features of a dataset after a check that this very encoder made them.
 
@@ -48,11 +48,12 @@ def features_of(
         config: the encoder's YAML.
         features: what ``pipeline.extract`` wrote for it and the dataset.
         manifest: of the dataset.
+        similarity: by which it is searched.
 
     Raises:
         RetrievalError: it did not, or they cannot be used.
     """
-    rows, provenance = read_checked(features, manifest)
+    rows, provenance = read_checked(features, manifest, cosine=similarity == "cosine")
     refuse_other(provenance, config, encoder)
     return rows
 

@@ -137,9 +137,11 @@ class Collection:
             network = self._built[encoder]
             if (encoder, dataset) not in self._features:
                 made = Path(self.folders["features"]) / encoder / dataset
-                self._features[encoder, dataset] = features_of(network, config, made, self.manifests[dataset])
+                self._features[encoder, dataset] = features_of(
+                    network, config, made, self.manifests[dataset], similarity="cosine"
+                )
             rows = encode(network, [image], self.runtime)
-        check_features(rows, ["your image"], where=f"{encoder} on your image", remedy=REMEDY)
+        check_features(rows, ["your image"], where=f"{encoder} on your image", cosine=True, remedy=REMEDY)
         [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
         return found
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.extraction.extraction import determining, extract
+from pipeline.extraction.extraction import Guarded, determining, extract
 from pipeline.extraction.features import read_features, write_features
+from pipeline.extraction.guards import Limits
 from pipeline.extraction.parts import Here
 from pipeline.extraction.provenance import costs_of, machine_of, made_by, provenance
 from pipeline.extraction.runtime import Runtime, cores
@@ -303,12 +305,31 @@ def test_an_unusable_feature_is_named(value: float, what: str) -> None:
     features = np.ones((3, 2), np.float32)
     features[1] = value
     with pytest.raises(RetrievalError, match=rf"x on y: the feature of item 1 \(b\.png\) has {what}.*1 in all: remove"):
-        check_features(features, NAMES, where="x on y")
+        check_features(features, NAMES, where="x on y", cosine=True)
+    if value == 0:
+        check_features(features, NAMES, where="x on y", cosine=False)
+    else:
+        with pytest.raises(RetrievalError, match=what):
+            check_features(features, NAMES, where="x on y", cosine=False)
+
+
+def test_a_black_image_is_a_point_like_any_other(manifest: Manifest, draw: Callable[..., Path]) -> None:
+    Image.new("RGB", (40, 30)).save(manifest.root / "black.png")
+    black = Item("black.png", ("a",), 40, 30, hashlib.sha256((manifest.root / "black.png").read_bytes()).hexdigest())
+    guarded = Guarded(Limits(mean_cosine=0.98, constant_dimensions=0.5, batch_difference=0.001), [], where="x on y")
+    encoder = build("x", config_of("raw_pixels"))
+    seen = guarded.inspect(extract(encoder, manifest, PLAIN)[0], manifest, {})
+    own = replace(manifest, items=(*manifest.items, black))
+    features, _ = extract(encoder, own, PLAIN)
+    assert not features[-1].any()
+    assert guarded.inspect(features, own, {}) == seen  # the cosines are those of the others
+    with pytest.raises(RetrievalError, match="256 of 256|768 of 768"):
+        guarded.inspect(0 * features, own, {})
 
 
 def test_too_few_rows_are_an_error() -> None:
     with pytest.raises(RetrievalError, match="2 rows of features for 3 images"):
-        check_features(np.ones((2, 2), np.float32), NAMES, where="x")
+        check_features(np.ones((2, 2), np.float32), NAMES, where="x", cosine=True)
 
 
 def test_features_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.encoders.building import build_encoder
-from pipeline.extraction.features import read_features, read_matrix, write_features
-from pipeline.extraction.guards import mean_cosine
+from pipeline.extraction.extraction import Guarded
+from pipeline.extraction.features import read_checked, read_features, read_matrix, write_features
+from pipeline.extraction.guards import Limits, mean_cosine
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.frame.files import sha256_of
 from pipeline.manifest.items import Item
@@ -44,6 +45,20 @@ def test_rows_come_in_the_order_of_the_manifest(config: dict[str, Any]) -> None:
     files = config["datasets"]["own"]
     assert made["weights"]["files"] == {"F.npy": files["features_sha256"], "L.txt": files["labels_sha256"]}
     assert (made["precision"], made["dim"]) == ("float32", 2)
+
+
+def test_a_code_of_zeros_is_kept(tmp_path: Path) -> None:
+    codes = np.array([[0, 0], [0, 1], [1, 1], [1, 0]], np.float32)
+    np.save(tmp_path / "F.npy", codes)
+    config = listed(tmp_path, *(f"{item.path}\t{item.labels[0]}" for item in ITEMS))
+    features, made = read_precomputed("mine", config, MANIFEST)
+    limits = Limits(mean_cosine=0.98, constant_dimensions=0.5, batch_difference=0.001)
+    guards = Guarded(limits, [], where="mine on own").inspect(features, MANIFEST, {})
+    assert guards["mean_cosine"] == pytest.approx(2 * 0.5**0.5 / 3, abs=1e-6)  # of the three others
+    write_features(tmp_path / "out", features, {**made, "manifest_sha256": "0"})
+    np.testing.assert_array_equal(read_checked(tmp_path / "out", MANIFEST, cosine=False)[0], codes)
+    with pytest.raises(RetrievalError, match=r"the feature of item 0 \(a\.jpg\) has only zeros, and so no cosine"):
+        read_checked(tmp_path / "out", MANIFEST, cosine=True)
 
 
 def test_an_image_that_is_there_whole_and_cropped_is_listed_twice(tmp_path: Path) -> None:

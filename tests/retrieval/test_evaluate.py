@@ -342,13 +342,14 @@ def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tm
     manifest = Manifest("d", tmp_path, (Item("a.png", ("x",), 9, 9, "0"), Item("b.png", ("x",), 9, 9, "1")), sha256="m")
     rows = np.eye(2, dtype=np.float32)
     write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "m"})
-    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest)[0], rows)
+    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest, cosine=True)[0], rows)
     write_features(tmp_path / "hog/d", rows, {"encoder": "hog", "manifest_sha256": "old"})
     with pytest.raises(RetrievalError, match="made from another manifest of d: run dvc repro extract@hog-d"):
-        read_checked(tmp_path / "hog/d", manifest)
-    write_features(tmp_path / "hog/d", 0 * rows, {"encoder": "hog", "manifest_sha256": "m"})
-    with pytest.raises(RetrievalError, match="has only zeros"):
-        read_checked(tmp_path / "hog/d", manifest)
+        read_checked(tmp_path / "hog/d", manifest, cosine=True)
+    write_features(tmp_path / "hog/d", np.tri(2, k=-1, dtype=np.float32), {"encoder": "hog", "manifest_sha256": "m"})
+    with pytest.raises(RetrievalError, match=r"item 0 \(a\.png\) has only zeros, and so no cosine, as have 1 in all"):
+        read_checked(tmp_path / "hog/d", manifest, cosine=True)
+    np.testing.assert_array_equal(read_checked(tmp_path / "hog/d", manifest, cosine=False)[0], np.tri(2, k=-1))
 
 
 def test_no_name_is_taken_for_a_mark(tmp_path: Path) -> None:
@@ -384,7 +385,7 @@ def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monk
     write_features(tmp_path / "hog/own", features, {"manifest_sha256": "m"})
 
     def results() -> tuple[np.ndarray, Evaluation]:
-        read, _ = read_checked(tmp_path / "hog/own", manifest)
+        read, _ = read_checked(tmp_path / "hog/own", manifest, cosine=True)
         return read, evaluated(read, labels, names, settings())
 
     here, expected = results()
@@ -404,4 +405,4 @@ def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monk
     data = (tmp_path / "hog/own/features.npy").read_bytes()
     (tmp_path / "hog/own/features.npy").write_bytes(data[:-5])
     with pytest.raises(RetrievalError, match="no usable features in .*: run dvc repro extract@hog-own"):
-        read_checked(tmp_path / "hog/own", manifest)
+        read_checked(tmp_path / "hog/own", manifest, cosine=True)

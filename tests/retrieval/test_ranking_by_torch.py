@@ -53,6 +53,18 @@ def test_negative_scores_and_zeros_of_both_signs(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["dot", "euclidean"])
+@pytest.mark.parametrize("all_zero", [False, True])
+def test_features_of_zeros(device: str, kind: Kind, all_zero: bool) -> None:
+    features = np.random.default_rng(4).integers(0, 2, (40, 20)).astype(np.float32)
+    features[:: 1 if all_zero else 7] = 0
+    scorer, judge = similarity_of(kind, features, features), SharedLabel([(str(item % 3),) for item in range(40)])
+    found = together(by_torch(scorer, judge, 5, device))
+    same(found, together(list(rank(scorer, judge, top=5))))
+    assert np.isfinite(found["top_scores"]).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_digits(device: str, kind: Kind) -> None:
     data = load_digits()

@@ -77,6 +77,41 @@ def test_steps_before_the_ranking(case: Path) -> None:
         score_features(features, labels, steps=steps, learn_on=other[:, :7])
 
 
+@pytest.mark.parametrize("similarity", ["dot", "euclidean"])
+def test_a_feature_of_zeros_is_a_point_like_any_other(case: Path, similarity: str) -> None:
+    # Whole numbers, so that every score is exact; a naive ranking, equal scores by index.
+    codes = np.random.default_rng(3).integers(0, 2, (30, 5)).astype(np.float32)
+    codes[[4, 11]] = 0
+    np.save(case / "F.npy", codes)
+    done = command(case, "features=F.npy", "labels=L.txt", f"similarity={similarity}")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed == score_features(codes, [f"class {i % 3}" for i in range(30)], similarity=similarity)
+    scores = codes @ codes.T if similarity == "dot" else -np.square(codes[:, None] - codes).sum(axis=2)
+    values = []
+    for query in range(30):
+        order = [item for item in np.argsort(-scores[query], kind="stable").tolist() if item != query]
+        hits = [place for place, item in enumerate(order, start=1) if item % 3 == query % 3]
+        values.append(np.mean([found / place for found, place in enumerate(hits, start=1)]))
+    assert printed["mAP"] == pytest.approx(np.mean(values), abs=1e-12)
+
+
+def test_a_feature_of_zeros_where_directions_are_needed(case: Path) -> None:
+    features, labels = np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)]
+    zero = features.copy()
+    zero[4] = 0
+    message = r"features: the feature of item 4 \(4\) has only zeros, and so no cosine, as have 1 in all: make"
+    steps = [{"name": "alpha_query_expansion", "neighbours": 2, "alpha": 3}]
+    for chosen in ([], steps):
+        with pytest.raises(RetrievalError, match=message):
+            score_features(zero, labels, steps=chosen)
+    with pytest.raises(RetrievalError, match="the steps of a ranking are for cosine only"):
+        score_features(zero, labels, steps=steps, similarity="dot")
+    whitening = [{"name": "pca_whitening", "dim": 2}]
+    with pytest.raises(RetrievalError, match=r"learn_on: the feature of item 4 \(4\) has only zeros"):
+        score_features(features, labels, steps=whitening, learn_on=zero)
+
+
 def test_help_says_all(case: Path) -> None:
     text = command(case, "--help").stdout
     for word in ("features", "labels", "ground_truth", "similarity", "path<TAB>label", "Exit code"):
@@ -122,7 +157,7 @@ def save(folder: Path, change: str) -> None:
     [
         ("length", "F.npy has 29 rows, but L.txt lists 30 items"),
         ("nan", "item 4 (a/4.jpg) has NaN or infinite values"),
-        ("zero", "item 4 (a/4.jpg) has only zeros"),
+        ("zero", "item 4 (a/4.jpg) has only zeros, and so no cosine"),
         ("no rows", "F.npy has 0 rows, but L.txt lists 30 items"),
         ("no columns", "a matrix of 30 x 0"),
         ("integers", "F.npy is int64 of shape (30, 8): expected a matrix of float16"),

@@ -1,5 +1,6 @@
 """How alike positives and negatives are: counted as a naive reading does, and drawn."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from pipeline.extraction.features import read_features, write_features
+from pipeline.manifest.manifest import read_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.protocols import by_labels, by_landmarks
@@ -39,6 +42,24 @@ def test_what_a_protocol_leaves_out_is_not_counted() -> None:
     protocol = by_landmarks([Query(0, (1,), (2,), (3,))], 6, difficulty="medium")
     table = histogram(features, protocol, Sample(10, 4, 0))
     assert (table["positives"].sum(), table["negatives"].sum()) == (2, 2)  # 1 and 2; 4 and 5, but not the junk
+
+
+def test_features_of_zeros_have_no_cosine() -> None:
+    features = np.random.default_rng(2).normal(size=(30, 4)).astype(np.float32)
+    labels = [("a",), ("b",), ("c",)] * 10
+    kept = [item for item in range(30) if item not in (0, 7, 29)]
+    expected = histogram(features[kept], by_labels([labels[item] for item in kept]), Sample(30, 12, 0))
+    features[[0, 7, 29]] = 0
+    found = histogram(features, by_labels(labels), Sample(30, 12, 0))
+    for name in found:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-7)
+    nothing = histogram(0 * features, by_labels(labels), Sample(30, 2, 0))
+    assert {name: values.tolist() for name, values in nothing.items()} == {
+        "low": [-1, 0],
+        "high": [0, 1],
+        "positives": [0, 0],
+        "negatives": [0, 0],
+    }
 
 
 def test_a_sample_of_queries_is_drawn_by_its_seed() -> None:
@@ -75,6 +96,23 @@ def test_the_figure_has_shares() -> None:
 def test_a_histogram_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match=r"run dvc repro evaluate@a-d"):
         read_similarities(tmp_path, "d", ["a"])
+
+
+def test_the_stage_takes_a_feature_of_zeros_by_distance(small_project: Project, tmp_path: Path) -> None:
+    rows, provenance = read_features(small_project.top / "features/raw_pixels/digits")
+    rows[3] = 0
+    write_features(tmp_path / "features", rows, provenance)
+    names = ("features", "per_query", "per_class", "similarities", "metrics")
+    outputs = [f"{name}={tmp_path}/{name}" for name in names]
+    arguments = ["evaluate", "encoder=raw_pixels", "dataset=digits", *outputs]
+    done = small_project.stage(*arguments, check=False)
+    name = read_manifest(small_project.top / "data/prepared/digits").paths[3]
+    assert done.returncode == 2 and f"item 3 ({name}) has only zeros, and so no cosine" in done.stderr
+    small_project.stage(*arguments, "similarity=euclidean")
+    summary = json.loads((tmp_path / "metrics").read_text())
+    assert summary["queries"] == 40 and 0 < summary["mAP"] < 1
+    table = pd.read_csv(tmp_path / "similarities")
+    assert table["positives"].sum() == 40 * 3 - 2 * 3 and table["negatives"].sum() == 40 * 36 - 2 * 36
 
 
 def test_the_stage_counts_all_pairs(small_project: Project) -> None:

@@ -57,6 +57,15 @@ def test_an_image_of_the_dataset_finds_itself(client: FlaskClient, small_project
     assert answer.text.count("<li>") == 8
 
 
+def test_a_black_image_has_no_cosine(client: FlaskClient) -> None:
+    black = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(black, "PNG")
+    answer = client.post("/", **form(black.getvalue(), encoder=["raw_pixels", "color_histogram"]))
+    assert answer.status_code == 200
+    assert "item 0 (your image) has only zeros, and so no cosine, as have 1 in all: choose another image" in answer.text
+    assert answer.text.count("<li>") == 4  # by color_histogram
+
+
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [

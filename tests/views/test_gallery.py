@@ -217,6 +217,18 @@ def test_an_image_of_the_dataset_finds_itself(project: Project, encoder: str) ->
     assert further == pytest.approx(np.sort(np.linalg.norm(features - rows[0], axis=1))[1], rel=1e-3)
 
 
+def test_a_search_by_a_black_image(small_project: Project, tmp_path: Path) -> None:
+    """Its pixels are zeros: without a direction, but at a distance."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "black.png")
+    arguments = ["encoder=raw_pixels", "dataset=digits", f"image={tmp_path}/black.png", "k=1", f"out={tmp_path}/q.png"]
+    done = small_project.stage("query", *arguments, check=False)
+    assert done.returncode == 2 and "black.png) has only zeros, and so no cosine, as have 1 in all: ask" in done.stderr
+    done = small_project.stage("query", *arguments, "similarity=euclidean")
+    [distance] = re.findall(r"^ *1 +(\S+) ", done.stdout, flags=re.MULTILINE)
+    features, _ = read_features(small_project.top / "features/raw_pixels/digits")
+    assert float(distance) == pytest.approx(np.linalg.norm(features, axis=1).min(), abs=1e-4)
+
+
 def test_a_search_refuses_other_features_and_bad_images(project: Project) -> None:
     image = project.top / "data/prepared/digits" / read_manifest(project.top / "data/prepared/digits").paths[0]
     arguments = ["encoder=raw_pixels", "dataset=digits"]
