@@ -64,10 +64,11 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     config = OmegaConf.load(CONF / "page.yaml")
     assert isinstance(config, DictConfig)
     cell = {"dataset": DATASET, "mAP": 0.5, "mAP_low": 0.4, "mAP_high": 0.6, "best": False, "alike": True}
-    shown = {"cells": [cell], "mean_mAP": 0.5, "relative": 1.0, "cost": Cost(4, 9.0)}
+    shown = {"cells": [cell], "mean_mAP": 0.5, "low": 0.4, "high": 0.6, "relative": 1.0, "cost": Cost(4, 9.0)}
     texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60}
     rows = [{"run": name, **shown} for name in names]
-    page = page_of([DATASET], rows, [], [{"run": name, **texts} for name in names], PageStyle(**plain(config.page)))
+    origins = [{"run": name, **texts} for name in names]
+    page = page_of([DATASET], rows, [], origins, PageStyle(**plain(config.page)), caption="mAP.")
     write_text(folder / "vega.js", charting())
     write_text(folder / "index.html", page)
 

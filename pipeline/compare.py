@@ -8,7 +8,6 @@ What extractions measured is the one thing here that DVC does not watch: another
 changes no result. The table of costs has what was measured last when it was made.
 """
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, path_of, plain
@@ -16,41 +15,40 @@ from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
 from pipeline.results.comparison import compare, long_table, summarise
 from pipeline.results.cost import MEAN, cost_table
-from pipeline.results.pairs import compare_pairs, read_aps
+from pipeline.results.estimates import read_estimates
+from pipeline.results.pairs import Design, compare_pairs, populations_in_words
 from pipeline.results.published import Published, against, with_published
 from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
-from pipeline.retrieval.uncertainty import Resampling
-from pipeline.views.tables import cost_markdown, latex, markdown
+from pipeline.retrieval.uncertainty import average_of
+from pipeline.views.tables import caption, cost_markdown, latex, markdown
 
 
 @app("compare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     published = call(Published, plain(config.published), where="published in conf/compare.yaml")
-    draws = call(Resampling, {"resamples": config.resamples, "seed": config.seed}, where="conf/compare.yaml")
+    design = call(Design, plain(config.design), where="conf/compare.yaml")
     experiment = read_experiment()
-    table = with_published(long_table(path_of(config, "runs"), experiment), published)
-    pairs = pd.concat(
-        [
-            compare_pairs(
-                dataset,
-                read_aps(path_of(config, "per_query"), dataset, experiment.runs),
-                resamples=draws.resamples,
-                seed=draws.seed,
-            )
-            for dataset in experiment.datasets
-        ]
-    )
+    runs, per_query = path_of(config, "runs"), path_of(config, "per_query")
+    found, populations = {}, {}
+    for dataset in experiment.datasets:
+        populations[dataset], found[dataset] = read_estimates(per_query, dataset, experiment.runs, design.population)
+    average = average_of(list(found.values()))
+    compared = compare_pairs(experiment.runs, {**found, **({MEAN: average} if len(found) > 1 else {})}, design)
+    table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)
+    summary = summarise(comparison, average, compared)
+    words = caption(table, compared, summary, design, populations_in_words(populations))
     means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
-    write_text(path_of(config, "pairs"), pairs.to_csv(index=False, lineterminator="\n"))
+    write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
     beside = against(table, published)
-    write_text(path_of(config, "markdown"), markdown(comparison, table, pairs) + (f"\n{beside}" if beside else ""))
-    write_text(path_of(config, "latex"), latex(comparison, table, pairs))
-    write_json(path_of(config, "summary"), summarise(comparison))
+    shown = (comparison, table, compared.pairs, summary, words)
+    write_text(path_of(config, "markdown"), markdown(*shown) + (f"\n{beside}" if beside else ""))
+    write_text(path_of(config, "latex"), latex(*shown))
+    write_json(path_of(config, "summary"), {**summary, "caption": words})
     write_table(path_of(config, "cost_csv"), costs)
     write_text(path_of(config, "cost_markdown"), cost_markdown(costs))
 

@@ -30,7 +30,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(Style, plain(config.style), where="conf/style")
     experiment = read_experiment()
-    scores = read_scores(path_of(config, "runs"), experiment)
+    scores = read_scores(path_of(config, "table"), experiment)
     figures = {"map": draw_map(scores, style)}
     for dataset in experiment.datasets:
         directory = path_of(config, "per_query") / dataset

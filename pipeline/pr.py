@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
+from pipeline.results.estimates import read_curve
 from pipeline.results.tables import write_table
 from pipeline.retrieval.settings import call
-from pipeline.retrieval.uncertainty import Resampling
-from pipeline.views.curves import draw, long_table, read_curve
+from pipeline.views.curves import Shown, draw, long_table
 from pipeline.views.style import Style, save_png, save_svg
 
 
@@ -18,12 +18,12 @@ from pipeline.views.style import Style, save_png, save_svg
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(Style, plain(config.style), where="conf/style")
-    draws = call(Resampling, {"resamples": config.resamples, "seed": config.seed}, where="conf/pr.yaml")
+    shown = call(Shown, {"population": config.population}, where="conf/pr.yaml")
     curves = {
-        run: read_curve(path_of(config, "per_query") / f"{run}.npz", resamples=draws.resamples, seed=draws.seed)
-        for run in read_experiment().runs
+        run: read_curve(path_of(config, "per_query") / f"{run}.npz", shown.population) for run in read_experiment().runs
     }
-    title = f"{config.dataset_name}: interpolated precision, mean over queries, 95 % interval"
+    population = next(iter(curves.values())).population
+    title = f"{config.dataset_name}: interpolated precision, mean over queries, 95 % interval for other {population}"
     figure = draw(curves, title=title, style=style)
     save_png(figure, path_of(config, "png"), dpi=style.dpi)
     save_svg(figure, path_of(config, "svg"))

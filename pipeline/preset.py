@@ -101,9 +101,9 @@ def main(config: DictConfig) -> None:
     name, conf = config.experiment_name, path_of(config, "conf")
     experiment = read_experiment(conf / "experiment" / f"{name}.yaml")
     check_names(experiment, conf)
-    provide_weights(experiment, conf, located(config.store), config.weights.path)
+    provide_weights(experiment, conf, located(path_of(config, "store")), config.weights.path)
     provide_images(experiment, conf)
-    run(name, experiment, located(config.raw))
+    run(name, experiment, located(path_of(config, "raw")))
     table = f"{reference(name)}:{TABLE}"
     print(subprocess.run(["git", "show", table], capture_output=True, text=True, check=True).stdout)
     print(f"dvc exp apply {name} puts these results into the work tree; dvc exp show lists them")

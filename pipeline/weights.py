@@ -17,7 +17,7 @@ from pipeline.frame.places import located
 def main(config: DictConfig) -> None:
     """Run the stage."""
     options = plain(config.encoder)
-    files = fetch(config.encoder_name, options, located(config.store), config.weights.path)
+    files = fetch(config.encoder_name, options, located(path_of(config, "store")), config.weights.path)
     write_weights(config.encoder_name, options, files, path_of(config, "out"), code=code_of(options))
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,8 @@ def said_of(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, MemoryError):
         return f"not enough memory ({joined(str(error)) or 'none left'})"
+    if isinstance(error, BrokenExecutor):
+        return "a process that worked for this one was killed, by someone or for want of memory: run it again"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         if names or error.errno in REFUSED:

@@ -1,23 +1,37 @@
 """All runs side by side: one row per run, one row per encoder."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
-from typing_extensions import TypedDict
+from scipy import special
+from typing_extensions import NotRequired, TypedDict
 
 from pipeline.frame.experiment import Experiment
 from pipeline.results.cost import MEAN
+from pipeline.results.pairs import Compared
 from pipeline.results.runs import Fraction, read_run, scalars
+from pipeline.retrieval.uncertainty import LEVEL, Estimates, Population
 
 RELATIVE = "relative to best"
 
 
 class Share(TypedDict):
-    """An encoder's mean mAP and its share of the best one's, in [0, 1]."""
+    """An encoder's mean mAP and its share of the best one's, in [0, 1], with the ends of their 95 % intervals.
+
+    ``rank_low`` and ``rank_high`` are the places by mean mAP that tests of all pairs leave it, 1 the best; None where
+    only pairs with one run were tested.
+    """
 
     mean_mAP: Fraction
+    low: Fraction
+    high: Fraction
     relative: Fraction
+    relative_low: float
+    relative_high: float
+    rank_low: int | None
+    rank_high: int | None
 
 
 class Summary(TypedDict):
@@ -25,17 +39,36 @@ class Summary(TypedDict):
 
     best: str
     encoders: dict[str, Share]
+    caption: NotRequired[str]
 
 
-def long_table(runs: Path, experiment: Experiment) -> pd.DataFrame:
-    """Return one row per run: encoder, dataset, mAP and the other metrics, fractions in [0, 1]."""
-    return pd.DataFrame(
-        [
-            {"encoder": run, "dataset": dataset, **scalars(read_run(runs, run, dataset))}
-            for run in experiment.runs
-            for dataset in experiment.datasets
-        ]
-    )
+def long_table(
+    runs: Path,
+    experiment: Experiment,
+    found: Mapping[str, Estimates],
+    populations: Mapping[str, Population],
+    compared: Compared,
+) -> pd.DataFrame:
+    """Return one row per run: encoder, dataset, mAP and the other metrics, fractions in [0, 1].
+
+    ``mAP_low`` and ``mAP_high`` are the ends of the 95 % interval over ``population``, ``mAP_low_queries`` and
+    ``mAP_high_queries`` of the narrow one, over other queries; ``rank_low`` and ``rank_high`` are as in :class:`Share`.
+    """
+    rows = []
+    for place, run in enumerate(experiment.runs):
+        for dataset in experiment.datasets:
+            metrics = read_run(runs, run, dataset, "intervals")
+            low, high = found[dataset].intervals()[:, place].tolist()
+            narrow = metrics["intervals"]["queries"]
+            ranks = compared.ranks.get((dataset, run), (None, None))
+            rows.append(
+                {"encoder": run, "dataset": dataset}
+                | scalars(metrics)
+                | {"mAP_low": low, "mAP_high": high, "population": populations[dataset]}
+                | {"mAP_low_queries": narrow["low"], "mAP_high_queries": narrow["high"]}
+                | {"rank_low": ranks[0], "rank_high": ranks[1]}
+            )
+    return pd.DataFrame(rows)
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
@@ -50,12 +83,44 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
 
 
-def summarise(comparison: pd.DataFrame) -> dict[str, Any]:
-    """Return ``{encoder: {mean_mAP, relative}}`` and the name of the best encoder."""
-    return {
-        "best": str(comparison[RELATIVE].idxmax()),
-        "encoders": {
-            str(encoder): {"mean_mAP": float(row[MEAN]), "relative": float(row[RELATIVE])}
-            for encoder, row in comparison.iterrows()
-        },
-    }
+def summarise(comparison: pd.DataFrame, average: Estimates, compared: Compared) -> Summary:
+    """Return the name of the best encoder and a :class:`Share` of each.
+
+    Args:
+        comparison: see :func:`compare`; its rows are the runs.
+        average: their means over datasets.
+        compared: the tests of their pairs.
+    """
+    low, high = average.intervals()
+    shares, relative_low, relative_high = relative_to_best(average)
+    encoders: dict[str, Share] = {}
+    mean = MEAN if any(name == MEAN for name, _ in compared.ranks) else str(comparison.columns[0])
+    for place, (encoder, row) in enumerate(comparison.iterrows()):
+        ranks = compared.ranks.get((mean, str(encoder)), (None, None))
+        encoders[str(encoder)] = {
+            "mean_mAP": float(row[MEAN]),
+            "low": float(low[place]),
+            "high": float(high[place]),
+            "relative": float(row[RELATIVE]),
+            "relative_low": float(relative_low[place]),
+            "relative_high": float(relative_high[place]),
+            "rank_low": ranks[0],
+            "rank_high": ranks[1],
+        }
+    return {"best": str(comparison[RELATIVE].idxmax()), "encoders": encoders}
+
+
+def relative_to_best(average: Estimates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ratio of each mean to the highest one, and the ends of its 95 % interval.
+
+    By t on the logarithm of the ratio, whose variance is that of the difference of the relative errors. The best one's
+    ratio to itself has none; that it is the best is not certain, so others' ends may be above 1.
+    """
+    means, best = average.means, int(np.argmax(average.means))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = average.covariance / np.outer(means, means)
+        variances = np.diag(relative) + relative[best, best] - 2 * relative[best]
+        half = special.stdtrit(average.df, (1 + LEVEL) / 2) * np.sqrt(np.maximum(variances, 0))
+        ratio = means / means[best]
+    half = np.where(np.arange(len(means)) == best, 0, np.nan_to_num(half, nan=0, posinf=0))
+    return ratio, ratio * np.exp(-half), ratio * np.exp(half)

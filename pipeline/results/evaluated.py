@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.frame.files import replacing_file
+from pipeline.results.per_query import LEFT_OUT
 from pipeline.results.tables import write_table
 from pipeline.retrieval.evaluation import Evaluation
 
@@ -29,8 +30,8 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
         "top_hits": evaluation.top_hits,
         **evaluation.values,
     }
-    if evaluation.clusters is not None:
-        arrays["clusters"] = evaluation.clusters
+    for population, left_out in evaluation.left_out.items():
+        arrays |= {f"{population}_{name}": np.array(getattr(left_out, name)) for name in LEFT_OUT}
     # Older releases of NumPy cannot be told not to pickle here.
     assert not any(array.dtype.hasobject for array in arrays.values())
     with replacing_file(target) as partial, partial.open("wb") as file:

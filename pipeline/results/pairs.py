@@ -1,65 +1,171 @@
 """Runs two by two on the same queries: by how much they differ, and whether that can be told from chance."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from pipeline.frame.runs import stage_of
-from pipeline.results.per_query import read_results
+from pipeline.results.cost import MEAN
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.uncertainty import bootstrap_means, distinguishable, holm, interval, randomisation_p
+from pipeline.retrieval.settings import Draws, Seed
+from pipeline.retrieval.uncertainty import Estimates, Population, distinguishable, holm, sign_flip_p
 
 COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable")
 
 
-def compare_pairs(
-    dataset: str, aps: Mapping[str, Float[np.ndarray, " query"]], *, resamples: int, seed: int
-) -> pd.DataFrame:
-    """Return one row per pair of encoders, in the order of ``aps``.
+@dataclass(frozen=True)
+class Design:
+    """What is compared with what, and what that is to say; conf/compare.yaml.
 
-    ``difference`` is the mAP of ``a`` minus that of ``b``, ``low`` and ``high`` its 95 % interval by a paired
-    bootstrap over queries, ``p`` the p-value of a paired randomisation test, ``p_holm`` the same corrected for the
-    number of pairs on this dataset, and ``distinguishable`` whether that is below 0.05.
+    Attributes:
+        population: ``classes``, ``images`` or ``queries``, which others could have been drawn (see
+            :mod:`pipeline.retrieval.uncertainty`); ``widest``: of each dataset the first that there is enough of.
+        family: the pairs that are listed: ``best``, each run with the best one; ``pairs``, all; or the name of a run,
+            each of the others with it.
+        correction: for how many pairs p-values are corrected, ``dataset`` or ``all`` of them together.
+        test: ``t``, or ``signs`` to flip the signs of classes, groups of images or queries.
+        resamples: of random signs, where they are too many to try all.
+        seed: of these.
+    """
+
+    population: Literal["widest", "classes", "images", "queries"] = "widest"
+    family: str = "best"
+    correction: Literal["dataset", "all"] = "dataset"
+    test: Literal["t", "signs"] = "t"
+    resamples: Draws = 100_000
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of all comparisons.
+
+    Attributes:
+        pairs: one row per pair of the family and dataset, and of the means over datasets, where there are several.
+        ranks: by dataset and run, the first and the last place that the tests leave it.
+        out_of_reach: in words, where no difference could be distinguishable, whatever it is; else empty.
+    """
+
+    pairs: pd.DataFrame
+    ranks: Mapping[tuple[str, str], tuple[int, int]]
+    out_of_reach: str
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The tests of the pairs of runs on one dataset, before they are corrected."""
+
+    first: Int[np.ndarray, " pair"]
+    second: Int[np.ndarray, " pair"]
+    values: Float[np.ndarray, " pair"]
+    ends: Float[np.ndarray, "2 pair"]
+    p_values: Float[np.ndarray, " pair"]
+    least: float
+
+
+def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: Design) -> Compared:
+    """Compare runs on every dataset, and by the mean over datasets.
+
+    A row has the mean of ``a`` minus that of ``b``, ``low`` and ``high`` the ends of its 95 % interval, ``p`` its
+    p-value, ``p_holm`` the same corrected for the number of pairs, and ``distinguishable``: whether that is below 0.05.
+    Where each run is compared with the best one, p-values are still corrected for all pairs: which one is the best is
+    taken from the same data, so that any pair could have been listed.
 
     Args:
-        dataset: its name.
-        aps: by encoder, the AP of the same queries in the same order.
-        resamples: draws for the interval and coin tosses for the test.
-        seed: of both.
-    """
-    pairs = list(combinations(aps, 2))
-    if not pairs:
-        return pd.DataFrame(columns=list(COLUMNS))
-    differences = np.stack([aps[a] - aps[b] for a, b in pairs], axis=1)
-    low, high = interval(bootstrap_means(differences, resamples=resamples, seed=seed))
-    p_values = randomisation_p(differences, resamples=resamples, seed=seed)
-    corrected = holm(p_values)
-    columns = (differences.mean(axis=0), low, high, p_values, corrected, distinguishable(corrected))
-    rows = [(dataset, *pair, *values) for pair, *values in zip(pairs, *columns, strict=True)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def read_aps(per_query: Path, dataset: str, runs: Sequence[str]) -> dict[str, Float[np.ndarray, " query"]]:
-    """Return the AP of every query of a dataset, by run.
+        runs: their names.
+        found: by dataset, and under ``mean mAP``, their means.
+        design: what is compared.
 
     Raises:
-        RetrievalError: a file is missing or damaged; two runs were evaluated on different queries.
+        RetrievalError: the family names a run that there is none of.
     """
-    found: dict[str, Float[np.ndarray, " query"]] = {}
-    first: Int[np.ndarray, " query"] | None = None
-    for run in runs:
-        path = per_query / dataset / f"{run}.npz"
-        results = read_results(path, "queries", "AP")
-        queries, found[run] = results["queries"], results["AP"]
-        first = queries if first is None else first
-        if not np.array_equal(queries, first):
-            again = f"run dvc repro {stage_of(run, dataset)}"
-            raise RetrievalError(f"{path} has other queries than {runs[0]}.npz beside it: {again}")
-    return found
+    if design.family not in ("best", "pairs", *runs):
+        raise RetrievalError(
+            f"conf/compare.yaml: family is '{design.family}': best, pairs, or a run of params.yaml: {', '.join(runs)}"
+        )
+    named = runs.index(design.family) if design.family in runs else None
+    chosen = [(i, j) for i, j in combinations(range(len(runs)), 2) if named is None or named in (i, j)]
+    if not chosen:
+        return Compared(
+            pd.DataFrame(columns=list(COLUMNS)), {(name, run): (1, 1) for name in found for run in runs}, ""
+        )
+    if named is not None:
+        chosen = [(named, i + j - named) for i, j in chosen]
+    tests = {name: tested(estimates, chosen, design) for name, estimates in found.items()}
+    corrected = corrected_of(tests, design.correction)
+    rows: list[tuple[object, ...]] = []
+    ranks: dict[tuple[str, str], tuple[int, int]] = {}
+    for name, test in tests.items():
+        apart = distinguishable(corrected[name])
+        if named is None:
+            ranks |= {(name, run): place for run, place in zip(runs, places(test, apart, len(runs)), strict=True)}
+        best = int(np.argmax(found[name].means))
+        for place, pair in enumerate(chosen):
+            if design.family == "best" and best not in pair:
+                continue
+            sign = -1 if design.family == "best" and pair[1] == best else 1  # the best stands first
+            low, high = sign * test.ends[::sign, place]
+            values = (sign * test.values[place], low, high, test.p_values[place], corrected[name][place], apart[place])
+            rows.append((name, *(runs[run] for run in pair[::sign]), *values))
+    return Compared(pd.DataFrame(rows, columns=list(COLUMNS)), ranks, out_of_reach(tests, corrected, design))
+
+
+def tested(estimates: Estimates, pairs: Sequence[tuple[int, int]], design: Design) -> Tests:
+    """Test pairs of runs on one dataset."""
+    first, second = np.array(pairs, np.int64).T
+    differences = estimates.differences(first, second)
+    p_values, least = differences.p_values(), 0.0
+    if design.test == "signs":
+        assert estimates.parts is not None
+        parts = estimates.parts[:, first] - estimates.parts[:, second]
+        p_values, least = sign_flip_p(parts, resamples=design.resamples, seed=design.seed)
+    return Tests(first, second, differences.values, differences.intervals(), p_values, least)
+
+
+def corrected_of(tests: Mapping[str, Tests], correction: str) -> dict[str, Float[np.ndarray, " pair"]]:
+    """Return the p-values of each dataset corrected for its own pairs, or for those of all; the mean is on its own."""
+    alone = {name: holm(test.p_values) for name, test in tests.items()}
+    names = [name for name in tests if name != MEAN]
+    if correction == "all":
+        together = np.split(holm(np.concatenate([tests[name].p_values for name in names])), len(names))
+        alone |= dict(zip(names, together, strict=True))
+    return alone
+
+
+def places(test: Tests, apart: Bool[np.ndarray, " pair"], runs: int) -> list[tuple[int, int]]:
+    """Return the first and the last place of each run: behind those that are better, before those that are worse.
+
+    They hold for all runs together, as the corrected tests do (M. Mogstad et al., "Inference for ranks with
+    applications to mobility across neighbourhoods and academic achievement across countries", 2024).
+    """
+    better, worse = np.zeros((2, runs), np.int64)
+    ahead = np.where(test.values > 0, test.first, test.second)[apart]
+    behind = np.where(test.values > 0, test.second, test.first)[apart]
+    np.add.at(better, behind, 1)
+    np.add.at(worse, ahead, 1)
+    return [(1 + int(above), runs - int(below)) for above, below in zip(better, worse, strict=True)]
+
+
+def out_of_reach(
+    tests: Mapping[str, Tests], corrected: Mapping[str, Float[np.ndarray, " pair"]], design: Design
+) -> str:
+    """Return on which datasets the least possible p-value is too large, once corrected; empty if on none."""
+    count = sum(len(one) for name, one in corrected.items() if name != MEAN)
+    names = [
+        name
+        for name, test in tests.items()
+        if test.least * (count if design.correction == "all" and name != MEAN else len(test.values)) >= 1 - 0.95
+    ]
+    if not names:
+        return ""
+    return (
+        f"No difference on {', '.join(names)} could be told from chance: signs are too few there for so many pairs. "
+        "Set test: t, more resamples, or family to a run in conf/compare.yaml."
+    )
 
 
 def leaders_of(table: pd.DataFrame) -> dict[str, str]:
@@ -73,7 +179,23 @@ def indistinguishable_from_best(pairs: pd.DataFrame, best: Mapping[str, str]) ->
     found = set()
     for row in pairs[~pairs["distinguishable"].astype(bool)].itertuples():
         names = {str(row.a), str(row.b)}
-        leader = best[str(row.dataset)]
+        leader = best.get(str(row.dataset))
         if leader in names:
             found |= {(name, str(row.dataset)) for name in names - {leader}}
     return found
+
+
+def populations_in_words(populations: Mapping[str, Population]) -> str:
+    """Return in one sentence what intervals and tests generalise to, by dataset."""
+    words = {
+        "classes": "other classes like these, each with its images",
+        "images": "other images of these classes",
+        "queries": "other queries like these, against this very gallery",
+    }
+    datasets: dict[Population, list[str]] = {}
+    for dataset, population in populations.items():
+        datasets.setdefault(population, []).append(dataset)
+    if len(datasets) == 1:
+        return f"Intervals and tests say what {words[next(iter(datasets))]} would give."
+    parts = [f"{words[population]} ({', '.join(names)})" for population, names in datasets.items()]
+    return f"Intervals and tests say what others would give: {'; '.join(parts)}."

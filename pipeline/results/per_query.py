@@ -1,6 +1,9 @@
 """The results of every query of a run, as ``evaluate`` writes them to ``metrics/per_query/<dataset>/<run>.npz``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,7 @@ from pipeline.frame.files import regular_file
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.uncertainty import POPULATIONS, LeftOut, Population
 
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
 FORMS = {
@@ -19,6 +23,43 @@ FORMS = {
     "top_scores": ("f", 2),
     "top_hits": ("b", 2),
 }
+# What is kept of each population, after its name.
+LEFT_OUT = ("values", "shares", "units")
+
+
+def read_left_out(path: Path) -> dict[Population, LeftOut]:
+    """Return the means of a run without groups of what could have been others, by population.
+
+    Raises:
+        RetrievalError: the file is missing or damaged.
+    """
+    found: dict[Population, LeftOut] = {}
+    with usable(path) as arrays:
+        for population in POPULATIONS:
+            names = [f"{population}_{name}" for name in LEFT_OUT]
+            if names[0] not in arrays:
+                continue
+            values, shares, units = (arrays[name] for name in names)
+            if values.ndim != 2 or shares.shape != values.shape[1:] or units.ndim or not np.isfinite(values).all():
+                raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
+            found[population] = LeftOut(values.astype(float), shares.astype(float), int(units))
+    return found
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[Any]:
+    """Open the results of a run.
+
+    Raises:
+        RetrievalError: the file is missing or damaged, or what is done with it fails.
+    """
+    try:
+        regular_file(path)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
+        problem, stage = problem_of(error), stage_of(path.stem, path.parent.name)
+        raise RetrievalError(f"no usable results in {path} ({problem}): run dvc repro {stage}") from None
 
 
 def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -27,19 +68,14 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
     Raises:
         RetrievalError: the file is missing, damaged, or lacks an array.
     """
-    try:
-        regular_file(path)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in names}
-            for name, array in found.items():
-                kinds, dimensions = FORMS[name]
-                if array.dtype.kind not in kinds or array.ndim != dimensions:
-                    raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
-            if len({len(array) for array in found.values() if array.ndim}) > 1:
-                raise ValueError("its arrays are of different queries")
-            if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:
-                raise ValueError("its arrays are of tops of different lengths")
-            return found
-    except Exception as error:  # NumPy and zipfile raise nearly every exception type on damaged files.
-        problem, stage = problem_of(error), stage_of(path.stem, path.parent.name)
-        raise RetrievalError(f"no usable results in {path} ({problem}): run dvc repro {stage}") from None
+    with usable(path) as arrays:
+        found = {name: arrays[name] for name in names}
+        for name, array in found.items():
+            kinds, dimensions = FORMS[name]
+            if array.dtype.kind not in kinds or array.ndim != dimensions:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+        if len({len(array) for array in found.values() if array.ndim}) > 1:
+            raise ValueError("its arrays are of different queries")
+        if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:
+            raise ValueError("its arrays are of tops of different lengths")
+    return found

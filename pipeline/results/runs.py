@@ -12,6 +12,13 @@ from pipeline.frame.upstream import output_of, read_json
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class Ends(TypedDict):
+    """The ends of an interval of mAP."""
+
+    low: Fraction
+    high: Fraction
+
+
 class Run(TypedDict, total=False):
     """What others read of the metrics of a run."""
 
@@ -19,6 +26,7 @@ class Run(TypedDict, total=False):
     mAP_low: Fraction
     mAP_high: Fraction
     mAP_random: Fraction
+    intervals: dict[str, Ends]
     interpolated_precision: Annotated[list[Fraction], Field(min_length=11, max_length=11)]
 
 

@@ -1,7 +1,7 @@
 """Scores and a protocol -> the metrics of every query, and their summary. Arrays in, arrays out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from pipeline.retrieval import metrics
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.left_out import leave_out_each
 from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.memory import refuse_memory
 from pipeline.retrieval.metrics import Rule
@@ -19,9 +20,9 @@ from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_af
 from pipeline.retrieval.protocols import Difficulty, Protocol
 from pipeline.retrieval.ranking import Ranking, each_ranking
 from pipeline.retrieval.relevance import Without
-from pipeline.retrieval.settings import Cutoff, Draws, Seed
+from pipeline.retrieval.settings import Cutoff, Seed
 from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
-from pipeline.retrieval.uncertainty import bootstrap_means, interval
+from pipeline.retrieval.uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
 
 # From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
 Rank = Callable[..., Iterator[dict[str, np.ndarray]]]
@@ -42,8 +43,9 @@ class Settings:
             leave them out by definition.
         cutoffs: the k of P@k, recall@k, nDCG@k and mAP@k.
         top: how many of the first items of each ranking to keep.
-        resamples: how often queries are drawn anew for an interval.
-        seed: of these draws.
+        left_out: whether classes and images are left out in groups, for intervals of what others would give; it takes
+            about as long as the rankings do. Without, intervals are of other queries only.
+        seed: of the deal into groups.
         memory: GiB for scores; changes no result.
         device: what ranks: ``cpu``, or a GPU by torch, such as ``cuda``; scores are rounded otherwise there.
     """
@@ -54,7 +56,7 @@ class Settings:
     queries_without_positives: Literal["error", "skip"] = "error"
     cutoffs: Sequence[Cutoff] = (1, 5, 10)
     top: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    resamples: Draws = 2000
+    left_out: bool = True
     seed: Seed = 0
     memory: float = 1.0
     device: str = "cpu"
@@ -64,7 +66,7 @@ class Settings:
         ks = list(self.cutoffs)
         if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
             raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
-        for name, least in (("top", 0), ("resamples", 100), ("seed", 0), ("memory", 0)):
+        for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
             if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
 
@@ -83,13 +85,13 @@ class Evaluation:
         gallery: how many items there are to rank.
         positives: how many each query has.
         candidates: how many items each ranking has.
-        clusters: the number of each query's cluster; None if there are none.
         values: by name, one value per query: ``AP`` and the other metrics, fractions in [0, 1].
         interpolated: precision at recall 0, 0.1, ..., 1.
         fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
         top_items: the first items of each ranking; -1 past its end.
         top_scores: their cosines, dot products or Euclidean distances, or what a step made; NaN past its end.
         top_hits: whether each is a positive.
+        left_out: the means of AP and of ``interpolated`` without groups of what could have been others, by population.
     """
 
     queries: Int[np.ndarray, " query"]
@@ -97,18 +99,30 @@ class Evaluation:
     gallery: int
     positives: Int[np.ndarray, " query"]
     candidates: Int[np.ndarray, " query"]
-    clusters: Int[np.ndarray, " query"] | None
     values: Mapping[str, Float[np.ndarray, " query"]]
     interpolated: Float[np.ndarray, "query 11"]
     fine: Float[np.ndarray, " 101"]
     top_items: Int[np.ndarray, "query top"]
     top_scores: Float[np.ndarray, "query top"]
     top_hits: Bool[np.ndarray, "query top"]
+    left_out: Mapping[Population, LeftOut] = field(default_factory=dict)
 
     @property
     def ap(self) -> Float[np.ndarray, " query"]:
         """Average precision of each query, in (0, 1]."""
         return self.values["AP"]
+
+    @property
+    def populations(self) -> list[Population]:
+        """What means can be generalised to, the widest first."""
+        return populations_of(self.left_out)
+
+    def estimates(self, population: Population) -> Estimates:
+        """Return mAP and the mean curve, and how they vary over a population, one of :attr:`populations`."""
+        columns = np.column_stack([self.ap, self.interpolated])
+        if population == "queries":
+            return of_queries(columns)
+        return of_left_out(columns.mean(axis=0), self.left_out[population])
 
 
 def evaluate(
@@ -145,6 +159,7 @@ def evaluate(
         )
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
+    full = np.column_stack([joined["AP"], joined["interpolated"]])
     joined = {name: array[has] for name, array in joined.items()}
     fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
     members = np.append(protocol.gallery, -1)  # place -1, past the end of a ranking, stays -1
@@ -154,13 +169,20 @@ def evaluate(
         scorer.items,
         joined.pop("positives"),
         joined.pop("candidates"),
-        None if protocol.clusters is None else protocol.clusters[has],
         interpolated=joined.pop("interpolated"),
         fine=fine,
         top_items=members[joined.pop("top_items")],
         top_scores=joined.pop("top_scores"),
         top_hits=joined.pop("top_hits"),
         values=joined,
+        left_out=leave_out_each(
+            scorer,
+            protocol.judge,
+            protocol.partitions(settings.seed) if settings.left_out else {},
+            full=full,
+            rule=settings.rule(protocol),
+            memory=settings.memory,
+        ),
     )
 
 
@@ -284,14 +306,14 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
     """Return the means over queries, fractions in [0, 1], with their 95 % intervals, and the counts."""
     values = evaluation.values
     means = {name: float(column.mean()) for name, column in values.items()}
-    draw = partial(bootstrap_means, evaluation.ap[:, None], resamples=settings.resamples, seed=settings.seed)
-    low, high = interval(draw())[:, 0]
-    summary: dict[str, Any] = {"mAP": means["AP"], "mAP_low": float(low), "mAP_high": float(high)}
-    clusters = evaluation.clusters
-    if clusters is not None and len(np.unique(clusters)) > 1:
-        low, high = interval(draw(clusters=clusters))[:, 0]
-        summary |= {"mAP_low_by_class": float(low), "mAP_high_by_class": float(high)}
-    summary |= {
+    intervals = intervals_of(evaluation)
+    population = evaluation.populations[0]
+    summary: dict[str, Any] = {
+        "mAP": means["AP"],
+        "mAP_low": intervals[population]["low"],
+        "mAP_high": intervals[population]["high"],
+        "population": population,
+        "intervals": intervals,
         "mAP_random": means["AP_random"],
         "mAP_rectangle": means["AP_rectangle"],
         "mAP_trapezoid": means["AP_trapezoid"],
@@ -311,6 +333,15 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "positives": int(evaluation.positives.sum()),
         "gallery": evaluation.gallery,
         "interpolated_precision": np.ascontiguousarray(evaluation.interpolated.T).mean(axis=1).tolist(),
+    }
+
+
+def intervals_of(evaluation: Evaluation) -> dict[Population, dict[str, float]]:
+    """Return the ends of the 95 % interval of mAP for each population that there is enough of."""
+    return {
+        population: {"low": float(low), "high": float(high)}
+        for population in evaluation.populations
+        for low, high in [evaluation.estimates(population).intervals()[:, 0]]
     }
 
 
@@ -368,7 +399,8 @@ def report(
     summary["exact_duplicates"] = len(contents) - len(set(contents))
     distinct = ignoring_duplicates(first, contents)
     if distinct is not None:
-        again = evaluate(scorer, distinct, names=names, settings=skipping(settings), rank=rank)
+        apart = replace(settings, queries_without_positives="skip", left_out=False)  # there may be more of them
+        again = evaluate(scorer, distinct, names=names, settings=apart, rank=rank)
         # As queries the later copies go too.
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])
         summary["mAP_without_duplicates"] = float(again.ap[kept].mean()) if kept.any() else None
@@ -376,11 +408,6 @@ def report(
         under = evaluate(scorer, other, names=names, settings=settings, rank=rank)
         summary[other.name] = summarise(under, settings)
     return evaluation, summary
-
-
-def skipping(settings: Settings) -> Settings:
-    """Return the settings with queries without positives left out: without duplicates there may be more of them."""
-    return replace(settings, queries_without_positives="skip")
 
 
 def later_copies(contents: Sequence[str], gallery: Int[np.ndarray, " member"]) -> Int[np.ndarray, " place"]:

@@ -1,19 +1,22 @@
 """Which items are queries, which are the gallery, what is relevant, and by which rule AP is taken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int
 
+from pipeline.retrieval import partitions
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.metrics import Rule
+from pipeline.retrieval.partitions import Partition, linked_clusters
 from pipeline.retrieval.queries import Query, Role, check_queries
-from pipeline.retrieval.relevance import Judge, Listed, SharedLabel
-from pipeline.retrieval.uncertainty import label_clusters, linked_clusters
+from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, numbered
+from pipeline.retrieval.uncertainty import Population
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
@@ -30,7 +33,8 @@ class Protocol:
         judge: gives the positives of a query, and what is left out of its ranking.
         rule: by which AP is taken by those who defined the protocol.
         leaves_out_empty: whether queries without positives are left out by definition.
-        clusters: of the queries, for intervals; None if nothing says which belong together.
+        partitions: from a seed to what of it could have been others, by population, for intervals: those of its classes
+            and images, where there are several.
     """
 
     name: str
@@ -39,7 +43,7 @@ class Protocol:
     judge: Judge
     rule: Rule
     leaves_out_empty: bool
-    clusters: Int[np.ndarray, " query"] | None
+    partitions: Callable[[int], dict[Population, Partition]]
 
 
 def by_labels(
@@ -71,8 +75,45 @@ def by_labels(
         if not len(found):
             raise RetrievalError(f"there is no {what} among {len(labels)} items: there is nothing to rank")
     judge = SharedLabel(labels, queries=queries, gallery=gallery, groups=groups)
-    clusters = label_clusters([labels[item] for item in queries.tolist()])
-    return Protocol("labels", queries, gallery, judge, "rectangle", False, clusters)
+    known = partial(label_partitions, labels, groups, queries, gallery)
+    return Protocol("labels", queries, gallery, judge, "rectangle", False, known)
+
+
+def label_partitions(
+    labels: Sequence[tuple[str, ...]],
+    groups: Sequence[str | None] | None,
+    queries: Int[np.ndarray, " query"],
+    gallery: Int[np.ndarray, " member"],
+    seed: int,
+) -> dict[Population, Partition]:
+    """Return the classes of labelled items and their images, those of a group together, dealt into groups."""
+    kinds = numbered([frozenset(names) for names in labels])
+    together = None if groups is None else numbered(groups)
+    return found(
+        classes=partitions.by_classes(labels, queries=queries, gallery=gallery, seed=seed),
+        images=partitions.by_images(kinds, queries=queries, gallery=gallery, together=together, seed=seed),
+    )
+
+
+def landmark_partitions(
+    clusters: Int[np.ndarray, " query"],
+    listed: Sequence[Int[np.ndarray, " place"]],
+    asked: Int[np.ndarray, " query"],
+    gallery: Int[np.ndarray, " member"],
+    seed: int,
+) -> dict[Population, Partition]:
+    """Return landmarks, each with the images that its queries list, and single images, dealt into groups."""
+    kinds = np.full(max(asked.max(), gallery.max()) + 1, -1)
+    kinds[asked] = clusters
+    return found(
+        classes=partitions.by_lists(clusters, listed, len(gallery), seed=seed),
+        images=partitions.by_images(kinds, queries=asked, gallery=gallery, seed=seed),
+    )
+
+
+def found(**named: Partition | None) -> dict[Population, Partition]:
+    """Return the partitions that there are."""
+    return {name: partition for name, partition in named.items() if partition is not None}  # type: ignore[misc]
 
 
 def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty) -> Protocol:
@@ -101,15 +142,17 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
     def places(listed: Sequence[int]) -> Int[np.ndarray, " listed"]:
         return place[np.array(listed, np.int64)]
 
-    wanted, unwanted = [], []
+    wanted, unwanted, listed = [], [], []
     for query in queries:
         easy, hard, junk = places(query.easy), places(query.hard), places(query.junk)
         positives = {"easy": [easy], "medium": [easy, hard], "hard": [hard]}[difficulty]
         ignored = {"easy": [junk, hard], "medium": [junk], "hard": [junk, easy]}[difficulty]
         wanted.append(np.concatenate(positives))
         unwanted.append(np.concatenate(ignored))
+        listed.append(np.concatenate([easy, hard, junk]))
     clusters = linked_clusters([np.array([*query.easy, *query.hard], np.int64) for query in queries])
-    return Protocol(difficulty, asked, gallery, Listed(wanted, unwanted), "trapezoid", True, clusters)
+    known = partial(landmark_partitions, clusters, listed, asked, gallery)
+    return Protocol(difficulty, asked, gallery, Listed(wanted, unwanted), "trapezoid", True, known)
 
 
 def by_classic_landmarks(queries: Sequence[Query], items: int) -> Protocol:

@@ -1,6 +1,6 @@
 """Which items of the gallery are positives of a query, and which are left out of its ranking."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,9 +48,9 @@ class SharedLabel:
         members = everything if gallery is None else gallery
         self._place = np.full(len(labels), -1)  # in the gallery
         self._place[members] = np.arange(len(members))
-        kinds: dict[frozenset[str], int] = {}
-        self._kind = np.array([kinds.setdefault(frozenset(names), len(kinds)) for names in labels], np.int64)
-        self._kinds = list(kinds)
+        sets = [frozenset(names) for names in labels]
+        self._kind = numbered(sets)
+        self._kinds = list(dict.fromkeys(sets))
         holders: dict[str, list[int]] = {}
         for place, item in enumerate(members.tolist()):
             for name in set(labels[item]):
@@ -143,14 +143,19 @@ def one_each(places: Int[np.ndarray, " query"]) -> Ragged:
     return Ragged(places, np.arange(len(places) + 1)).where(places >= 0)
 
 
+def numbered(names: Iterable[Hashable | None]) -> Int[np.ndarray, " item"]:
+    """Return for each name a number, from 0 in the order in which they first stand; -1 for None."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
 def numbered_groups(
     groups: Sequence[str | None] | None, members: Int[np.ndarray, " member"]
 ) -> tuple[Int[np.ndarray, " item"] | None, dict[int, Int[np.ndarray, " place"]]]:
     """Return the number of each item's group, -1 for none, and the gallery's places of each group."""
     if groups is None or all(name is None for name in groups):
         return None, {}
-    numbers: dict[str, int] = {}
-    group = np.array([numbers.setdefault(name, len(numbers)) if name is not None else -1 for name in groups], np.int64)
+    group = numbered(groups)
     places: dict[int, list[int]] = {}
     for place, number in enumerate(group[members].tolist()):
         if number >= 0:

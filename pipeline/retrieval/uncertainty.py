@@ -1,105 +1,242 @@
-"""How sure a mean over queries is, and a difference of two: bootstrap, randomisation, correction for many pairs.
+"""How sure means over queries are, and differences of two: of mAP, of runs side by side, of means over datasets.
 
-Queries, or clusters of them, are what is drawn; the gallery stays as it is. An interval says what other queries of
-the same kind would give, and nothing of other galleries or other training runs.
+What is generalised to is a choice, the population: ``queries``, others like these, against this very gallery;
+``images``, others of these classes, as queries and in the gallery; ``classes``, others, each with its images. Classes
+and images are left out in groups (:mod:`pipeline.retrieval.left_out`), and how far means move gives their covariance.
+benchmarks/calibration.py shows how often the intervals cover, and how often the tests reject what is equal.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import cpu_count
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import special
 
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.memory import refuse_memory
-from pipeline.retrieval.settings import Draws, Seed
+
+Population = Literal["classes", "images", "queries"]
+POPULATIONS: tuple[Population, ...] = get_args(Population)  # the widest first
+LEVEL = 0.95
+# Fewer units, or degrees of freedom, say too little of others: the interval of two classes is nearly all of [0, 1].
+FEWEST = {"classes": 5, "images": 10}
+LEAST_DF = 3
+# Sign flips are enumerated where there are no more units.
+ENUMERATED = 16
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """How often queries are drawn anew, and the seed of the draws."""
+class LeftOut:
+    """Means over queries with each group of a partition left out.
 
-    resamples: Draws
-    seed: Seed
+    Attributes:
+        values: AP, then the interpolated precision at recall 0, 0.1, ..., 1. Where kinds are held as they are, the mean
+            of all moves by what each of its strata does, as if the group had been of the kind's usual mixture.
+        shares: the share of queries that go with each group; what has several groups counts for each in equal parts.
+        units: how many units the groups were dealt from.
+    """
+
+    values: Float[np.ndarray, "column group"]
+    shares: Float[np.ndarray, " group"]
+    units: int
 
 
-# So many numbers are drawn at once.
-DRAWN = 1 << 20
+@dataclass(frozen=True)
+class Estimates:
+    """Means over the same queries, such as the mAP of several runs, and how they vary together.
+
+    Attributes:
+        means: one value a column.
+        covariance: of these means.
+        df: degrees of freedom of the covariance: that of t.
+        units: how many units could have been others.
+        parts: pseudo-values of the units or groups, whose mean has that covariance; None where they are not known.
+    """
+
+    means: Float[np.ndarray, " column"]
+    covariance: Float[np.ndarray, "column column"]
+    df: float
+    units: int
+    parts: Float[np.ndarray, "part column"] | None = None
+
+    @property
+    def variances(self) -> Float[np.ndarray, " column"]:
+        """Of each mean."""
+        return np.maximum(np.diag(self.covariance), 0)
+
+    def intervals(self) -> Float[np.ndarray, "2 column"]:
+        """Return the ends of the 95 % interval of each mean, which are in [0, 1] as means are."""
+        return ends(self.means, self.variances, self.df)
+
+    def differences(self, first: Int[np.ndarray, " pair"], second: Int[np.ndarray, " pair"]) -> "Differences":
+        """Return the differences of columns two by two."""
+        variances = self.variances
+        joint = variances[first] + variances[second] - 2 * self.covariance[first, second]
+        # What is left of two equal numbers by rounding is no variance.
+        joint = np.where(joint > 1e-12 * (variances[first] + variances[second]), joint, 0)
+        return Differences(self.means[first] - self.means[second], joint, self.df)
 
 
-def bootstrap_means(
-    values: Float[np.ndarray, "query column"],
-    *,
-    resamples: int,
-    seed: int,
-    clusters: Int[np.ndarray, " query"] | None = None,
-) -> Float[np.ndarray, "resample column"]:
-    """Return the means of queries drawn with replacement, as many as there are; the same draws for every column.
+@dataclass(frozen=True)
+class Differences:
+    """Differences of means, their variances, and the degrees of freedom of these."""
 
-    With ``clusters``, the number of each query's cluster, whole clusters are drawn, and a mean is over all of their
-    queries: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8.
+    values: Float[np.ndarray, " pair"]
+    variances: Float[np.ndarray, " pair"]
+    df: float
+
+    def intervals(self) -> Float[np.ndarray, "2 pair"]:
+        """Return the ends of the 95 % interval of each difference, by t: 0 is outside just where p is below 0.05."""
+        half = special.stdtrit(self.df, (1 + LEVEL) / 2) * np.sqrt(self.variances)
+        found: Float[np.ndarray, "2 pair"] = np.stack([self.values - half, self.values + half])
+        return found
+
+    def p_values(self) -> Float[np.ndarray, " pair"]:
+        """Return the two-sided p-value of each difference by t, which no number of pairs is too many for."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(self.values) / np.sqrt(self.variances)
+        # Equal everywhere: nothing tells the two apart.
+        p: Float[np.ndarray, " pair"] = 2 * special.stdtr(self.df, -np.where(self.values == 0, 0, t))
+        return p
+
+
+def of_queries(values: Float[np.ndarray, "query column"]) -> Estimates:
+    """Return means of queries that are drawn one by one.
 
     Raises:
         RetrievalError: there are no queries.
     """
-    if not len(values):
+    count = len(values)
+    if not count:
         raise RetrievalError("no query to draw: there is nothing to estimate an interval from")
-    # The means, and a copy while they are put together.
-    refuse_memory(16 * resamples * values.shape[1], f"{resamples} 'resamples' of {values.shape[1]} means")
-    groups = np.arange(len(values)) if clusters is None else np.unique(clusters, return_inverse=True)[1].reshape(-1)
-    units = int(groups.max()) + 1
-    sums = np.stack([np.bincount(groups, weights=column, minlength=units) for column in values.T], axis=1)
-    amounts = np.bincount(groups, minlength=units).astype(float)
-
-    def means(batch: tuple[int, np.random.Generator]) -> Float[np.ndarray, "row column"]:
-        rows, rng = batch
-        draws = rng.integers(0, units, (rows, units))
-        if sums.shape[1] == 1:  # in threads side by side, which bincount does not let
-            totals, drawn_queries = sums.take(draws, axis=0).sum(axis=1), amounts.take(draws).sum(axis=1)
-        else:
-            times = np.empty((rows, units))
-            for row, drawn in zip(times, draws, strict=True):
-                row[:] = np.bincount(drawn, minlength=units)
-            totals, drawn_queries = times @ sums, times @ amounts
-        mean: Float[np.ndarray, "row column"] = totals / drawn_queries[:, None]
-        return mean
-
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        return np.concatenate(list(pool.map(means, batches(resamples, units, seed))))
+    means = values.mean(axis=0)
+    apart = values - means
+    scale = count * max(count - 1, 1)
+    return Estimates(means, apart.T @ apart / scale, float(max(count - 1, 1)), count, values)
 
 
-def interval(means: Float[np.ndarray, "resample column"], *, level: float = 0.95) -> Float[np.ndarray, "2 column"]:
-    """Return the lower and the upper end of the percentile interval of each column."""
-    tail = (1 - level) / 2
-    ends: Float[np.ndarray, "2 column"] = np.quantile(means, [tail, 1 - tail], axis=0)
-    return ends
+def of_left_out(means: Float[np.ndarray, " column"], left_out: LeftOut) -> Estimates:
+    """Return means with the covariance that leaving out groups gives them.
 
+    The covariance is (G - 1) / G times the sum over groups of products of deviations; its degrees of freedom are G - 1
+    for groups of one size, and fewer where a few hold most queries (F. Satterthwaite, 1946).
 
-def randomisation_p(
-    differences: Float[np.ndarray, "query pair"], *, resamples: int, seed: int
-) -> Float[np.ndarray, " pair"]:
-    """Return the p-value of each mean difference of two encoders on the same queries, two-sided.
-
-    If the two were one and the same, the sign of every query's difference would be a coin's. The p-value is the
-    share of coin tosses, the one seen included, that give a mean at least as far from zero (R. Fisher; for retrieval
-    M. Smucker et al., CIKM 2007); it is never less than 1 / (resamples + 1).
-
-    Raises:
-        RetrievalError: there are no queries.
+    Args:
+        means: with nothing left out, one a row of ``left_out.values``.
+        left_out: the same means without each group.
     """
-    queries = len(differences)
-    if not queries:
-        raise RetrievalError("no query in common: there is nothing to compare")
-    seen = np.abs(differences.sum(axis=0))
-    # Sums of the same numbers in another order differ by rounding, which must not decide.
-    slack = 1e-12 * np.abs(differences).sum(axis=0)
-    at_least = np.ones(differences.shape[1])
-    for rows, rng in batches(resamples, queries, seed):
-        signs = rng.integers(0, 2, (rows, queries), dtype=np.int8).astype(float) * 2 - 1
-        at_least += (np.abs(signs @ differences) >= seen - slack).sum(axis=0)
-    return at_least / (resamples + 1)
+    groups = len(left_out.shares)
+    apart = left_out.values - left_out.values.mean(axis=1, keepdims=True)
+    parts = means - (groups - 1) * (left_out.values.T - left_out.values.mean(axis=1))
+    return Estimates(means, (groups - 1) / groups * apart @ apart.T, df_of(left_out.shares), left_out.units, parts)
+
+
+def df_of(shares: Float[np.ndarray, " group"]) -> float:
+    """Return the degrees of freedom of the variance of a mean over groups that have these shares of it.
+
+    With the mean of a group drawn from one distribution, and the weights w of groups, each squared deviation from the
+    weighted mean has the coefficient w^2 / (1 - w) and the covariances of :math:`w_k w_l (\\delta_{kl} - w_k - w_l +
+    \\sum w^2)`; Satterthwaite's df is the squared trace over the trace of the square, G - 1 where all w are equal.
+    """
+    w = shares[(shares > 0) & (shares < 1)]
+    if len(w) < 2:
+        return 0.0
+    square = float((w**2).sum())
+    g = w**2 / (1 - w)
+    diagonal = g * (1 - 2 * w + square)
+    off = (square - w[:, None] - w) ** 2 * np.outer(g, g)
+    np.fill_diagonal(off, 0)
+    return float(diagonal.sum() ** 2 / ((diagonal**2).sum() + off.sum()))
+
+
+def average_of(several: Sequence[Estimates]) -> Estimates:
+    """Return the mean over sets, such as datasets, that were drawn apart from each other; the sets stay as they are.
+
+    The degrees of freedom are those of a sum of variances (B. Welch, 1947), of that column in which they are fewest.
+    """
+    count = len(several)
+    covariance = np.sum([one.covariance for one in several], axis=0) / count**2
+    variances = np.stack([one.variances for one in several])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = variances.sum(axis=0) ** 2 / (variances**2 / np.array([[one.df] for one in several])).sum(axis=0)
+    least = min(one.df for one in several)
+    pooled = None
+    if all(one.parts is not None for one in several):
+        # Each set has the same weight in the mean of all parts.
+        total = sum(len(one.parts) for one in several if one.parts is not None)
+        pooled = np.concatenate(
+            [one.parts * (total / len(one.parts) / count) for one in several if one.parts is not None]
+        )
+    return Estimates(
+        np.mean([one.means for one in several], axis=0),
+        covariance,
+        float(np.nanmin(df)) if np.isfinite(df).any() else least,
+        min(one.units for one in several),
+        pooled,
+    )
+
+
+def populations_of(left_out: Mapping[Population, LeftOut]) -> list[Population]:
+    """Return the populations that there is enough of, the widest first; queries always."""
+    return [
+        population
+        for population in POPULATIONS
+        if population == "queries"
+        or (population in left_out and left_out[population].units >= FEWEST[population])
+        and df_of(left_out[population].shares) >= LEAST_DF
+    ]
+
+
+def ends(
+    means: Float[np.ndarray, " column"], variances: Float[np.ndarray, " column"], df: float, *, level: float = LEVEL
+) -> Float[np.ndarray, "2 column"]:
+    """Return the ends of the interval of means of values in [0, 1].
+
+    It is that of t on the scale of log(m / (1 - m)): within [0, 1], and longer towards the middle, as means near an end
+    vary. Where all units have 0, or all 1, nothing is known of how they vary, and the interval is E. Wilson's, 1927, of
+    as many draws of 0 and 1, with t.
+    """
+    t = float(special.stdtrit(df, (1 + level) / 2)) if df > 0 else np.inf
+    inside = (means > 0) & (means < 1)
+    spread = np.where(inside, means * (1 - means), 1)
+    half = t * np.sqrt(variances) / spread
+    with np.errstate(divide="ignore"):
+        middle = special.logit(np.clip(means, 0, 1))
+    found = np.stack([special.expit(middle - half), special.expit(middle + half)])
+    count = df + 1
+    far = t**2 / (count + t**2) if np.isfinite(t) else 1.0
+    found[:, ~inside & (means >= 1)] = [[1 - far], [1]]
+    found[:, ~inside & (means <= 0)] = [[0], [far]]
+    return found
+
+
+def sign_flip_p(
+    parts: Float[np.ndarray, "part pair"], *, resamples: int, seed: int
+) -> tuple[Float[np.ndarray, " pair"], float]:
+    """Return the p-value of each mean difference if the sign of every part were a coin's, and the least there can be.
+
+    R. Fisher; for retrieval M. Smucker et al., CIKM 2007. All signs are tried where they are at most 2^16, else
+    ``resamples`` random ones, the one seen included.
+    """
+    count = len(parts)
+    seen = np.abs(parts.sum(axis=0))
+    slack = 1e-12 * np.abs(parts).sum(axis=0)  # sums in another order differ by rounding, which must not decide
+    at_least = np.zeros(parts.shape[1])
+    if count <= ENUMERATED:
+        tried = 1 << count
+        for start in range(0, tried, 4096):
+            codes = np.arange(start, min(start + 4096, tried))
+            signs = 1.0 - 2 * ((codes[:, None] >> np.arange(count)) & 1)
+            at_least += (np.abs(signs @ parts) >= seen - slack).sum(axis=0)
+        return at_least / tried, 2 / tried
+    rng = np.random.default_rng(seed)
+    at_least += 1
+    step = max(1, (1 << 22) // count)
+    for start in range(0, resamples, step):
+        signs = rng.integers(0, 2, (min(step, resamples - start), count), dtype=np.int8).astype(float) * 2 - 1
+        at_least += (np.abs(signs @ parts) >= seen - slack).sum(axis=0)
+    return at_least / (resamples + 1), 1 / (resamples + 1)
 
 
 def holm(p_values: Float[np.ndarray, " pair"]) -> Float[np.ndarray, " pair"]:
@@ -111,38 +248,7 @@ def holm(p_values: Float[np.ndarray, " pair"]) -> Float[np.ndarray, " pair"]:
     return corrected
 
 
-def label_clusters(labels: list[tuple[str, ...]]) -> Int[np.ndarray, " query"]:
-    """Return the cluster of each query: queries with the same set of labels are in one."""
-    numbers: dict[frozenset[str], int] = {}
-    return np.array([numbers.setdefault(frozenset(names), len(numbers)) for names in labels], np.int64)
-
-
-def linked_clusters(lists: list[Int[np.ndarray, " _"]], *, overlap: float = 0.25) -> Int[np.ndarray, " query"]:
-    """Return the cluster of each query: those whose lists of positives overlap, or that are linked so, are in one.
-
-    Two lists overlap if they have more than that share of their items in common. Some is not enough: an image may
-    show two landmarks.
-    """
-    sets = [set(items.tolist()) for items in lists]
-    clusters = np.arange(len(sets))
-    for query, items in enumerate(sets):
-        for other, theirs in enumerate(sets[:query]):
-            if len(items & theirs) > overlap * len(items | theirs):
-                clusters[clusters == clusters[query]] = clusters[other]
-    return clusters
-
-
-def batches(resamples: int, width: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
-    """Yield numbers of rows that add up to ``resamples`` and need bounded memory, each with a generator of its own.
-
-    So the draws are the same whoever makes them, in whatever order.
-    """
-    most = max(1, DRAWN // max(width, 1))
-    for start in range(0, resamples, most):
-        yield min(most, resamples - start), np.random.default_rng([seed, start])
-
-
-def distinguishable(p_values: Float[np.ndarray, " pair"], *, level: float = 0.95) -> Bool[np.ndarray, " pair"]:
+def distinguishable(p_values: Float[np.ndarray, " pair"], *, level: float = LEVEL) -> Bool[np.ndarray, " pair"]:
     """Return which corrected p-values are below one minus the level."""
     below: Bool[np.ndarray, " pair"] = p_values < 1 - level
     return below

@@ -2,43 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from pipeline.results.per_query import read_results
+from pipeline.results.estimates import Curve
 from pipeline.retrieval.levels import RECALL_LEVELS
-from pipeline.retrieval.uncertainty import bootstrap_means, interval
 from pipeline.views.style import Style, plain_text
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The interpolated precision of a run at recall 0, 0.1, ..., 1.
+class Shown:
+    """What the intervals of curves are about; conf/pr.yaml.
 
     Attributes:
-        mean: over queries.
-        low: the lower end of the 95 % bootstrap interval of the mean, over queries.
-        high: the upper end.
+        population: as in :class:`pipeline.results.pairs.Design`.
     """
 
-    mean: Float[np.ndarray, " 11"]
-    low: Float[np.ndarray, " 11"]
-    high: Float[np.ndarray, " 11"]
-
-
-def read_curve(path: Path, *, resamples: int, seed: int) -> Curve:
-    """Return the curve of one run.
-
-    Raises:
-        RetrievalError: see :func:`pipeline.results.per_query.read_results`.
-    """
-    interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
-    low, high = interval(bootstrap_means(interpolated, resamples=resamples, seed=seed))
-    return Curve(np.ascontiguousarray(interpolated.T).mean(axis=1), low, high)
+    population: Literal["widest", "classes", "images", "queries"]
 
 
 def long_table(curves: Mapping[str, Curve]) -> dict[str, list[Any]]:

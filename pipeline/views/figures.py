@@ -13,7 +13,6 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
-from pipeline.results.runs import read_run
 from pipeline.results.tables import read_table
 from pipeline.views.style import Style, plain_text
 
@@ -33,18 +32,19 @@ class Score:
     random: float
 
 
-def read_scores(runs: Path, experiment: Experiment) -> list[Score]:
-    """Return the mAP of every run on every dataset.
+def read_scores(path: Path, experiment: Experiment) -> list[Score]:
+    """Return the mAP of every run on every dataset from the comparative table.
 
     Raises:
-        RetrievalError: the metrics of a run are missing or of another form.
+        RetrievalError: the table is missing or of another form.
     """
-    scores = []
-    for dataset in experiment.datasets:
-        for run in experiment.runs:
-            metrics = read_run(runs, run, dataset, *SHOWN)
-            scores.append(Score(run, dataset, *(metrics[name] for name in SHOWN)))
-    return scores
+    with output_of("compare", f"table in {path}"):
+        table = read_table(path, "encoder", "dataset", *SHOWN)
+        rows = {
+            (run, dataset): [float(table[name][row]) for name in SHOWN]
+            for row, (run, dataset) in enumerate(zip(table["encoder"], table["dataset"], strict=True))
+        }
+        return [Score(run, dataset, *rows[run, dataset]) for dataset in experiment.datasets for run in experiment.runs]
 
 
 def draw_map(scores: Sequence[Score], style: Style) -> Figure:
@@ -66,7 +66,7 @@ def draw_map(scores: Sequence[Score], style: Style) -> Figure:
         chance = float(np.mean([one.random for one in scores if one.dataset == dataset]))
         axes.plot([place - 0.45, place + 0.45], [chance, chance], color="#333333", linestyle=":", linewidth=1)
     axes.set_xticks(range(len(datasets)), [plain_text(dataset, most=25) for dataset in datasets])
-    axes.set(ylabel="mAP", ylim=(0, 1), title="mAP, 95 % interval over queries; dotted: a random ranking")
+    axes.set(ylabel="mAP", ylim=(0, 1), title="mAP and its 95 % interval; dotted: a random ranking")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 

@@ -12,7 +12,7 @@ import yaml
 from pipeline.extraction.features import read_provenance
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import JOINED
-from pipeline.results.cost import Cost
+from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
@@ -82,7 +82,7 @@ def table_rows(
     """
     cells = {(row["encoder"], row["dataset"]): row for row in table.to_dict("records")}
     leaders = leaders_of(table)
-    alike = indistinguishable_from_best(pairs, leaders)
+    alike = indistinguishable_from_best(pairs, {**leaders, MEAN: summary["best"]})
     rows = []
     for run in experiment.runs:
         found = [
@@ -95,7 +95,8 @@ def table_rows(
             for dataset in experiment.datasets
         ]
         cost = costs[run.partition(JOINED)[0]]
-        rows.append({"run": run, "cells": found, **summary["encoders"][run], "cost": cost})
+        mean = {**summary["encoders"][run], "alike": (run, MEAN) in alike}
+        rows.append({"run": run, "cells": found, **mean, "cost": cost})
     return rows
 
 
@@ -126,6 +127,8 @@ def page_of(
     pairs: Sequence[Mapping[str, Any]],
     origins: Sequence[Mapping[str, str]],
     style: PageStyle,
+    *,
+    caption: str,
 ) -> str:
     """Return the page.
 
@@ -135,6 +138,7 @@ def page_of(
         pairs: a row of ``metrics/pairwise.csv`` each.
         origins: see :func:`provenances`.
         style: how it looks.
+        caption: of the table.
     """
     looks = style.looks_of([row["run"] for row in rows])
     return render(
@@ -142,6 +146,7 @@ def page_of(
         title=style.title,
         datasets=datasets,
         rows=rows,
+        caption=caption,
         pairs=pairs,
         looks=looks,
         provenances=origins,

@@ -6,9 +6,12 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from pipeline.results.comparison import RELATIVE
+from pipeline.results.comparison import RELATIVE, Summary
 from pipeline.results.cost import MEAN
-from pipeline.results.pairs import indistinguishable_from_best, leaders_of
+from pipeline.results.pairs import Compared, Design, indistinguishable_from_best, leaders_of
+
+# By how much mAP may move with the order of equal scores before the caption says so.
+TIES = 0.005
 
 
 def cost_markdown(costs: Mapping[str, Sequence[Any]]) -> str:
@@ -36,38 +39,51 @@ def cells(
     comparison: pd.DataFrame,
     table: pd.DataFrame,
     pairs: pd.DataFrame,
+    summary: Summary,
     *,
     bold: Callable[[str], str],
     escape: Callable[[str], str] = str,
 ) -> pd.DataFrame:
-    """Return the comparison as text, each mAP with its 95 % interval.
+    """Return the comparison as text, each mAP, mean mAP and share of the best with its 95 % interval.
 
-    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's best.
+    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's best,
+    a question mark one that cannot be told from a random ranking's.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
     shown[RELATIVE] = comparison[RELATIVE].map(lambda value: escape(f"{value:.2%}"))
     best = comparison.eq(comparison.max())
     shown = shown.mask(best, shown.map(bold))
-    alike = indistinguishable_from_best(pairs, leaders_of(table))
+    alike = indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]})
+    by_chance = like_chance(table)
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
-        mark = escape(" ~") if (encoder, dataset) in alike else ""
-        shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{mark}"
+        mark = (" ~" if (encoder, dataset) in alike else "") + (" ?" if (encoder, dataset) in by_chance else "")
+        shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{escape(mark)}"
+    shares = [(str(encoder), summary["encoders"][str(encoder)]) for encoder in shown.index]
+    shown[MEAN] += [
+        f" [{share['low']:.3f}, {share['high']:.3f}]{escape(' ~') if (encoder, MEAN) in alike else ''}"
+        for encoder, share in shares
+    ]
+    shown[RELATIVE] += [
+        ""
+        if encoder == summary["best"]
+        else f" [{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
+        for encoder, share in shares
+    ]
     return shown.rename(index=escape, columns=escape).reset_index(names="encoder")
 
 
-def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """Return the comparison as a Markdown table (see :func:`cells`), and what cannot be told apart."""
-    shown = cells(comparison, table, pairs, bold=lambda text: f"**{text}**", escape=md)
-    lines = [shown.to_markdown(index=False, disable_numparse=True), "", caption(table, pairs)]
-    return "\n".join(lines) + "\n"
+def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, caption: str) -> str:
+    """Return the comparison as a Markdown table (see :func:`cells`), and its caption."""
+    shown = cells(comparison, table, pairs, summary, bold=lambda text: f"**{text}**", escape=md)
+    return f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{caption}\n"
 
 
-def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, caption: str) -> str:
     """Return the comparison as a LaTeX table (see :func:`cells`), its caption as a comment."""
-    shown = cells(comparison, table, pairs, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
+    shown = cells(comparison, table, pairs, summary, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
     headers = [str(name) for name in shown.columns]
     rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
-    return f"% {caption(table, pairs)}\n{rows}\n"
+    return f"% {caption}\n{rows}\n"
 
 
 def md(text: str) -> str:
@@ -83,22 +99,49 @@ def tex(text: str) -> str:
     return "".join(marks.get(letter, letter) for letter in text)
 
 
-def caption(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """Return in words what the table shows, and which encoders cannot be told apart."""
-    return "mAP with its 95 % bootstrap interval over queries. " + told_apart(pairs, leaders_of(table))
+def caption(table: pd.DataFrame, compared: Compared, summary: Summary, design: Design, population: str) -> str:
+    """Return in words what the table shows, what its marks mean, and what else must be known to read it.
+
+    Args:
+        table: one row a run.
+        compared: the comparisons.
+        summary: of the means.
+        design: of the comparisons.
+        population: what they generalise to, in words.
+    """
+    lines = [f"mAP with its 95 % interval. {population}", *told_apart(table, compared, summary, design)]
+    if like_chance(table):
+        lines.append("?: not distinguishable from a random ranking.")
+    if compared.out_of_reach:
+        lines.append(compared.out_of_reach)
+    tied = table[table["tie_gap"] > TIES]
+    if len(tied):
+        worst = tied.sort_values("tie_gap").iloc[-1]
+        lines.append(
+            f"The order of equal scores moves mAP by up to {worst['tie_gap']:.3f} ({worst['encoder']} on "
+            f"{worst['dataset']}; tie_gap in table.csv)."
+        )
+    return " ".join(lines)
 
 
-def told_apart(pairs: pd.DataFrame, leaders: Mapping[str, str]) -> str:
-    """Return in words which pairs of encoders are not distinguishable, dataset by dataset."""
+def told_apart(table: pd.DataFrame, compared: Compared, summary: Summary, design: Design) -> list[str]:
+    """Return in words what the tilde means, or that there is none, and by what test."""
+    pairs = compared.pairs
     if pairs.empty:
-        return "One encoder: there is nothing to tell apart."
-    level = "(paired randomisation test, Holm-corrected, 5 %)"
-    unsure = pairs[~pairs["distinguishable"].astype(bool)]
-    if unsure.empty:
-        return f"All pairs of encoders are distinguishable on every dataset {level}."
-    parts = [
-        f"on {dataset}: " + ", ".join(f"{a} and {b}" for a, b in rows[["a", "b"]].itertuples(index=False))
-        for dataset, rows in unsure.groupby("dataset", sort=False)
-    ]
-    marked = " (~: not distinguishable from the best)" if indistinguishable_from_best(pairs, leaders) else ""
-    return f"Not distinguishable {level} {'; '.join(parts)}{marked}."
+        return ["One encoder: there is nothing to tell apart."]
+    kind = "paired t test" if design.test == "t" else "paired test by sign flips"
+    of_all = "of all datasets" if design.correction == "all" else "of a dataset"
+    how = f"({kind}, corrected for all pairs {of_all} by Holm, 5 %)"
+    if design.family not in ("best", "pairs"):
+        unsure = pairs[~pairs["distinguishable"].astype(bool)]
+        listed = "; ".join(f"{row.b} on {row.dataset}" for row in unsure.itertuples()) or "none"
+        return [f"Not distinguishable from {design.family} {how.replace('all pairs', 'its pairs')}: {listed}."]
+    if indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]}):
+        return [f"~: not distinguishable from the best of the column {how}."]
+    return [f"All are distinguishable from the best of their column {how}."]
+
+
+def like_chance(table: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return the (encoder, dataset) whose interval holds what a random ranking gives, or is below it."""
+    rows = table[table["mAP_low"] <= table["mAP_random"]]
+    return set(zip(rows["encoder"], rows["dataset"], strict=True))

@@ -158,7 +158,7 @@ def scoring(rng: Random, folder: Path) -> None:
             if given.get("similarity", "cosine") != "cosine":
                 scaled = scaled / np.abs(scaled).max()
             meant = naive(scaled, plain, given.get("similarity", "cosine"))
-        # Scores that are one number in float32 tie, as they do for an item a thousand million times further than others.
+        # Scores that are one number in float32 tie, as those of an item a thousand million times further than others.
         if abs(meant - found["mAP"]) > NEAR + found["tie_gap"]:
             raise Wrong(f"mAP {found['mAP']}, by its definition {meant}, its ties are worth {found['tie_gap']}")
     elif kind == 1 and not isinstance(labels, dict):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,10 @@ def refusing(error: Exception) -> Callable[[DictConfig], None]:
         (OSError(errno.EXDEV, "Invalid link", "a", None, "b"), "a -> b: Invalid link"),
         (OSError(errno.EMFILE, "Too many open files"), "a temporary file or process: Too many open files"),
         (MemoryError("Unable to allocate 7. TiB"), "not enough memory (Unable to allocate 7. TiB)"),
+        (
+            BrokenProcessPool("terminated abruptly"),
+            "a process that worked for this one was killed, by someone or for want of memory: run it again",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(run: Callable[..., str], error: Exception, expected: str) -> None:

@@ -1,0 +1,112 @@
+"""The means of runs over the queries of a dataset, and how they vary together, from what ``evaluate`` leaves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.frame.runs import stage_of
+from pipeline.results.per_query import read_left_out, read_results
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.uncertainty import (
+    Estimates,
+    LeftOut,
+    Population,
+    of_left_out,
+    of_queries,
+    populations_of,
+)
+
+
+def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], population: str) -> tuple[Population, Estimates]:
+    """Return the mAP of runs on a dataset and how they vary together, and the population that this is about.
+
+    Args:
+        per_query: the folder of all results.
+        dataset: its name.
+        runs: their names.
+        population: one of :data:`pipeline.retrieval.uncertainty.POPULATIONS`, or ``widest``.
+
+    Raises:
+        RetrievalError: a file is missing or damaged; two runs were evaluated on different queries, or with other groups
+            left out; the dataset has too little of the population.
+    """
+    columns, left = [], []
+    first: np.ndarray | None = None
+    for run in runs:
+        path = per_query / dataset / f"{run}.npz"
+        results = read_results(path, "queries", "AP")
+        first = results["queries"] if first is None else first
+        again = f"run dvc repro {stage_of(run, dataset)}"
+        if not np.array_equal(results["queries"], first):
+            raise RetrievalError(f"{path} has other queries than {runs[0]}.npz beside it: {again}")
+        columns.append(results["AP"])
+        left.append(read_left_out(path))
+        if not alike(left[0], left[-1]):
+            raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
+    chosen = choose(left[0], population, dataset=dataset)
+    aps = np.column_stack(columns)
+    if chosen == "queries":
+        return chosen, of_queries(aps)
+    parts = [one[chosen] for one in left]
+    values = np.stack([one.values[0] for one in parts])
+    return chosen, of_left_out(aps.mean(axis=0), LeftOut(values, parts[0].shares, parts[0].units))
+
+
+def choose(left_out: dict[Population, LeftOut], population: str, *, dataset: str) -> Population:
+    """Return the population that is asked for; :class:`RetrievalError` if there is too little of it."""
+    known = populations_of(left_out)
+    if population == "widest":
+        return known[0]
+    for one in known:
+        if one == population:
+            return one
+    raise RetrievalError(
+        f"population is '{population}', but {dataset} has too few of them, or left_out is false in conf/evaluate.yaml: "
+        f"there {known[0]} are the widest that intervals can be about: set population to that, or to widest"
+    )
+
+
+def alike(one: dict[Population, LeftOut], other: dict[Population, LeftOut]) -> bool:
+    """Return whether the same groups were left out."""
+    return one.keys() == other.keys() and all(
+        one[name].units == other[name].units and np.array_equal(one[name].shares, other[name].shares) for name in one
+    )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The interpolated precision of a run at recall 0, 0.1, ..., 1.
+
+    Attributes:
+        mean: over queries.
+        low: the lower end of the 95 % interval of the mean.
+        high: the upper end.
+        population: what the interval is about.
+    """
+
+    mean: Float[np.ndarray, " 11"]
+    low: Float[np.ndarray, " 11"]
+    high: Float[np.ndarray, " 11"]
+    population: Population
+
+
+def read_curve(path: Path, population: str) -> Curve:
+    """Return the curve of one run.
+
+    Raises:
+        RetrievalError: the file is missing or damaged; the dataset has too little of the population.
+    """
+    interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
+    left_out = read_left_out(path)
+    chosen = choose(left_out, population, dataset=path.parent.name)
+    mean = np.ascontiguousarray(interpolated.T).mean(axis=1)
+    if chosen == "queries":
+        estimates = of_queries(interpolated)
+    else:
+        whole = left_out[chosen]
+        estimates = of_left_out(mean, replace(whole, values=whole.values[1:]))
+    low, high = estimates.intervals()
+    return Curve(mean, low, high, chosen)
