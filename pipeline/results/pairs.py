@@ -196,6 +196,6 @@ def populations_in_words(populations: Mapping[str, Population]) -> str:
     for dataset, population in populations.items():
         datasets.setdefault(population, []).append(dataset)
     if len(datasets) == 1:
-        return f"Intervals and tests say what {words[next(iter(datasets))]} would give."
+        return f"Intervals and tests are about {words[next(iter(datasets))]}."
     parts = [f"{words[population]} ({', '.join(names)})" for population, names in datasets.items()]
-    return f"Intervals and tests say what others would give: {'; '.join(parts)}."
+    return f"Intervals and tests are about {'; '.join(parts)}."
