@@ -1,4 +1,4 @@
-"""What a run that was cut off left in pieces, made whole: DVC's lock, and its list of who is at work.
+"""What a run that was cut off left in pieces, made whole or removed: DVC's lock, its list of who is at work, results.
 
 ``python -m pipeline.mend`` says what it mended, a line each, and nothing where all is whole. ``make`` runs it before
 DVC; who types ``dvc repro`` runs it after a run was cut off.

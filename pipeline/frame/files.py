@@ -116,11 +116,28 @@ def drop_left(folder: Path, start: str) -> None:
         left = [entry.name for entry in entries if entry.name.startswith(start)]
     for name in left:
         own = OWN.fullmatch(name.removeprefix(start))
-        if own and own[2] == platform.node():
-            from psutil import pid_exists  # rarely needed, and slow to import
+        if own and own[2] == platform.node() and not writes(int(own[1]), folder / name):
+            discard(folder / name)
 
-            if not pid_exists(int(own[1])):
-                discard(folder / name)
+
+def left_in(folder: Path, *, but: Path) -> Iterator[Path]:
+    """Yield what processes of this machine that are gone have left below a folder under temporary names, but in one."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            own = OWN.search(name) if name.startswith(".") and name.endswith(".partial") else None
+            if own and own[2] == platform.node() and not writes(int(own[1]), Path(place, name)):
+                yield Path(place, name)
+        folders[:] = [name for name in folders if not name.endswith(".partial") and Path(place, name) != but]
+
+
+def writes(process: int, partial: Path) -> bool:
+    """Return whether a process is there that may be writing a file: none that began after the file was touched last."""
+    from psutil import NoSuchProcess, Process  # rarely needed, and slow to import
+
+    try:
+        return bool(Process(process).create_time() <= partial.stat().st_mtime + 2)
+    except (NoSuchProcess, FileNotFoundError):
+        return False
 
 
 def write_text(target: Path, text: str) -> None:

@@ -4,12 +4,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.frame.ending import discard
+from pipeline.frame.files import left_in
 from pipeline.frame.holding import AtWork, holding
+from pipeline.frame.places import RAW
 from pipeline.mending import at_work, lock
+from pipeline.retrieval.errors import shown
+
+# Where stages write; data/raw is what they read, and may be large.
+WRITTEN = [Path(name) for name in ("data", "features", "metrics", "plots")]
 
 
 def mend() -> list[str]:
@@ -22,7 +29,23 @@ def mend() -> list[str]:
     if not Path(".dvc").is_dir():
         return []
     with holding(lock.HELD, "dvc"):
-        return [said for said in (at_work.mended(), lock.mended()) if said]
+        return [said for said in (at_work.mended(), lock.mended(), swept()) if said]
+
+
+def swept() -> str | None:
+    """Remove what killed stages have left under temporary names, and return what was done.
+
+    A stage does that itself when it runs again; one whose results were whole before it was killed does not.
+    """
+    left = [path for place in WRITTEN for path in left_in(place, but=RAW)]
+    for path in left:
+        discard(path)
+    return f"{shown(str(left[0]))}, left half-written: removed" + others(left) if left else None
+
+
+def others(left: Sequence[Path]) -> str:
+    """Return in words how many more there are than the first."""
+    return f", and {len(left) - 1} more" if len(left) > 1 else ""
 
 
 def mend_if_idle() -> None:
