@@ -27,7 +27,7 @@ def test_as_published_is_the_same_encoder_but_for_what_the_report_did(name: str)
     right = yaml.safe_load((TOP / f"conf/encoder/{name}.yaml").read_text())
     published = yaml.safe_load((TOP / f"conf/encoder/{name}_as_published.yaml").read_text())
     changed = {key for key in right.keys() | published.keys() if right.get(key) != published.get(key)}
-    expected = {"preprocessing"} | ({"batch_norm", "without_guards"} if name.startswith("resnet") else set())
+    expected = {"preprocessing"} | ({"batch_norm"} if name.startswith("resnet") else set())
     assert changed == expected
     assert published["preprocessing"] == "squash"
 

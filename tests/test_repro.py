@@ -17,7 +17,6 @@ from tests.conftest import Project, once, ran
 ENCODERS = ("raw_pixels", "color_histogram")
 DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
-COARSE = ["constant_dimensions", "equal_features", "mean_cosine"]
 TABLES = {"compare", "figures", "page"}
 
 
@@ -97,7 +96,7 @@ def test_nothing_runs_again_without_a_change(project: Project) -> None:
 
 def test_a_new_encoder_runs_only_its_stages_and_the_aggregates(project: Project) -> None:
     tiny = {"source": "handcrafted", "name": "raw_pixels", "settings": {"side": 4}}
-    project.edit("conf/encoder/tiny.yaml", **tiny, without_guards=["constant_dimensions"])
+    project.edit("conf/encoder/tiny.yaml", **tiny)
     project.edit("params.yaml", encoders=[*ENCODERS, "tiny"])
     assert project.repro() == {"check"} | TABLES | chain("tiny", *DATASETS) | plots(*DATASETS)
 
@@ -111,7 +110,7 @@ def test_a_removed_encoder_runs_only_the_aggregates_and_leaves_the_table(on_digi
 
 def make_coarser(project: Project) -> None:
     """Edit an encoder, and note which stages ran for that."""
-    project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 4}, without_guards=COARSE)
+    project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 4})
     found = project.repro()
     project.commit("coarser histograms")
     (project.top.parent / "ran.json").write_text(json.dumps(sorted(found)))
@@ -191,9 +190,8 @@ def test_a_network_of_ones_own_is_watched(project: Project) -> None:
     own = project.top / "pipeline/own/mine.py"
     own.write_text(NETWORK.format(factor=1))
     native = {"resize": [8, 8], "interpolation": "bilinear", "crop": None, "mean": [0.0] * 3, "std": [1.0] * 3}
-    off = ["constant_dimensions", "equal_features", "mean_cosine"]
     config = {"source": "python", "factory": "pipeline.own.mine:pooled", "weights": {"kind": "random", "seed": 0}}
-    project.edit("conf/encoder/mine.yaml", **config, native=native, without_guards=off)
+    project.edit("conf/encoder/mine.yaml", **config, native=native)
     project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
     project.repro("compare")
     run = project.top / "metrics/runs/mine/digits.json"
@@ -333,7 +331,7 @@ def test_the_plots_of_dvc_colour_by_encoder(project: Project) -> None:
 def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: Sequence[str]) -> None:
     project.edit("params.yaml", datasets=list(datasets))
     project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
-    project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 3}, without_guards=COARSE)
+    project.edit("conf/encoder/color_histogram.yaml", settings={"bins": 3})
     project.edit("conf/dataset/digits.yaml", per_class=3)
     choices = (f"encoder={','.join(ENCODERS)}", f"dataset={','.join(datasets)}", f"hydra/launcher={launcher}")
     done = project.stage("sweep", "-m", *choices)

@@ -19,9 +19,12 @@ from pipeline.extraction.guards import (
     Limits,
     batch_difference,
     constant_dimensions,
+    effective_rank,
     equal_features,
     guard,
+    hashes_of,
     mean_cosine,
+    sampled,
 )
 from pipeline.extraction.parts import Engine, Here, parts_of
 from pipeline.extraction.precomputed import read_precomputed
@@ -146,12 +149,16 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
 
 
 def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits) -> dict[str, Finding]:
-    """Return what the guards see in finished features, by name."""
+    """Return what the guards see in finished features, by name, and what it is out of."""
     pointing = taken(features, np.flatnonzero(nonzero(features)))  # features of zeros have no cosine
+    sample, hashes = sampled(pointing), hashes_of(features)
     return {
+        "effective_rank": effective_rank(sample, limits.effective_rank),
+        "effective_rank_images": Finding(len(sample)),
         "mean_cosine": mean_cosine(pointing, limits.mean_cosine),
         "constant_dimensions": constant_dimensions(features, limits.constant_dimensions),
-        "equal_features": equal_features(features, manifest.paths, manifest.contents),
+        "equal_features": equal_features(hashes, manifest.paths, manifest.contents, limits.equal_features),
+        "distinct_features": Finding(len(np.unique(hashes))),
     }
 
 

@@ -1,7 +1,8 @@
-"""Guards: what features of a working encoder never look like. Arrays in, findings out.
+"""Guards: what features of a working encoder hardly ever look like. Arrays in, findings out.
 
-Each guard has a name, by which an encoder's YAML can switch it off: ``without_guards: [mean_cosine]``. It
-then still measures, and the provenance has what it saw.
+Each guard has a name, by which an encoder's YAML can switch it off: ``without_guards: [effective_rank]``. It
+then still measures, and the provenance has what it saw. No guard sees features that are only noise: their shape is
+that of good ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,43 +11,94 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt64
 
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import blocks
-from pipeline.retrieval.similarity import directions
+from pipeline.retrieval.similarity import directions, sample_of
+
+# Of fewer images, or for the rank of fewer dimensions, nothing is refused: what they share may be chance.
+FEW = 10
+# The rank is that of so many images at most, and of so many numbers: 128 MiB in float64.
+SAMPLE, NUMBERS = 2048, 2**24
+# Unit rows that lie nearer to their mean than this are equal but for float64's rounding.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond what features are refused; ``guards`` in conf/extract.yaml.
+    """Beyond what features are refused; ``guards`` in conf/extract.yaml. docs/encoders.md has what they were chosen by.
 
     Attributes:
-        mean_cosine: the highest mean of the cosine over all pairs of images. Networks that were left
-            in training mode, or have collapsed, see nearly the same in every image: the report's
-            published ResNet features have 0.997 and 0.993, its CLIP features 0.55 to 0.61.
-        constant_dimensions: the highest share of dimensions that have one value throughout. Trained networks
-            have some that no image of a dataset stirs: EfficientNet-Lite0 a fifth of them on handwritten digits.
+        effective_rank: the lowest. Two points or one line, with noise of up to a tenth, stay below 1.4; of the encoders
+            measured, trained ones have 3 and more, untrained ones 1.7 and more.
+        mean_cosine: the highest. It is no sign of a fault by itself: white pages have 0.9998 with raw pixels, features
+            that all lie far from the origin as much. Nearer to 1 than this limit, float32 has little but rounding left.
+        constant_dimensions: the highest share of dimensions that have one value throughout. Networks with ReLU and
+            histograms have many: colour histograms of grey digits vary in 8 of 512.
+        equal_features: the highest share of the different images that have one and the same feature. Binary codes
+            and copies in other formats have some equal ones.
         batch_difference: the largest distance between an image's feature alone and in a batch,
             relative to its norm.
     """
 
+    effective_rank: float
     mean_cosine: float
     constant_dimensions: float
+    equal_features: float
     batch_difference: float
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a guard saw.
+    """What was measured.
 
     Attributes:
-        value: what it measures; goes into the provenance.
+        value: goes into the provenance.
         problem: why the features are refused; empty if they are not.
     """
 
     value: float | int
     problem: str = ""
+
+
+def sampled(features: Float[np.ndarray, "item dim"]) -> Float[np.ndarray, "sampled dim"]:
+    """Return the rows that the effective rank is computed from: all, or so many as bound its cost, evenly spaced."""
+    most = min(SAMPLE, max(FEW, NUMBERS // features.shape[1]))
+    return features if len(features) <= most else sample_of(features, most)
+
+
+def effective_rank(features: Float[np.ndarray, "item dim"], limit: float) -> Finding:
+    """Return how many directions the features spread along: from 1 to min(n - 1, D), or 0 where all point one way.
+
+    It is the exponential of the entropy of the principal components' shares of the variance, of unit rows, since cosine
+    compares these and a single long row would hide all others. Rotating all rows, reordering or scaling them changes
+    nothing.
+
+    Roy and Vetterli, "The effective rank: a measure of effective dimensionality" (EUSIPCO 2007), take the shares of
+    singular values. Their squares are used here (n1 in Del Giudice, "Effective dimensionality: a tutorial", 2021):
+    two points with noise of a tenth in 256 dimensions have 1.2 by variances and 65 by singular values. The
+    participation ratio, 1 / sum of squared shares, sees little beside the largest share: two classes far apart, whose
+    images differ by three tenths as much in every dimension, have 1.4, and here 3.1.
+
+    Raises:
+        RetrievalError: a row is zero or not finite.
+    """
+    count, dim = features.shape
+    if count < 2:
+        return Finding(0.0)
+    rows = directions(features)[0]
+    rows -= rows.mean(axis=0)
+    # The larger of the two products has the same eigenvalues, and zeros.
+    variances = np.linalg.eigvalsh(rows @ rows.T if count < dim else rows.T @ rows)
+    shares = variances[variances > 0] / max(variances.sum(), np.finfo(np.float64).tiny)
+    spread = variances.sum() > count * ROUNDING**2
+    rank = float(np.exp(-(shares * np.log(shares)).sum())) if spread else 0.0
+    problem = (
+        f"their effective rank is {rank:.2f}, below {limit}: nearly all images lie on two points or one line, as from "
+        "a network that has collapsed, or with the wrong weights"
+    )
+    return Finding(round(rank, 3), problem if rank < limit and min(count, dim) >= FEW else "")
 
 
 def mean_cosine(features: Float[np.ndarray, "item dim"], limit: float) -> Finding:
@@ -63,10 +115,10 @@ def mean_cosine(features: Float[np.ndarray, "item dim"], limit: float) -> Findin
         total += directions(features[block], block.start)[0].sum(axis=0)
     mean = float((total @ total - count) / (count * (count - 1)))
     problem = (
-        f"the mean cosine of all pairs of images is {mean:.4f}, above {limit}: nearly the same feature for everything, "
-        "as from a network in training mode, or with the wrong weights or preprocessing"
+        f"the mean cosine of all pairs of images is {mean:.12f}, above {limit}: features differ by little more than "
+        "rounding"
     )
-    return Finding(round(mean, 6), problem if mean > limit else "")
+    return Finding(round(mean, 10), problem if mean > limit and count >= FEW else "")
 
 
 def constant_dimensions(features: Float[np.ndarray, "item dim"], limit: float) -> Finding:
@@ -78,31 +130,43 @@ def constant_dimensions(features: Float[np.ndarray, "item dim"], limit: float) -
         same &= (features[block] == features[0]).all(axis=0)
     constant = np.flatnonzero(same)
     problem = (
-        f"{len(constant)} of {features.shape[1]} dimensions are constant, more than {limit:.0%}, among them "
+        f"{len(constant)} of {features.shape[1]} dimensions are constant, more than {limit:.1%}, among them "
         f"{constant[:5].tolist()}"
     )
-    return Finding(len(constant), problem if len(constant) > limit * features.shape[1] else "")
+    refused = len(constant) > limit * features.shape[1] and len(features) >= FEW
+    return Finding(len(constant), problem if refused else "")
 
 
-def equal_features(features: Float[np.ndarray, "item dim"], names: Sequence[str], contents: Sequence[str]) -> Finding:
-    """Return the number of items whose feature is exactly that of an earlier item with other content.
+def hashes_of(features: Float[np.ndarray, "item dim"]) -> UInt64[np.ndarray, " item"]:
+    """Return a number for each row: equal rows have equal ones, others hardly ever."""
+    hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in features)
+    return np.fromiter((int.from_bytes(one, "little") for one in hashes), np.uint64, len(features))
+
+
+def equal_features(
+    hashes: UInt64[np.ndarray, " item"], names: Sequence[str], contents: Sequence[str], limit: float
+) -> Finding:
+    """Return how many different images have the most frequent feature; 1 where all of them have their own.
 
     Args:
-        features: one row per item.
+        hashes: of the features; see :func:`hashes_of`.
         names: of the items, for the message.
-        contents: a hash of what each item shows; equal ones may have equal features.
+        contents: a hash of what each item shows; those with equal ones count as one image.
+        limit: the highest share of the different images.
     """
-    first_with: dict[bytes, int] = {}
-    pairs = []
-    for item, row in enumerate(features):
-        first = first_with.setdefault(blake2b(row.tobytes(), digest_size=16).digest(), item)
-        if contents[first] != contents[item]:
-            pairs.append((names[first], names[item]))
-    if not pairs:
-        return Finding(0)
+    _, feature, items_with = np.unique(hashes, return_inverse=True, return_counts=True)
+    # For each feature that several items have, the first item of each content.
+    images: dict[int, dict[str, int]] = {}
+    for item in np.flatnonzero(items_with[feature] > 1).tolist():
+        images.setdefault(int(feature[item]), {}).setdefault(contents[item], item)
+    most = list(max(images.values(), key=len, default={"": 0}).values())
+    different = len(set(contents))
+    if len(most) <= limit * different or different < FEW:
+        return Finding(len(most))
     return Finding(
-        len(pairs),
-        f"{pairs[0][0]} and {pairs[0][1]} are different files with the very same feature ({len(pairs)} such)",
+        len(most),
+        f"{len(most)} of {different} different images have the very same feature, more than {limit:.0%}, among them "
+        f"{' and '.join(names[item] for item in most[:2])}",
     )
 
 
@@ -121,14 +185,14 @@ def batch_difference(
     return Finding(float(f"{difference:.2g}"), problem if difference > limit else "")
 
 
-NAMES = ("mean_cosine", "constant_dimensions", "equal_features", "batch_difference")
+NAMES = ("effective_rank", "mean_cosine", "constant_dimensions", "equal_features", "batch_difference")
 
 
 def guard(findings: Mapping[str, Finding], without: Sequence[str], *, where: str) -> dict[str, Any]:
     """Refuse features on what the guards that are on have seen.
 
     Args:
-        findings: by the guard's name.
+        findings: by the guard's name, or the measure's.
         without: the guards that are off.
         where: what to call the features in an error.
 
@@ -136,13 +200,14 @@ def guard(findings: Mapping[str, Finding], without: Sequence[str], *, where: str
         What each saw, and which were off, for the provenance.
 
     Raises:
-        RetrievalError: a guard that is on refuses the features.
+        RetrievalError: guards that are on refuse the features; all of them are named.
     """
-    for name, finding in findings.items():
-        if finding.problem and name not in without:
-            raise RetrievalError(
-                f"{where}: {finding.problem}; mend it, or, if this is meant, set without_guards: [{name}] in its YAML"
-            )
+    refused = [name for name, finding in findings.items() if finding.problem and name not in without]
+    if refused:
+        raise RetrievalError(
+            f"{where}: {'; '.join(findings[name].problem for name in refused)}; mend it, or, if this is meant, set "
+            f"without_guards: [{', '.join([*without, *refused])}] in its YAML"
+        )
     return {**{name: finding.value for name, finding in findings.items()}, "off": sorted(without)}
 
 

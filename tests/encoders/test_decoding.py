@@ -132,7 +132,9 @@ def test_a_decoder_that_cannot_be_had(manifest: Manifest) -> None:
     with pytest.raises(RetrievalError, match="^here: these images are prepared by Pillow only: remove 'decoder'"):
         with_decoder(replace(usual, preprocess=flipped), "torchcodec", where="here")
     on_gpu = build("x", {**config, "decoder": "nvjpeg"})
-    limits = Limits(mean_cosine=0.98, constant_dimensions=0.0, batch_difference=0.001)
+    limits = Limits(
+        effective_rank=1.5, mean_cosine=0.98, constant_dimensions=0.0, equal_features=0.5, batch_difference=0.001
+    )
     for encode in (lambda: extract(on_gpu, manifest, PLAIN), lambda: probe(on_gpu, manifest, PLAIN, limits)):
         with pytest.raises(RetrievalError, match="decoder 'nvjpeg' needs a CUDA GPU and no workers"):
             encode()

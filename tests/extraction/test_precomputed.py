@@ -183,8 +183,7 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     np.save(tmp_path / "F.npy", features[order])
     lines = ["\t".join(rows[row].split(",")[:2]) for row in order]
     files = listed(tmp_path, *lines)["datasets"]["own"]
-    black_border = {"without_guards": ["constant_dimensions"]}
-    project.edit("conf/encoder/mine.yaml", source="precomputed", datasets={"digits": files}, **black_border)
+    project.edit("conf/encoder/mine.yaml", source="precomputed", datasets={"digits": files})
     project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["digits"])
     assert {"weights@mine", "extract@mine-digits", "evaluate@mine-digits", "compare"} <= project.repro("compare")
     found = [json.loads((project.top / f"metrics/runs/{e}/digits.json").read_text()) for e in ("mine", "raw_pixels")]

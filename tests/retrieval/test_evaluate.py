@@ -400,7 +400,9 @@ def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monk
     assert taken(mapped, np.arange(5000)) is mapped
     assert found.ap.tobytes() == expected.ap.tobytes()
     assert found.top_items.tobytes() == expected.top_items.tobytes()
-    limits = Limits(mean_cosine=0.9, constant_dimensions=0.0, batch_difference=0.1)
+    limits = Limits(
+        effective_rank=100.0, mean_cosine=0.9, constant_dimensions=0.0, equal_features=0.0, batch_difference=0.1
+    )
     assert inspected(mapped, manifest, limits) == inspected(here, manifest, limits)
     data = (tmp_path / "hog/own/features.npy").read_bytes()
     (tmp_path / "hog/own/features.npy").write_bytes(data[:-5])
