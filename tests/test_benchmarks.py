@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.calibration import Cell, ceiling_rows, row_of, runs_apart
 from benchmarks.evaluate import WAYS, by_the_report, clustered_features
 from benchmarks.graph import measured
 
@@ -18,3 +19,18 @@ def test_the_lock_has_few_lines_a_stage() -> None:
     row = measured(".", "2x1", limit=300)
     assert row.stages == row.planned == 16 and row.again is not None
     assert row.lines / row.stages <= 50
+
+
+def test_a_small_calibration() -> None:
+    """The whole one is in docs/uncertainty.md; what so few draws cannot miss is here."""
+    row = row_of(Cell("classes", 6, 5), 120)
+    assert 0.88 <= float(row["coverage"]) <= 1 and float(row["level"]) <= 0.13
+    assert float(row["by queries"]) > 0.2  # what single queries would say of other classes
+    for cell in (Cell("images", 5, 8), Cell("queries", 4, 8, "some")):
+        assert 0.85 <= float(row_of(cell, 40)["coverage"]) <= 1
+    assert [row["queries"] for row in ceiling_rows(200)] == [20, 50, 100, 500]
+
+
+def test_clearly_different_runs_are_all_told_apart() -> None:
+    told, pairs = runs_apart(0, equal=False, runs=12)
+    assert told and pairs == 1
