@@ -18,7 +18,7 @@ def in_words(plan: Plan, wanted: Wanted, *, title: str) -> str:
     lines = [
         f"{title}: {size_of(plan)}",
         "",
-        observed(plan),
+        observed(plan, wanted),
         "",
         f"To tell {wanted.difference:g} of mAP apart with power {wanted.power:g} takes, with ranges in brackets,",
         "by the paired t test, two-sided at the level 0.05:",
@@ -42,13 +42,13 @@ def size_of(plan: Plan) -> str:
     return classes if plan.images_per_class is None else f"{classes}, {plan.images_per_class:.4g} images per class"
 
 
-def observed(plan: Plan) -> str:
+def observed(plan: Plan, wanted: Wanted) -> str:
     """Return a table of the difference, its interval, and the least that would be told apart, by population."""
     rows = [
         (ABOUT[name], f"{part.difference:+.4f}", f"[{part.low:+.4f}, {part.high:+.4f}]", f"{part.least:.4f}")
         for name, part in plan.parts.items()
     ]
-    columns = ("over", "difference", "95 % interval", "told apart from")
+    columns = ("over", "difference", "95 % interval", f"told apart at power {wanted.power:g}")
     return tabulate(rows, headers=columns, disable_numparse=True)
 
 
