@@ -58,6 +58,7 @@ READS = {
         ("data/prepared/digits/*.*", "data/weights/raw_pixels/*", "features/raw_pixels/digits/*", "photo.png"),
     ),
     "export": ((*NAMES,), ("data/prepared/digits/*.*", "metrics/per_query/digits/*")),
+    "power": ((*NAMES[1:], "a=raw_pixels", "b=color_histogram"), ("metrics/per_query/digits/*",)),
 }
 
 
@@ -166,6 +167,7 @@ TOUCHED = {
     "fetch": (("dataset=digits",), ("fetch.yaml", "dataset/digits.yaml")),
     "check": ((), ("check.yaml",)),
     "verify": ((), ("verify.yaml",)),
+    "power": ((*NAMES[1:], "a=raw_pixels", "b=color_histogram"), ("power.yaml",)),
 }
 
 
