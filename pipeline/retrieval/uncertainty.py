@@ -140,9 +140,9 @@ def df_of(shares: Float[np.ndarray, " group"]) -> float:
     """Return the degrees of freedom of the variance of a mean over groups that have these shares of it.
 
     With the mean of a group drawn from one distribution, and the weights w of groups, each squared deviation from the
-    weighted mean has the coefficient w^2 / (1 - w), and these deviations the covariances :math:`\\delta_{kl} - w_k - w_l
-    + \\sum w^2`; Satterthwaite's df is the squared trace of their product over the trace of its square, G - 1 where all
-    w are equal.
+    weighted mean has the coefficient w^2 / (1 - w), and the deviations have the covariances
+    :math:`\\delta_{kl} - w_k - w_l + \\sum w^2`. Satterthwaite's df is the squared trace of the product of both over
+    the trace of its square: G - 1 where all w are equal.
     """
     w = shares[(shares > 0) & (shares < 1)]
     if len(w) < 2:

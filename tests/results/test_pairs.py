@@ -81,7 +81,7 @@ def test_each_with_one_that_is_named() -> None:
 
 
 def test_a_family_that_names_nothing() -> None:
-    with pytest.raises(RetrievalError, match="family is 'goood': best, pairs, or a run of params.yaml: good, same, bad"):
+    with pytest.raises(RetrievalError, match="family is 'goood': best, pairs, or a run of .*: good, same, bad"):
         compare_pairs(RUNS, {"d": drawn()}, Design(family="goood"))
 
 
@@ -126,8 +126,8 @@ def test_forty_runs_that_clearly_differ_are_all_told_apart() -> None:
 def test_places_by_hand() -> None:
     means = np.array([0.6, 0.7, 0.5, 0.3])
     compared = compare_pairs(list("abcd"), {"d": Estimates(means, np.eye(4) * 0.05**2, 30.0, 31)}, Design())
-    # The standard error of each difference is 0.0707. 0.4 and 0.3 have p below 0.001; 0.2, of b and c and of c and d, has
-    # t = 2.83, p = 0.0082, and times 4 is 0.033; 0.1, of a and b and of a and c, has p = 0.17.
+    # The standard error of each difference is 0.0707. 0.4 and 0.3 have p below 0.001; 0.2, of b and c and of c and d,
+    # has t = 2.83, p = 0.0082, and times 4 is 0.033; 0.1, of a and b and of a and c, has p = 0.17.
     assert compared.ranks == {("d", "a"): (1, 3), ("d", "b"): (1, 2), ("d", "c"): (2, 3), ("d", "d"): (4, 4)}
 
 

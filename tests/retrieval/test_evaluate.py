@@ -383,7 +383,7 @@ def test_encoders_are_compared_on_the_same_queries_only(tmp_path: Path) -> None:
     population, alone = read_estimates(tmp_path, "d", ["one"], "queries")
     assert population == "queries"
     np.testing.assert_array_equal(alone.parts, evaluation.ap[:, None])
-    with pytest.raises(RetrievalError, match=r"two.npz has other queries than one.npz beside it: run dvc repro ev\S+@two"):
+    with pytest.raises(RetrievalError, match="two.npz has other queries than one.npz .*: run dvc repro evaluate@two-d"):
         read_estimates(tmp_path, "d", ["one", "two"], "widest")
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@three-d"):
         read_estimates(tmp_path, "d", ["three"], "widest")

@@ -21,9 +21,7 @@ def shown(
 ) -> tuple[pd.DataFrame, Compared, Summary, Design, str]:
     """Return runs side by side, each mean with a standard error of 0.01, and their caption."""
     runs = RUNS[: len(next(iter(values.values())))]
-    found = {
-        name: Estimates(np.array(means), np.eye(len(means)) * 0.01**2, 20.0, 21) for name, means in values.items()
-    }
+    found = {name: Estimates(np.array(means), np.eye(len(means)) * 0.01**2, 20.0, 21) for name, means in values.items()}
     average = average_of(list(found.values()))
     chosen = Design(**design)
     compared = compare_pairs(runs, {**found, **({"mean mAP": average} if len(found) > 1 else {})}, chosen)
