@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.results.estimates import read_curve, read_estimates
+from pipeline.results.estimates import read_curve, read_estimates, read_left_out
 from pipeline.results.evaluated import write_per_query
-from pipeline.results.per_query import read_left_out
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
@@ -97,6 +96,7 @@ def test_runs_with_other_groups_left_out_are_refused(tmp_path: Path, write: Call
     "change",
     [
         {"classes_values": np.zeros(6)},
+        {"classes_values": np.zeros((5, 6))},
         {"classes_values": np.full((12, 6), np.nan)},
         {"classes_values": np.full((12, 6), "a")},
         {"classes_shares": np.zeros(5)},
