@@ -213,7 +213,8 @@ def ends(
     far = t**2 / (count + t**2) if np.isfinite(t) else 1.0
     found[:, ~inside & (means >= 1)] = [[1 - far], [1]]
     found[:, ~inside & (means <= 0)] = [[0], [far]]
-    return found
+    # Rounding puts no mean outside its own interval.
+    return np.stack([np.minimum(found[0], means), np.maximum(found[1], means)])
 
 
 def sign_flip_p(

@@ -156,7 +156,8 @@ def test_which_populations_there_is_enough_of() -> None:
 @given(st.sampled_from([0.0, 1.0]) | st.floats(1e-9, 1 - 1e-9), st.floats(0, 0.25), st.floats(0.5, 1e6))
 def test_ends_are_in_the_unit_interval_around_the_mean(mean: float, variance: float, df: float) -> None:
     low, high = ends(np.array([mean]), np.array([variance]), df)[:, 0]
-    assert 0 <= low <= mean + 1e-12 and mean - 1e-12 <= high <= 1
+    assert 0 <= low <= mean <= high <= 1
+    assert ends(np.array([mean]), np.zeros(1), df)[0, 0] <= mean <= ends(np.array([mean]), np.zeros(1), df)[1, 0]
 
 
 @pytest.mark.parametrize("mean", [0.02, 0.3, 0.5, 0.97])

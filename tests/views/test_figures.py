@@ -42,6 +42,8 @@ def test_bars_are_the_maps_and_their_intervals() -> None:
     assert [(s[0][1], s[1][1]) for s in segments] == [pytest.approx((0.4, 0.7)), pytest.approx((0.3, 0.3))]
     chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
     assert chance == pytest.approx([0.1, 0.2])
+    third = 1 / 3
+    draw_map([Score("a", "d", third, np.nextafter(third, 1), np.nextafter(third, 0), 0.1)], STYLE)  # rounding harms none
 
 
 def test_the_distribution_counts_queries() -> None:
@@ -94,7 +96,8 @@ def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
         Score("007", "d", 0.5, 0.25, 0.75, 0.125),
     ]
     message = "no usable table in .*table.csv .*: run dvc repro compare"
-    for wrong in (table.drop(columns="mAP_low"), table.assign(mAP="much"), table[:1], table.assign(dataset="e")):
+    columns_of = [{"mAP": "much"}, {"dataset": "e"}, {"mAP": 1.5}, {"mAP_random": np.nan}, {"mAP_low": -np.inf}]
+    for wrong in (table.drop(columns="mAP_low"), table[:1], *(table.assign(**change) for change in columns_of)):
         wrong.to_csv(path, index=False)
         with pytest.raises(RetrievalError, match=message):
             read_scores(path, Experiment(("NA", "007"), ("d",), "NA"))
