@@ -70,11 +70,22 @@ def test_a_run_makes_every_result(small_project: Project) -> None:
     assert [line.split("|")[1].strip() for line in lines[2 : 2 + len(ENCODERS)]] == list(ENCODERS)
     assert "istinguishable" in lines[-1]
     pairs = pd.read_csv(small_project.top / "metrics/pairwise.csv")
-    assert list(pairs["dataset"]) == list(DATASETS)  # one pair of encoders on each
+    assert list(pairs["dataset"]) == [*DATASETS, "mean mAP"]  # one pair of encoders on each
+    summary = json.loads((small_project.top / "metrics/summary.json").read_text())
+    assert summary["caption"] in (small_project.top / "metrics/table.md").read_text()
+    for encoder, share in summary["encoders"].items():
+        assert 0 < share["low"] < share["mean_mAP"] < share["high"] < 1
+        assert share["relative_low"] <= share["relative"] <= share["relative_high"]
+        assert share["mean_mAP"] == pytest.approx(table.loc[table["encoder"] == encoder, "mAP"].mean())
     for dataset in DATASETS:
         classes = pd.read_csv(small_project.top / f"metrics/per_class/{dataset}/raw_pixels.csv")
         run = json.loads((small_project.top / f"metrics/runs/raw_pixels/{dataset}.json").read_text())
         assert run["mAP_low"] < run["mAP"] < run["mAP_high"]
+        written = table[(table["encoder"] == "raw_pixels") & (table["dataset"] == dataset)].iloc[0]
+        assert written["population"] == run["population"] == next(iter(run["intervals"]))
+        assert [written["mAP_low"], written["mAP_high"]] == pytest.approx([run["mAP_low"], run["mAP_high"]])
+        narrow = run["intervals"]["queries"]
+        assert [written["mAP_low_queries"], written["mAP_high_queries"]] == [narrow["low"], narrow["high"]]
         assert classes["mAP"].mean() == pytest.approx(run["macro_mAP"]) and classes["queries"].sum() == run["queries"]
 
 
@@ -152,7 +163,7 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
 def test_an_edit_of_the_plots_runs_only_plots(on_digits: Project) -> None:
     on_digits.edit("conf/style/default.yaml", dpi=110)
     assert on_digits.repro() == {"figures", "pr@digits"}  # the page has a style of its own
-    on_digits.edit("conf/pr.yaml", resamples=900)
+    on_digits.edit("conf/pr.yaml", population="queries")
     assert names_of(*on_digits.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
     on_digits.append("pipeline/pr.py", "# a remark\n")
     assert on_digits.repro() == {"check"}

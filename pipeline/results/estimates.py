@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.frame.runs import stage_of
-from pipeline.results.per_query import read_left_out, read_results
+from pipeline.results.per_query import LEFT_OUT, read_results, usable
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.levels import RECALL_LEVELS
 from pipeline.retrieval.uncertainty import (
+    POPULATIONS,
     Estimates,
     LeftOut,
     Population,
@@ -53,6 +55,26 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
     parts = [one[chosen] for one in left]
     values = np.stack([one.values[0] for one in parts])
     return chosen, of_left_out(aps.mean(axis=0), LeftOut(values, parts[0].shares, parts[0].units))
+
+
+def read_left_out(path: Path) -> dict[Population, LeftOut]:
+    """Return the means of a run without groups of what could have been others, by population.
+
+    Raises:
+        RetrievalError: the file is missing or damaged.
+    """
+    found: dict[Population, LeftOut] = {}
+    with usable(path) as arrays:
+        for population in POPULATIONS:
+            names = [f"{population}_{name}" for name in LEFT_OUT]
+            if names[0] not in arrays:
+                continue
+            values, shares, units = (arrays[name] for name in names)
+            form = (1 + len(RECALL_LEVELS), *shares.shape)
+            if shares.ndim != 1 or values.shape != form or units.ndim or not np.isfinite(values).all():
+                raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
+            found[population] = LeftOut(values.astype(float), shares.astype(float), int(units))
+    return found
 
 
 def choose(left_out: dict[Population, LeftOut], population: str, *, dataset: str) -> Population:

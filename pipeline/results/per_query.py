@@ -11,7 +11,6 @@ from pipeline.frame.files import regular_file
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.uncertainty import POPULATIONS, LeftOut, Population
 
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
 FORMS = {
@@ -23,27 +22,8 @@ FORMS = {
     "top_scores": ("f", 2),
     "top_hits": ("b", 2),
 }
-# What is kept of each population, after its name.
+# What is kept of each population that is left out in groups, after its name.
 LEFT_OUT = ("values", "shares", "units")
-
-
-def read_left_out(path: Path) -> dict[Population, LeftOut]:
-    """Return the means of a run without groups of what could have been others, by population.
-
-    Raises:
-        RetrievalError: the file is missing or damaged.
-    """
-    found: dict[Population, LeftOut] = {}
-    with usable(path) as arrays:
-        for population in POPULATIONS:
-            names = [f"{population}_{name}" for name in LEFT_OUT]
-            if names[0] not in arrays:
-                continue
-            values, shares, units = (arrays[name] for name in names)
-            if values.ndim != 2 or shares.shape != values.shape[1:] or units.ndim or not np.isfinite(values).all():
-                raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
-            found[population] = LeftOut(values.astype(float), shares.astype(float), int(units))
-    return found
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def label_partitions(
 
 def landmark_partitions(
     clusters: Int[np.ndarray, " query"],
-    listed: Sequence[Int[np.ndarray, " place"]],
+    listed: Sequence[Int[np.ndarray, " _"]],
     asked: Int[np.ndarray, " query"],
     gallery: Int[np.ndarray, " member"],
     seed: int,

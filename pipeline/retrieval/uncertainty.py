@@ -88,12 +88,16 @@ class Differences:
 
     def intervals(self) -> Float[np.ndarray, "2 pair"]:
         """Return the ends of the 95 % interval of each difference, by t: 0 is outside just where p is below 0.05."""
+        if self.df <= 0:  # all that differences of means in [0, 1] can be
+            return np.stack([np.full(len(self.values), -1.0), np.full(len(self.values), 1.0)])
         half = special.stdtrit(self.df, (1 + LEVEL) / 2) * np.sqrt(self.variances)
         found: Float[np.ndarray, "2 pair"] = np.stack([self.values - half, self.values + half])
         return found
 
     def p_values(self) -> Float[np.ndarray, " pair"]:
         """Return the two-sided p-value of each difference by t, which no number of pairs is too many for."""
+        if self.df <= 0:
+            return np.ones(len(self.values))
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(self.values) / np.sqrt(self.variances)
         # Equal everywhere: nothing tells the two apart.
@@ -102,7 +106,7 @@ class Differences:
 
 
 def of_queries(values: Float[np.ndarray, "query column"]) -> Estimates:
-    """Return means of queries that are drawn one by one.
+    """Return means of queries that are drawn one by one; one alone has no degree of freedom and says nothing of others.
 
     Raises:
         RetrievalError: there are no queries.
@@ -113,7 +117,7 @@ def of_queries(values: Float[np.ndarray, "query column"]) -> Estimates:
     means = values.mean(axis=0)
     apart = values - means
     scale = count * max(count - 1, 1)
-    return Estimates(means, apart.T @ apart / scale, float(max(count - 1, 1)), count, values)
+    return Estimates(means, apart.T @ apart / scale, float(count - 1), count, values)
 
 
 def of_left_out(means: Float[np.ndarray, " column"], left_out: LeftOut) -> Estimates:
@@ -136,8 +140,9 @@ def df_of(shares: Float[np.ndarray, " group"]) -> float:
     """Return the degrees of freedom of the variance of a mean over groups that have these shares of it.
 
     With the mean of a group drawn from one distribution, and the weights w of groups, each squared deviation from the
-    weighted mean has the coefficient w^2 / (1 - w) and the covariances of :math:`w_k w_l (\\delta_{kl} - w_k - w_l +
-    \\sum w^2)`; Satterthwaite's df is the squared trace over the trace of the square, G - 1 where all w are equal.
+    weighted mean has the coefficient w^2 / (1 - w), and the deviations have the covariances
+    :math:`\\delta_{kl} - w_k - w_l + \\sum w^2`. Satterthwaite's df is the squared trace of the product of both over
+    the trace of its square: G - 1 where all w are equal.
     """
     w = shares[(shares > 0) & (shares < 1)]
     if len(w) < 2:
@@ -195,20 +200,21 @@ def ends(
 
     It is that of t on the scale of log(m / (1 - m)): within [0, 1], and longer towards the middle, as means near an end
     vary. Where all units have 0, or all 1, nothing is known of how they vary, and the interval is E. Wilson's, 1927, of
-    as many draws of 0 and 1, with t.
+    as many draws of 0 and 1, with t. Without a degree of freedom it is all of [0, 1].
     """
     t = float(special.stdtrit(df, (1 + level) / 2)) if df > 0 else np.inf
     inside = (means > 0) & (means < 1)
     spread = np.where(inside, means * (1 - means), 1)
-    half = t * np.sqrt(variances) / spread
-    with np.errstate(divide="ignore"):
+    half = t * np.sqrt(variances) / spread if df > 0 else np.full(len(means), np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
         middle = special.logit(np.clip(means, 0, 1))
-    found = np.stack([special.expit(middle - half), special.expit(middle + half)])
+        found = np.stack([special.expit(middle - half), special.expit(middle + half)])
     count = df + 1
     far = t**2 / (count + t**2) if np.isfinite(t) else 1.0
     found[:, ~inside & (means >= 1)] = [[1 - far], [1]]
     found[:, ~inside & (means <= 0)] = [[0], [far]]
-    return found
+    # Rounding puts no mean outside its own interval.
+    return np.stack([np.minimum(found[0], means), np.maximum(found[1], means)])
 
 
 def sign_flip_p(

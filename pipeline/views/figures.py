@@ -44,6 +44,9 @@ def read_scores(path: Path, experiment: Experiment) -> list[Score]:
             (run, dataset): [float(table[name][row]) for name in SHOWN]
             for row, (run, dataset) in enumerate(zip(table["encoder"], table["dataset"], strict=True))
         }
+        wrong = [value for values in rows.values() for value in values if not 0 <= value <= 1]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is no fraction")
         return [Score(run, dataset, *rows[run, dataset]) for dataset in experiment.datasets for run in experiment.runs]
 
 
@@ -61,7 +64,8 @@ def draw_map(scores: Sequence[Score], style: Style) -> Figure:
         spread = np.array([[one.mean - one.low for one in row], [one.high - one.mean for one in row]])
         color, _ = style.look(index)
         axes.bar(places, means, width * 0.9, color=color, label=plain_text(run))
-        axes.errorbar(places, means, yerr=spread, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
+        # A mean that was summed in another order than the interval's may be beyond it by rounding.
+        axes.errorbar(places, means, yerr=np.maximum(spread, 0), fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
     for place, dataset in enumerate(datasets):
         chance = float(np.mean([one.random for one in scores if one.dataset == dataset]))
         axes.plot([place - 0.45, place + 0.45], [chance, chance], color="#333333", linestyle=":", linewidth=1)

@@ -35,7 +35,7 @@ READS = {
         (
             "metrics/cost.csv",
             "metrics/per_class/*/*",
-            "metrics/runs/*/*",
+            "metrics/table.csv",
             "metrics/similarities/*/*",
             "metrics/per_query/*/*",
         ),

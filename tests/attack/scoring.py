@@ -137,7 +137,7 @@ def scoring(rng: Random, folder: Path) -> None:
             "ap",
             "cutoffs",
             "top",
-            "resamples",
+            "left_out",
             "seed",
             "memory",
             "device",

@@ -63,7 +63,7 @@ def no_work(config: DictConfig) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["resample=3"], "unknown key 'resample': did you mean resamples? (all are in conf/score.yaml)"),
+        (["left_ou=3"], "unknown key 'left_ou': did you mean left_out? (all are in conf/score.yaml)"),
         (["ranking.step=3"], "unknown key 'ranking.step': did you mean ranking.steps or "),
         (["~memori"], "unknown key 'memori': did you mean memory? (all are in conf/score.yaml)"),
         (["ranking=k_recipocal"], "unknown ranking 'k_recipocal': did you mean k_reciprocal? (all are in"),
@@ -79,7 +79,7 @@ def no_work(config: DictConfig) -> None:
         (["--frobnicate"], "unrecognized arguments: --frobnicate: see --hydra-help"),
         (["--config-dir", "nowhere"], "Additional config directory '"),
         (["--cfg", "nothing"], "argument --cfg/-c: invalid choice: 'nothing'"),
-        (["resample=3", "--cfg", "job"], "unknown key 'resample': did you mean resamples?"),
+        (["left_ou=3", "--cfg", "job"], "unknown key 'left_ou': did you mean left_out?"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line(run: Callable[..., str], arguments: list[str], expected: str) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from pipeline.evaluate import CONFIG
@@ -19,10 +21,11 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.files import write_json
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.results.comparison import compare, long_table, summarise
+from pipeline.results.comparison import Summary, compare, long_table, summarise
 from pipeline.results.cost import cost_table
+from pipeline.results.estimates import Curve, read_curve, read_estimates
 from pipeline.results.evaluated import write_classes, write_per_query
-from pipeline.results.pairs import COLUMNS, read_aps
+from pipeline.results.pairs import Design, compare_pairs
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
@@ -30,7 +33,8 @@ from pipeline.retrieval.evaluation import summarise as summarise_run
 from pipeline.retrieval.matrix import empty_rows, taken
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.settings import call
-from pipeline.views.curves import Curve, draw, read_curve
+from pipeline.retrieval.uncertainty import Estimates, Population, average_of
+from pipeline.views.curves import draw
 from pipeline.views.curves import long_table as pr_table
 from pipeline.views.style import Style, save_png, save_svg
 from pipeline.views.tables import cost_markdown, latex, markdown, tex
@@ -117,7 +121,8 @@ def test_no_query_has_a_positive() -> None:
         ({"cutoffs": [True]}, "expected a list, each entry an integer from 1"),
         ({"top": -1}, "'top' is -1: expected an integer from 0 to 1000000"),
         ({"top": 10**7}, "'top' is 10000000: expected an integer from 0 to 1000000"),
-        ({"resamples": 99}, "'resamples' is 99: expected an integer from 100 to 1000000"),
+        ({"left_out": 1}, "'left_out' is 1: expected true or false"),
+        ({"resamples": 2000}, "unknown key 'resamples'"),
         ({"seed": -1}, "'seed' is -1: expected an integer from 0 to 4294967295"),
         ({"seed": 10**30}, "'seed' is 1000000000000000000000000000000: expected finite numbers of at most 18 digits"),
         ({"memory": float("nan")}, "'memory' is nan: expected finite numbers"),
@@ -153,9 +158,16 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
     with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["AP"], evaluation.ap)
         assert arrays["top_items"].shape == (60, 10)
-    curve = read_curve(tmp_path / "one.npz", resamples=200, seed=0)
-    assert (curve.low < curve.mean).all() and (curve.mean < curve.high).all()
-    np.testing.assert_allclose(curve.mean, evaluation.interpolated.mean(axis=0), atol=1e-15)
+        assert arrays["classes_values"].shape == (12, 5) and arrays["images_values"].shape == (12, 50)
+        assert arrays["classes_units"] == 5 and arrays["images_units"] == 60
+    for population in evaluation.populations:
+        curve = read_curve(tmp_path / "one.npz", population)
+        assert curve.population == population
+        assert (curve.low < curve.mean).all() and (curve.mean < curve.high).all()
+        np.testing.assert_allclose(curve.mean, evaluation.interpolated.mean(axis=0), atol=1e-15)
+        expected = evaluation.estimates(population).intervals()[:, 1:]
+        np.testing.assert_allclose([curve.low, curve.high], expected, rtol=0, atol=1e-12)
+    assert read_curve(tmp_path / "one.npz", "widest").population == "classes"
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
@@ -164,7 +176,7 @@ def test_damaged_results_are_an_error(tmp_path: Path, damage: str) -> None:
     write_per_query(path, random_run()[0], manifest_sha256="m")
     path.write_bytes(damaged(path.read_bytes(), damage))
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
-        read_curve(path, resamples=200, seed=0)
+        read_curve(path, "widest")
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "bit", "other"])
@@ -195,6 +207,10 @@ def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
         "mAP": value,
         "mAP_low": value - 0.01,
         "mAP_high": value + 0.01,
+        "population": "classes",
+        "intervals": {"classes": {"low": value - 0.01, "high": value + 0.01}, "queries": {"low": value, "high": value}},
+        "mAP_random": 0.05,
+        "tie_gap": 0.0,
         "P@1": value,
         "queries": 3,
         "interpolated_precision": [value] * 11,
@@ -202,8 +218,38 @@ def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
     (folder / encoder / f"{dataset}.json").write_text(json.dumps(metrics))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Runs side by side, as the stage makes them."""
+
+    table: pd.DataFrame
+    comparison: pd.DataFrame
+    average: Estimates
+    summary: Summary
+
+
+DF = 30
+SPREAD = 0.01 / float(stats.t.ppf(0.975, DF))  # so that intervals are of about 0.01 to both sides
+
+
+def shown_of(folder: Path, values: dict[str, tuple[float, ...]], datasets: tuple[str, ...]) -> Shown:
+    for encoder, row in values.items():
+        for dataset, value in zip(datasets, row, strict=True):
+            write_run(folder, encoder, dataset, value)
+    runs = tuple(values)
+    means = {dataset: np.array([values[run][place] for run in runs]) for place, dataset in enumerate(datasets)}
+    covariance = np.eye(len(runs)) * SPREAD**2
+    found = {dataset: Estimates(mean, covariance, float(DF), DF + 1) for dataset, mean in means.items()}
+    average = average_of(list(found.values()))
+    compared = compare_pairs(runs, {**found, "mean mAP": average}, Design())
+    populations: dict[str, Population] = dict.fromkeys(datasets, "classes")
+    table = long_table(folder, Experiment(runs, datasets, runs[0]), found, populations, compared)
+    comparison = compare(table)
+    return Shown(table, comparison, average, summarise(comparison, average, compared))
+
+
 @pytest.fixture
-def published(tmp_path: Path) -> pd.DataFrame:
+def published(tmp_path: Path) -> Shown:
     """The mAPs of the report's table."""
     values = {
         "resnet18": (0.10530075811849111, 0.1018226240947798, 0.133639227739859),
@@ -211,52 +257,96 @@ def published(tmp_path: Path) -> pd.DataFrame:
         "clip": (0.8082394504759162, 0.4447242899801713, 0.31346215150286516),
         "dinov2": (0.9310119448433457, 0.4695281361677895, 0.3989524094841454),
     }
-    datasets = ("simple1k", "voc_val", "paris")
-    for encoder, row in values.items():
-        for dataset, value in zip(datasets, row, strict=True):
-            write_run(tmp_path, encoder, dataset, value)
     write_run(tmp_path, "removed", "simple1k", 0.99)
-    return long_table(tmp_path, Experiment(tuple(values), datasets, "clip"))
+    return shown_of(tmp_path, values, ("simple1k", "voc_val", "paris"))
 
 
-def test_the_comparison_is_the_reports(published: pd.DataFrame) -> None:
-    comparison = compare(published)
+def test_the_comparison_is_the_reports(published: Shown) -> None:
+    comparison = published.comparison
     assert list(comparison.index) == ["resnet18", "resnet34", "clip", "dinov2"]
     assert list(comparison.columns) == ["simple1k", "voc_val", "paris", "mean mAP", "relative to best"]
     relative = (100 * comparison["relative to best"]).tolist()
     # As printed: 34.4, 87.04 and 100; and 19.283 for ResNet18, a slip: 0.3407 / 1.7995 is 18.93.
     assert relative == pytest.approx([18.93, 34.4, 87.04, 100], abs=0.02)
     assert comparison["mean mAP"]["dinov2"] == pytest.approx(1.7994924904952806 / 3)
-    assert summarise(comparison)["best"] == "dinov2"
+    assert published.summary["best"] == "dinov2"
+
+
+def ends_by_hand(mean: float, half: float = 0.01) -> str:
+    """Return an interval by t on the scale of log(m / (1 - m)), where a deviation is 1 / (m (1 - m)) times as large."""
+    factor = np.exp(half / (mean * (1 - mean)))
+    odds = mean / (1 - mean)
+    return f"[{odds / factor / (1 + odds / factor):.3f}, {odds * factor / (1 + odds * factor):.3f}]"
+
+
+def test_the_ends_of_intervals_are_in_the_table_and_in_the_summary(published: Shown) -> None:
+    table = published.table.set_index(["encoder", "dataset"])
+    row = table.loc[("dinov2", "simple1k")]
+    assert f"[{row['mAP_low']:.3f}, {row['mAP_high']:.3f}]" == ends_by_hand(0.9310119) == "[0.920, 0.940]"
+    assert (row["mAP_low_queries"], row["mAP_high_queries"]) == (row["mAP"], row["mAP"])  # what the run itself says
+    assert set(table["population"]) == {"classes"}
+    assert (row["rank_low"], row["rank_high"]) == (1, 1)
+    assert "intervals" not in table and "interpolated_precision" not in table
+    share = published.summary["encoders"]["clip"]
+    # The mean of three has a third of the variance; Welch's degrees of freedom are three times as many.
+    half = stats.t.ppf(0.975, 3 * DF) * SPREAD / np.sqrt(3)
+    mean = (0.8082394504759162 + 0.4447242899801713 + 0.31346215150286516) / 3
+    best = 1.7994924904952806 / 3
+    assert f"[{share['low']:.3f}, {share['high']:.3f}]" == ends_by_hand(mean, half)
+    assert share["mean_mAP"] == pytest.approx(mean) and share["relative"] == pytest.approx(mean / best)
+    # The variance of log(a / b) is var(a) / a^2 + var(b) / b^2.
+    factor = np.exp(half * np.hypot(1 / mean, 1 / best))
+    assert share["relative_low"] == pytest.approx(mean / best / factor)
+    assert share["relative_high"] == pytest.approx(mean / best * factor)
+    leader = published.summary["encoders"]["dinov2"]
+    assert (leader["relative"], leader["relative_low"], leader["relative_high"]) == (1, 1, 1)
+    assert [(one["rank_low"], one["rank_high"]) for one in published.summary["encoders"].values()] == [
+        (4, 4), (3, 3), (2, 2), (1, 1),
+    ]  # fmt: skip
 
 
 def pairs_of(*rows: tuple[str, str, str, bool]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["dataset", "a", "b", "distinguishable"])
 
 
-def test_the_markdown_marks_the_best_and_who_is_as_good(published: pd.DataFrame) -> None:
-    pairs = pairs_of(("simple1k", "clip", "dinov2", True), ("voc_val", "clip", "dinov2", False))
-    lines = markdown(compare(published), published, pairs).splitlines()
+PAIRS = (
+    ("simple1k", "dinov2", "clip", True),
+    ("voc_val", "dinov2", "clip", False),
+    ("mean mAP", "dinov2", "clip", False),
+    ("mean mAP", "dinov2", "resnet34", True),
+)
+
+
+def test_the_markdown_marks_the_best_and_who_is_as_good(published: Shown) -> None:
+    text = markdown(published.comparison, published.table, pairs_of(*PAIRS), published.summary, "What it shows.")
+    lines = text.splitlines()
+    mean = ends_by_hand(1.7994924904952806 / 3, float(stats.t.ppf(0.975, 3 * DF)) * SPREAD / np.sqrt(3))
     assert [cell.strip() for cell in lines[5].split("|")[1:-1]] == [
-        "dinov2", "**0.9310** [0.921, 0.941]", "**0.4695** [0.460, 0.480]", "**0.3990** [0.389, 0.409]",
-        "**0.5998**", "**100.00%**",
+        "dinov2", "**0.9310** [0.920, 0.940]", "**0.4695** [0.460, 0.480]", "**0.3990** [0.389, 0.409]",
+        f"**0.5998** {mean}", "**100.00%**",
     ]  # fmt: skip
     assert "**" not in lines[4]
-    assert [cell.strip() for cell in lines[4].split("|")[2:4]] == ["0.8082 [0.798, 0.818]", "0.4447 [0.435, 0.455] ~"]
-    assert "on voc_val: clip and dinov2 (~: not distinguishable from the best)" in lines[7]
+    cells = [cell.strip() for cell in lines[4].split("|")[2:-1]]
+    assert cells[:2] == ["0.8082 [0.798, 0.818]", "0.4447 [0.435, 0.455] ~"]
+    assert cells[3].startswith("0.5221 [0.") and cells[3].endswith("] ~")
+    share = published.summary["encoders"]["clip"]
+    assert cells[4] == f"87.05% [{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
+    assert text.count("~") == 2 and lines[6:] == ["", "What it shows."]
 
 
-def test_the_latex_says_the_same(published: pd.DataFrame) -> None:
-    pairs = pairs_of(("simple1k", "clip", "dinov2", True), ("voc_val", "clip", "dinov2", False))
-    lines = latex(compare(published), published, pairs).splitlines()
-    assert lines[0].startswith("% mAP with its 95 % bootstrap interval")
+def test_the_latex_says_the_same(published: Shown) -> None:
+    text = latex(published.comparison, published.table, pairs_of(*PAIRS), published.summary, "What it shows.")
+    lines = text.splitlines()
+    assert lines[0] == "% What it shows."
     [best] = [line for line in lines if line.strip().startswith("dinov2")]
+    mean = ends_by_hand(1.7994924904952806 / 3, float(stats.t.ppf(0.975, 3 * DF)) * SPREAD / np.sqrt(3))
     assert [cell.strip() for cell in best.rstrip("\\ ").split("&")] == [
-        "dinov2", r"\textbf{0.9310} [0.921, 0.941]", r"\textbf{0.4695} [0.460, 0.480]",
-        r"\textbf{0.3990} [0.389, 0.409]", r"\textbf{0.5998}", r"\textbf{100.00\%}",
+        "dinov2", r"\textbf{0.9310} [0.920, 0.940]", r"\textbf{0.4695} [0.460, 0.480]",
+        r"\textbf{0.3990} [0.389, 0.409]", rf"\textbf{{0.5998}} {mean}", r"\textbf{100.00\%}",
     ]  # fmt: skip
     [other] = [line for line in lines if line.strip().startswith("clip")]
     assert r"0.4447 [0.435, 0.455] $\sim$" in other and r"voc\_val" in lines[3]
+    assert r"87.05\% [" in other
 
 
 @pytest.mark.parametrize(
@@ -271,12 +361,6 @@ def test_the_latex_says_the_same(published: pd.DataFrame) -> None:
 )
 def test_names_are_text_to_latex(name: str, shown: str) -> None:
     assert tex(name) == shown
-
-
-def test_the_markdown_says_that_all_are_told_apart(published: pd.DataFrame) -> None:
-    text = markdown(compare(published), published, pairs_of(("paris", "clip", "dinov2", True)))
-    assert "All pairs of encoders are distinguishable" in text and "~" not in text
-    assert "nothing to tell apart" in markdown(compare(published), published, pairs_of())
 
 
 def test_classes_count_each_of_their_queries(tmp_path: Path) -> None:
@@ -296,24 +380,25 @@ def test_encoders_are_compared_on_the_same_queries_only(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     write_per_query(tmp_path / "d" / "one.npz", evaluation, manifest_sha256="m")
     write_per_query(tmp_path / "d" / "two.npz", run(features[:50], labels[:50]), manifest_sha256="m")
-    np.testing.assert_array_equal(read_aps(tmp_path, "d", ["one"])["one"], evaluation.ap)
-    with pytest.raises(RetrievalError, match="two.npz has other queries than one.npz"):
-        read_aps(tmp_path, "d", ["one", "two"])
+    population, alone = read_estimates(tmp_path, "d", ["one"], "queries")
+    assert population == "queries"
+    np.testing.assert_array_equal(alone.parts, evaluation.ap[:, None])
+    with pytest.raises(RetrievalError, match="two.npz has other queries than one.npz .*: run dvc repro evaluate@two-d"):
+        read_estimates(tmp_path, "d", ["one", "two"], "widest")
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@three-d"):
-        read_aps(tmp_path, "d", ["three"])
-    assert COLUMNS[0] == "dataset"
+        read_estimates(tmp_path, "d", ["three"], "widest")
 
 
 def test_a_missing_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match="no usable metrics in .*: run dvc repro evaluate@hog-digits"):
         read_run(tmp_path, "hog", "digits")
     with pytest.raises(RetrievalError, match="no usable results in .*: run dvc repro evaluate@hog-digits"):
-        read_curve(tmp_path / "digits" / "hog.npz", resamples=200, seed=0)
+        read_curve(tmp_path / "digits" / "hog.npz", "widest")
 
 
 def test_the_plot_has_a_line_a_band_and_a_legend_entry_an_encoder() -> None:
     means = {"_low": np.linspace(0.5, 0.1, 11), "a$b$": np.linspace(1, 0.5, 11)}
-    curves = {name: Curve(mean, mean - 0.1, mean + 0.05) for name, mean in means.items()}
+    curves = {name: Curve(mean, mean - 0.1, mean + 0.05, "classes") for name, mean in means.items()}
     figure = draw(curves, title="t", style=Style(4.0, 3.0, 80, ["#000000"], ["o", "s"]))
     [axes] = figure.axes
     legend = axes.get_legend()
@@ -329,7 +414,7 @@ def test_the_plot_has_a_line_a_band_and_a_legend_entry_an_encoder() -> None:
 
 
 def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    curves = {"a": Curve(*np.linspace((0.5, 0.4, 0.6), (0.1, 0.05, 0.2), 11).T)}
+    curves = {"a": Curve(*np.linspace((0.5, 0.4, 0.6), (0.1, 0.05, 0.2), 11).T, "queries")}
     for turn in ("one", "two"):
         figure = draw(curves, title="t", style=Style(4.0, 3.0, 80, ["#000000"], ["o"]))
         save_png(figure, tmp_path / f"{turn}.png", dpi=80)
@@ -353,10 +438,9 @@ def test_features_of_another_manifest_are_refused_for_evaluation_and_learning(tm
 
 
 def test_no_name_is_taken_for_a_mark(tmp_path: Path) -> None:
-    for encoder, value in (("BEST_a_BEST", 0.2), ("b", 0.9)):
-        write_run(tmp_path, encoder, "d", value)
-    table = long_table(tmp_path, Experiment(("BEST_a_BEST", "b"), ("d",), "b"))
-    lines = latex(compare(table), table, pairs_of(("d", "BEST_a_BEST", "b", True))).splitlines()
+    shown = shown_of(tmp_path, {"BEST_a_BEST": (0.2,), "b": (0.9,)}, ("d",))
+    pairs = pairs_of(("d", "BEST_a_BEST", "b", True))
+    lines = latex(shown.comparison, shown.table, pairs, shown.summary, "").splitlines()
     [row] = [line for line in lines if line.strip().startswith(r"BEST\_a\_BEST")]
     assert "textbf" not in row and "0.2000" in row
 

@@ -10,7 +10,6 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.metrics import ndcg_at
 from pipeline.retrieval.ragged import Ragged
 from pipeline.retrieval.scoring import score_features
-from pipeline.retrieval.uncertainty import bootstrap_means
 
 
 def test_a_container_has_less_than_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,10 +26,6 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
     assert "mAP" in score_features(rows, labels)
     with pytest.raises(RetrievalError, match=r"'top' of 10000 for 20 queries needs 0\.0 GiB of memory"):
         score_features(rows, labels, top=10_000)
-    with pytest.raises(RetrievalError, match="100000 'resamples' of 1 means needs"):
-        score_features(rows, labels, resamples=100_000)
-    with pytest.raises(RetrievalError, match="10000 'resamples' of 11 means needs"):
-        bootstrap_means(np.ones((5, 11)), resamples=10_000, seed=0)
 
 
 def test_a_cutoff_beyond_the_gallery_takes_no_memory() -> None:

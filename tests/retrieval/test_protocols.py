@@ -66,7 +66,9 @@ def test_revisited_oxford(real_images: Path, difficulty: Difficulty) -> None:
     assert (summary["queries"], summary["queries_without_positives"]) == ((68, 2) if difficulty == "easy" else (70, 0))
     assert summary["gallery"] == 4993
     # About one a building: queries of the same one share positives.
-    assert protocol.clusters is not None and len(np.unique(protocol.clusters)) == 12
+    landmarks = protocol.partitions(0)["classes"]
+    assert (landmarks.units, landmarks.groups, len(np.unique(landmarks.queries))) == (12, 12, 12)
+    assert protocol.partitions(0)["images"].units == 70 + 4993
 
 
 def summary_of(

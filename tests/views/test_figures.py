@@ -42,6 +42,8 @@ def test_bars_are_the_maps_and_their_intervals() -> None:
     assert [(s[0][1], s[1][1]) for s in segments] == [pytest.approx((0.4, 0.7)), pytest.approx((0.3, 0.3))]
     chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
     assert chance == pytest.approx([0.1, 0.2])
+    third = 1 / 3
+    draw_map([Score("a", "d", third, np.nextafter(third, 1), np.nextafter(third, 0), 0.1)], STYLE)  # rounding harms none
 
 
 def test_the_distribution_counts_queries() -> None:
@@ -83,11 +85,25 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
     assert axes.get_legend().get_texts()[0].get_text().strip("\u200b") == "b, 32 B, cpu"
 
 
-def test_a_run_of_another_form(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "d.json").write_text("{}")
-    with pytest.raises(RetrievalError, match="no usable metrics in .*mAP.*: run dvc repro evaluate@a-d"):
-        read_scores(tmp_path, Experiment(("a",), ("d",), "a"))
+def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    columns = ["encoder", "dataset", "mAP", "mAP_low", "mAP_high", "population", "mAP_random"]
+    rows = [["007", "d", 0.5, 0.25, 0.75, "classes", 0.125], ["NA", "d", 0.1 + 0.2, 0.25, 0.5, "classes", 0.125]]
+    table = pd.DataFrame(rows, columns=columns)
+    table.to_csv(path, index=False)
+    assert read_scores(path, Experiment(("NA", "007"), ("d",), "NA")) == [
+        Score("NA", "d", 0.1 + 0.2, 0.25, 0.5, 0.125),
+        Score("007", "d", 0.5, 0.25, 0.75, 0.125),
+    ]
+    message = "no usable table in .*table.csv .*: run dvc repro compare"
+    columns_of = [{"mAP": "much"}, {"dataset": "e"}, {"mAP": 1.5}, {"mAP_random": np.nan}, {"mAP_low": -np.inf}]
+    for wrong in (table.drop(columns="mAP_low"), table[:1], *(table.assign(**change) for change in columns_of)):
+        wrong.to_csv(path, index=False)
+        with pytest.raises(RetrievalError, match=message):
+            read_scores(path, Experiment(("NA", "007"), ("d",), "NA"))
+    path.unlink()
+    with pytest.raises(RetrievalError, match=message):
+        read_scores(path, Experiment(("NA", "007"), ("d",), "NA"))
 
 
 @pytest.mark.parametrize(("colors", "markers"), [(["nocolor"], ["o"]), (["#000000"], ["??"]), ([], ["o"])])
@@ -121,6 +137,10 @@ def test_the_stage_draws_all_of_them(small_project: Project) -> None:
             assert picture.width > 800
         assert "<svg" in (small_project.top / f"plots/figures/svg/{name}.svg").read_text()
     experiment = Experiment(("raw_pixels", "color_histogram"), ("digits", "photo_views"), "raw_pixels")
-    scores = read_scores(small_project.top / "metrics/runs", experiment)
-    written = pd.read_csv(small_project.top / "metrics/table.csv")
-    assert sorted(one.mean for one in scores) == pytest.approx(sorted(written["mAP"]))
+    scores = read_scores(small_project.top / "metrics/table.csv", experiment)
+    runs = [
+        json.loads((small_project.top / f"metrics/runs/{one.run}/{one.dataset}.json").read_text()) for one in scores
+    ]
+    for one, run in zip(scores, runs, strict=True):
+        shown = (run["mAP"], run["mAP_low"], run["mAP_high"], run["mAP_random"])
+        assert (one.mean, one.low, one.high, one.random) == pytest.approx(shown)

@@ -124,6 +124,7 @@ def test_names_on_the_page_are_text(name: str) -> None:
         title=name,
         datasets=[name],
         rows=[],
+        caption=name,
         pairs=[],
         looks=[{**LOOK, "run": name, "sign": "●"}],
         provenances=[{"run": name, "dataset": name, "features": name, "metrics": name}],
@@ -303,6 +304,7 @@ def test_the_table_sorts_both_ways(opened: Watched) -> None:
 def test_the_table_is_that_of_the_metrics(opened: Watched, small_project: Project) -> None:
     written = pd.read_csv(small_project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
     pairs = pd.read_csv(small_project.top / "metrics/pairwise.csv")
+    summary = json.loads((small_project.top / "metrics/summary.json").read_text())
     table = opened.page.locator("section[aria-labelledby=table] table").first
     for row in table.locator("tbody tr").all():
         encoder = row.locator("th").inner_text()
@@ -313,6 +315,12 @@ def test_the_table_is_that_of_the_metrics(opened: Watched, small_project: Projec
             told = bool(pairs.set_index("dataset").loc[dataset, "distinguishable"])
             best = values["mAP"] == written["mAP"].unstack()[dataset].max()
             assert ("~" in text) == (not told and not best)
+        share = summary["encoders"][encoder]
+        text = " ".join(row.locator("td").nth(2).inner_text().split())
+        assert text.startswith(f"{share['mean_mAP']:.4f} [{share['low']:.3f}, {share['high']:.3f}]")
+        told = bool(pairs.set_index("dataset").loc["mean mAP", "distinguishable"])
+        assert ("~" in text) == (not told and encoder != summary["best"])
+    assert summary["caption"] in " ".join(opened.page.inner_text("section[aria-labelledby=table]").split())
 
 
 def test_queries_by_class_by_ap_and_in_pages(opened: Watched, small_project: Project) -> None:
@@ -520,7 +528,7 @@ def test_the_page_of_dvc_needs_no_network(browser: Browser, project: Project) ->
     project.dvc("plots", "show")
     for extra in ((), ("diff", "HEAD")):
         if extra:
-            project.edit("conf/pr.yaml", resamples=100)
+            project.edit("conf/pr.yaml", population="queries")
             project.dvc("repro", "pr@digits")
             project.dvc("plots", *extra)
         with watched(browser) as seen:
