@@ -29,8 +29,11 @@ from jaxtyping import Float
 from tabulate import tabulate
 
 from pipeline.results.pairs import Design, compare_pairs
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Settings, scores_of
+from pipeline.retrieval.left_out import leave_out_each
+from pipeline.retrieval.metrics import average_precision, interpolated_precision
 from pipeline.retrieval.protocols import by_labels
+from pipeline.retrieval.ranking import Ranking, each_ranking
 from pipeline.retrieval.uncertainty import (
     POPULATIONS,
     Estimates,
@@ -44,7 +47,7 @@ from pipeline.retrieval.uncertainty import (
 
 DIM = 16
 SHARED = 0.5  # of the variance, between encoders
-SETTINGS = Settings(cutoffs=(1,), top=0, memory=0.05)
+SETTINGS = Settings(cutoffs=(1,), top=0)
 COLUMNS = ("classes", "images", "asked", "labels", "mAP", "coverage", "difference", "level", "by queries", "power")
 
 
@@ -131,17 +134,34 @@ def with_gallery(one: Drawn, gallery: Drawn) -> Drawn:
     return Drawn(features, labels, gallery.roles)
 
 
-def evaluated(one: Drawn, settings: Settings) -> list[Evaluation]:
-    """Return the results of each encoder on a set."""
+@dataclass(frozen=True)
+class Result:
+    """Of the queries that have positives AP, and what it is without groups of what is drawn."""
+
+    ap: Float[np.ndarray, " query"]
+    left_out: dict[Population, LeftOut]
+
+
+def evaluated(one: Drawn, *populations: Population) -> list[Result]:
+    """Return the results of each encoder on a set, with groups of some populations left out."""
     protocol = by_labels(one.labels, roles=one.roles)
-    names = [str(item) for item in range(len(one.labels))]
-    skipping = replace(settings, queries_without_positives="skip")
-    return [
-        evaluate(scores_of(rows, protocol, settings), protocol, names=names, settings=skipping) for rows in one.features
-    ]
+    known = protocol.partitions(0) if populations else {}
+    chosen = {name: known[name] for name in populations if name in known}
+    results = []
+    for rows in one.features:
+        scorer = scores_of(rows, protocol, SETTINGS)
+        full = np.concatenate(list(each_ranking(columns_of, scorer, protocol.judge, top=0, threads=1)))
+        left_out = leave_out_each(scorer, protocol.judge, chosen, full=full, rule=protocol.rule, threads=1)
+        results.append(Result(full[~np.isnan(full[:, 0]), 0], left_out))
+    return results
 
 
-def estimates_of(results: Sequence[Evaluation], population: Population) -> Estimates:
+def columns_of(ranking: Ranking) -> Float[np.ndarray, "query column"]:
+    """Return AP and the curve of some queries."""
+    return np.column_stack([average_precision(ranking.ranks), interpolated_precision(ranking.ranks)])
+
+
+def estimates_of(results: Sequence[Result], population: Population) -> Estimates:
     """Return the mAP of several encoders on a set and how they vary together."""
     aps = np.column_stack([one.ap for one in results])
     if population == "queries":
@@ -161,9 +181,10 @@ def simulate(cell: Cell, block: tuple[int, int]) -> dict[str, Float[np.ndarray, 
     """Return what came of some draws: means, true values where they are known here, ends, and what was rejected."""
     seed, size = block
     rng = np.random.default_rng([seed, cell.classes, cell.images, int(10 * cell.spread), len(cell.asked)])
-    world = world_of(rng, cell, 3)
-    # The third is worse: its images lie further from their centres.
-    world = replace(world, widths=world.widths * np.array([1, 1, 1.15])[:, None])
+    # Where classes are drawn, there is a third encoder, which is worse: images lie further from their centres.
+    encoders = 3 if cell.population == "classes" else 2
+    world = world_of(rng, cell, encoders)
+    world = replace(world, widths=world.widths * np.array([1, 1, 1.15])[:encoders, None])
     gallery = drawn(rng, cell, world)
 
     def again() -> Drawn:
@@ -172,19 +193,18 @@ def simulate(cell: Cell, block: tuple[int, int]) -> dict[str, Float[np.ndarray, 
 
     found: dict[str, list[Any]] = {"means": [], "ends": [], "differences": [], "narrow": [], "enough": []}
     for _ in range(size):
-        results = evaluated(again(), SETTINGS)
+        results = evaluated(again(), cell.population)
         enough = cell.population in populations_of(results[0].left_out)
         estimates = estimates_of(results, cell.population if enough else "queries")
-        pairs = np.array([0, 0]), np.array([1, 2])
+        pairs = np.zeros(encoders - 1, np.int64), np.arange(1, encoders)
         found["means"].append(estimates.means)
         found["ends"].append(estimates.intervals())
         found["differences"].append(estimates.differences(*pairs).intervals())
         found["narrow"].append(estimates_of(results, "queries").differences(*pairs).intervals())
         found["enough"].append(enough)
-    truth = np.full((size, 3), np.nan)
+    truth = np.full((size, encoders), np.nan)
     if cell.population != "classes":
-        quick = replace(SETTINGS, left_out=False)
-        more = np.array([[one.ap.mean() for one in evaluated(again(), quick)] for _ in range(100)])
+        more = np.array([[one.ap.mean() for one in evaluated(again())] for _ in range(24)])
         means = np.array(found["means"])
         # Of all draws but the one itself.
         truth = (means.sum(axis=0) + more.sum(axis=0) - means) / (size + len(more) - 1)
@@ -210,10 +230,9 @@ def row_of(cell: Cell, simulations: int, spread: Callable[..., Any] = map) -> di
     if cell.population == "classes":
         both = joined["means"][:, :2].mean()  # the two are as good
         truth = np.broadcast_to([both, both, joined["means"][:, 2].mean()], truth.shape)
-    apart = truth[:, [0, 0]] - truth[:, [1, 2]]
+    apart = truth[:, :1] - truth[:, 1:]
     covered = holds(joined["ends"], truth)
     differences, narrow = holds(joined["differences"], apart), holds(joined["narrow"], apart)
-    zero = np.zeros_like(apart)
     return {
         "classes": cell.classes,
         "images": cell.images,
@@ -224,8 +243,11 @@ def row_of(cell: Cell, simulations: int, spread: Callable[..., Any] = map) -> di
         "difference": f"{differences.mean():.3f}",
         "level": f"{1 - differences[0]:.3f}",
         "by queries": f"{1 - narrow[0]:.3f}",
-        "power": f"{apart[:, 1].mean():.3f}: {1 - holds(joined['differences'], zero)[1]:.2f}",
-    }
+    } | (
+        {"power": f"{apart[:, 1].mean():.3f}: {1 - holds(joined['differences'], np.zeros_like(apart))[1]:.2f}"}
+        if apart.shape[1] > 1
+        else {}
+    )
 
 
 def runs_apart(seed: int, *, equal: bool, runs: int = 40) -> tuple[bool, float]:
@@ -245,7 +267,7 @@ def runs_apart(seed: int, *, equal: bool, runs: int = 40) -> tuple[bool, float]:
         steps = np.geomspace(0.35, 2.5, runs)[:, None, None]
         noise = rng.standard_normal(middle.shape)
         one = replace(one, features=(middle + steps * noise).astype(np.float32))
-    estimates = estimates_of(evaluated(one, SETTINGS), "classes")
+    estimates = estimates_of(evaluated(one, "classes"), "classes")
     names = [str(run) for run in range(runs)]
     best = compare_pairs(names, {"set": estimates}, Design()).pairs
     every = compare_pairs(names, {"set": estimates}, Design(family="pairs")).pairs
@@ -266,7 +288,7 @@ def simulated_average(seed: int) -> Float[np.ndarray, "1 4 encoder"]:
     for place, (classes, images) in enumerate(((10, 20), (20, 20), (50, 5))):
         rng = np.random.default_rng([seed, place])
         cell = Cell("classes", classes, images)
-        several.append(estimates_of(evaluated(drawn(rng, cell, world_of(rng, cell, 2)), SETTINGS), "classes"))
+        several.append(estimates_of(evaluated(drawn(rng, cell, world_of(rng, cell, 2)), "classes"), "classes"))
     average = average_of(several)
     p = average.differences(np.array([0]), np.array([1])).p_values()
     return np.stack([average.means, *average.intervals(), np.repeat(p, 2)])[None]
@@ -316,8 +338,8 @@ def main() -> None:
             printed([average_row(asked.simulations, spread)])
         if "runs" in asked.only:
             print("\n40 runs, 20 classes of 20", flush=True)
-            equal = list(spread(partial(runs_apart, equal=True), range(asked.simulations)))
-            differ = list(spread(partial(runs_apart, equal=False), range(max(1, asked.simulations // 50))))
+            equal = list(spread(partial(runs_apart, equal=True), range(asked.simulations // 2)))
+            differ = list(spread(partial(runs_apart, equal=False), range(asked.simulations // 50)))
             any_told, pairs = np.mean([told for told, _ in equal]), np.mean([share for _, share in differ])
             printed(
                 [{"equal: any told from the best": f"{any_told:.3f}", "different: pairs told apart": f"{pairs:.4f}"}]

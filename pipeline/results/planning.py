@@ -16,8 +16,7 @@ from pydantic import Field
 from scipy import special
 
 from pipeline.frame.runs import stage_of
-from pipeline.results.estimates import read_estimates
-from pipeline.results.per_query import read_left_out
+from pipeline.results.estimates import read_estimates, read_left_out
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.partitions import GROUPS
 from pipeline.retrieval.uncertainty import FEWEST, LEAST_DF, LEVEL, Differences, Estimates, Population, populations_of
