@@ -63,12 +63,12 @@ class Repros:
         try:
             self.refuse_orphans()
             self.repro()
-            if partials(self.top):
-                raise Wrong(f"left behind: {partials(self.top)[:3]}")
             found = self.made()
             if found != self.meant:
                 names = sorted(name for name in {*found, *self.meant} if found.get(name) != self.meant.get(name))
                 raise Wrong(f"run again it gave others of {names[:5]}")
+            if partials(self.top):
+                raise Wrong(f"left behind: {partials(self.top)[:3]}")
         except (Wrong, subprocess.TimeoutExpired) as error:
             self.python("dvc", "repro", "-f")
             return {"verdict": "fault", "error": type(error).__name__, "where": where, "lines": str(error).splitlines()}
