@@ -38,9 +38,7 @@ def main(config: DictConfig) -> None:
     origins = provenances(experiment, path_of(config, "features"), runs)
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
-    write_text(
-        path_of(config, "html"), page_of(experiment.datasets, rows, pair_rows, origins, style, caption=caption)
-    )
+    write_text(path_of(config, "html"), page_of(experiment.datasets, rows, pair_rows, origins, style, caption=caption))
 
 
 if __name__ == "__main__":

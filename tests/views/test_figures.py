@@ -43,7 +43,8 @@ def test_bars_are_the_maps_and_their_intervals() -> None:
     chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
     assert chance == pytest.approx([0.1, 0.2])
     third = 1 / 3
-    draw_map([Score("a", "d", third, np.nextafter(third, 1), np.nextafter(third, 0), 0.1)], STYLE)  # rounding harms none
+    # Rounding harms none.
+    draw_map([Score("a", "d", third, np.nextafter(third, 1), np.nextafter(third, 0), 0.1)], STYLE)
 
 
 def test_the_distribution_counts_queries() -> None:
