@@ -30,17 +30,15 @@ def main(config: DictConfig) -> None:
     experiment, runs = read_experiment(), path_of(config, "runs")
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
-    with output_of("compare", f"tables in {config.table} and {config.pairs}"):
+    with output_of("compare", f"tables in {config.table}, {config.pairs} and {config.summary}"):
         table = pd.read_csv(config.table, keep_default_na=False, dtype=dict.fromkeys(INTERVAL, float))
         pairs = pd.read_csv(config.pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float))
         rows = table_rows(experiment, table, pairs, summary, costs)
+        caption = summary["caption"]
     origins = provenances(experiment, path_of(config, "features"), runs)
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
-    write_text(
-        path_of(config, "html"),
-        page_of(experiment.datasets, rows, pair_rows, origins, style, caption=summary["caption"]),
-    )
+    write_text(path_of(config, "html"), page_of(experiment.datasets, rows, pair_rows, origins, style, caption=caption))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def long_table(
     rows = []
     for place, run in enumerate(experiment.runs):
         for dataset in experiment.datasets:
-            metrics = read_run(runs, run, dataset, "intervals")
+            metrics = read_run(runs, run, dataset, "intervals", "mAP_random", "tie_gap")
             low, high = found[dataset].intervals()[:, place].tolist()
             narrow = metrics["intervals"]["queries"]
             ranks = compared.ranks.get((dataset, run), (None, None))

@@ -22,6 +22,7 @@ FORMS = {
     "top_scores": ("f", 2),
     "top_hits": ("b", 2),
 }
+FRACTIONS = ("AP", "interpolated")
 # What is kept of each population that is left out in groups, after its name.
 LEFT_OUT = ("values", "shares", "units")
 
@@ -54,6 +55,8 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
             kinds, dimensions = FORMS[name]
             if array.dtype.kind not in kinds or array.ndim != dimensions:
                 raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+            if name in FRACTIONS and not ((array >= 0) & (array <= 1)).all():
+                raise ValueError(f"{name} has what is no fraction")
         if len({len(array) for array in found.values() if array.ndim}) > 1:
             raise ValueError("its arrays are of different queries")
         if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:

@@ -19,6 +19,14 @@ class Ends(TypedDict):
     high: Fraction
 
 
+class Intervals(TypedDict, total=False):
+    """The intervals of mAP over each population that there is enough of."""
+
+    classes: Ends
+    images: Ends
+    queries: Required[Ends]
+
+
 class Run(TypedDict, total=False):
     """What others read of the metrics of a run."""
 
@@ -26,7 +34,8 @@ class Run(TypedDict, total=False):
     mAP_low: Fraction
     mAP_high: Fraction
     mAP_random: Fraction
-    intervals: dict[str, Ends]
+    tie_gap: Annotated[float, Field(ge=-1, le=1)]
+    intervals: Intervals
     interpolated_precision: Annotated[list[Fraction], Field(min_length=11, max_length=11)]
 
 

@@ -31,6 +31,12 @@ MEASURED = {
             {"mAP": 0.5, "mAP_low": 1, "x": [None]},
             "evaluate@r-d",
         ),
+        (
+            "r/d.json",
+            lambda top: read_run(top, "r", "d", "mAP_random", "tie_gap", "intervals"),
+            {"mAP": 0.5, "mAP_random": 0.1, "tie_gap": 0.0, "intervals": {"queries": {"low": 0.4, "high": 0.6}}},
+            "evaluate@r-d",
+        ),
         ("e/d.json", lambda top: read_extraction(top, "e", "d"), MEASURED, "extract@e-d"),
         ("e/d.json", lambda top: read_extraction(top, "e", "d"), {"feature_bytes": 8}, "extract@e-d"),
         (
@@ -74,6 +80,17 @@ def test_a_mean_that_is_no_fraction(tmp_path: Path, value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    "intervals",
+    [{"classes": {"low": 0.1, "high": 0.2}}, {"queries": {"low": 0.1}}, {"queries": {"low": -0.1, "high": 0.2}}, [0.1]],
+)
+def test_intervals_of_another_form(tmp_path: Path, intervals: object) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/d.json").write_text(json.dumps({"mAP": 0.5, "intervals": intervals}))
+    with pytest.raises(RetrievalError, match="no usable metrics in .*intervals.*run dvc repro evaluate@r-d"):
+        read_run(tmp_path, "r", "d")
+
+
+@pytest.mark.parametrize(
     "origin",
     [
         {"files": 3},
@@ -96,6 +113,8 @@ def test_weights_whose_origin_is_of_another_form(tmp_path: Path, origin: object)
         ({"AP": np.array([[0.5]]), "queries": np.array([0])}, r"AP is float64 of shape \(1, 1\)"),
         ({"AP": np.array([0.5]), "queries": np.array([0.0])}, "queries is float64"),
         ({"AP": np.array([0.5, 0.5]), "queries": np.array([0])}, "different queries"),
+        ({"AP": np.array([np.nan]), "queries": np.array([0])}, "AP has what is no fraction"),
+        ({"AP": np.array([1.5]), "queries": np.array([0])}, "AP has what is no fraction"),
         ({"queries": np.array([0])}, "AP"),
     ],
 )
