@@ -122,5 +122,7 @@ def relative_to_best(average: Estimates) -> tuple[np.ndarray, np.ndarray, np.nda
         variances = np.diag(relative) + relative[best, best] - 2 * relative[best]
         half = special.stdtrit(average.df, (1 + LEVEL) / 2) * np.sqrt(np.maximum(variances, 0))
         ratio = means / means[best]
-    half = np.where(np.arange(len(means)) == best, 0, np.nan_to_num(half, nan=0, posinf=0))
-    return ratio, ratio * np.exp(-half), ratio * np.exp(half)
+    if not average.df > 0:  # nothing is known of how they vary
+        half[:] = np.inf
+    half[(means == 0) | (np.arange(len(means)) == best)] = 0
+    return ratio, ratio * np.exp(-half), np.minimum(ratio * np.exp(half), 1 / means[best])

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from pipeline.results.cost import MEAN
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import Draws, Seed
-from pipeline.retrieval.uncertainty import Estimates, Population, distinguishable, holm, sign_flip_p
+from pipeline.retrieval.uncertainty import ALPHA, Estimates, Population, distinguishable, holm, sign_flip_p
 
 COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable")
 
@@ -158,7 +158,7 @@ def out_of_reach(
     names = [
         name
         for name, test in tests.items()
-        if test.least * (count if design.correction == "all" and name != MEAN else len(test.values)) >= 1 - 0.95
+        if test.least * (count if design.correction == "all" and name != MEAN else len(test.values)) >= ALPHA
     ]
     if not names:
         return ""

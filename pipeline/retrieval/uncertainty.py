@@ -18,7 +18,8 @@ from pipeline.retrieval.errors import RetrievalError
 
 Population = Literal["classes", "images", "queries"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)  # the widest first
-LEVEL = 0.95
+LEVEL = 0.95  # of intervals
+ALPHA = 0.05  # of tests
 # Fewer units, or degrees of freedom, say too little of others: the interval of two classes is nearly all of [0, 1].
 FEWEST = {"classes": 5, "images": 10}
 LEAST_DF = 3
@@ -254,7 +255,7 @@ def holm(p_values: Float[np.ndarray, " pair"]) -> Float[np.ndarray, " pair"]:
     return corrected
 
 
-def distinguishable(p_values: Float[np.ndarray, " pair"], *, level: float = LEVEL) -> Bool[np.ndarray, " pair"]:
-    """Return which corrected p-values are below one minus the level."""
-    below: Bool[np.ndarray, " pair"] = p_values < 1 - level
+def distinguishable(p_values: Float[np.ndarray, " pair"]) -> Bool[np.ndarray, " pair"]:
+    """Return which corrected p-values are below 0.05."""
+    below: Bool[np.ndarray, " pair"] = p_values < ALPHA
     return below
