@@ -23,7 +23,7 @@ def main(config: DictConfig) -> None:
         run: read_curve(path_of(config, "per_query") / f"{run}.npz", shown.population) for run in read_experiment().runs
     }
     population = next(iter(curves.values())).population
-    title = f"{config.dataset_name}: interpolated precision, mean over queries, 95 % interval for other {population}"
+    title = f"{config.dataset_name}: interpolated precision, 95 % interval over {population}"
     figure = draw(curves, title=title, style=style)
     save_png(figure, path_of(config, "png"), dpi=style.dpi)
     save_svg(figure, path_of(config, "svg"))
