@@ -6,8 +6,9 @@
 
 A set has classes with a centre each, and images around it, in 16 dimensions; some classes are wider than others. Two
 encoders see centres and images partly alike. What could have been others is drawn anew each time: the classes with
-their images; the images alone, around centres that stay; or the queries alone, against a gallery that stays. Each set
-is evaluated as the pipeline does it, and what its intervals should hold is known: the mean over many such sets.
+their images; the images alone, around centres that stay; or queries alone, of any class, against a gallery that stays.
+Each set is evaluated as the pipeline does it, and what its intervals should hold is known: the mean over many such
+sets.
 
 coverage: of the 95 % interval of mAP; difference: of that of the difference of two encoders; level: how often the test
 at 5 % tells two apart that are as good, which is what the interval of their difference lacks; by queries: the same, if
@@ -77,7 +78,7 @@ def cells_of(population: Population) -> list[Cell]:
     shapes = ((5, 20), (10, 20), (20, 20), (50, 5), (50, 20))
     asked = ("some",) if population == "queries" else ("all", "some")
     cells = [Cell(population, *shape, how) for shape, how in product(shapes, asked)]
-    cells += [Cell(population, *shape, asked[0], spread=1.5) for shape in ((10, 20), (20, 20), (50, 20))]
+    cells += [Cell(population, *shape, asked[0], spread=1.5) for shape in ((5, 20), (10, 20), (20, 20), (50, 20))]
     return cells + [Cell(population, *shape, asked[0], second=0.3) for shape in ((10, 20), (20, 20))]
 
 
@@ -111,10 +112,11 @@ class Drawn:
     roles: list[str]
 
 
-def drawn(rng: np.random.Generator, cell: Cell, world: World) -> Drawn:
-    """Draw images around the centres of classes."""
+def drawn(rng: np.random.Generator, cell: Cell, world: World, *, mixed: bool = False) -> Drawn:
+    """Draw images around the centres of classes; ``mixed``: each of any class, instead of as many of every one."""
     encoders = len(world.centres)
     first = np.repeat(np.arange(cell.classes), cell.images)
+    first = rng.integers(0, cell.classes, len(first)) if mixed else first
     second = np.where(rng.random(len(first)) < cell.second, rng.integers(0, cell.classes, len(first)), first)
     middle = (world.centres[:, first] + world.centres[:, second]) / 2
     noise = alike(rng, len(first), DIM, encoders=encoders)
@@ -188,8 +190,9 @@ def simulate(cell: Cell, block: tuple[int, int]) -> dict[str, Float[np.ndarray, 
     gallery = drawn(rng, cell, world)
 
     def again() -> Drawn:
-        one = drawn(rng, cell, world)
-        return with_gallery(one, gallery) if cell.population == "queries" else one
+        if cell.population == "queries":
+            return with_gallery(drawn(rng, cell, world, mixed=True), gallery)
+        return drawn(rng, cell, world)
 
     found: dict[str, list[Any]] = {"means": [], "ends": [], "differences": [], "narrow": [], "enough": []}
     for _ in range(size):
