@@ -316,13 +316,19 @@ def test_an_unusable_feature_is_named(value: float, what: str) -> None:
 def test_a_black_image_is_a_point_like_any_other(manifest: Manifest, draw: Callable[..., Path]) -> None:
     Image.new("RGB", (40, 30)).save(manifest.root / "black.png")
     black = Item("black.png", ("a",), 40, 30, hashlib.sha256((manifest.root / "black.png").read_bytes()).hexdigest())
-    guarded = Guarded(Limits(mean_cosine=0.98, constant_dimensions=0.5, batch_difference=0.001), [], where="x on y")
+    limits = Limits(
+        effective_rank=1.0, mean_cosine=0.99, constant_dimensions=0.5, equal_features=0.5, batch_difference=0.001
+    )
+    guarded = Guarded(limits, [], where="x on y")
     encoder = build("x", config_of("raw_pixels"))
     seen = guarded.inspect(extract(encoder, manifest, PLAIN)[0], manifest, {})
     own = replace(manifest, items=(*manifest.items, black))
     features, _ = extract(encoder, own, PLAIN)
     assert not features[-1].any()
-    assert guarded.inspect(features, own, {}) == seen  # the cosines are those of the others
+    found = guarded.inspect(features, own, {})
+    for name in ("effective_rank", "effective_rank_images", "mean_cosine"):  # those of the others
+        assert found[name] == seen[name]
+    assert found["distinct_features"] == seen["distinct_features"] + 1
     with pytest.raises(RetrievalError, match="256 of 256|768 of 768"):
         guarded.inspect(0 * features, own, {})
 

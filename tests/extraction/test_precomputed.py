@@ -52,7 +52,9 @@ def test_a_code_of_zeros_is_kept(tmp_path: Path) -> None:
     np.save(tmp_path / "F.npy", codes)
     config = listed(tmp_path, *(f"{item.path}\t{item.labels[0]}" for item in ITEMS))
     features, made = read_precomputed("mine", config, MANIFEST)
-    limits = Limits(mean_cosine=0.98, constant_dimensions=0.5, batch_difference=0.001)
+    limits = Limits(
+        effective_rank=1.5, mean_cosine=0.99, constant_dimensions=0.5, equal_features=0.5, batch_difference=0.001
+    )
     guards = Guarded(limits, [], where="mine on own").inspect(features, MANIFEST, {})
     assert guards["mean_cosine"] == pytest.approx(2 * 0.5**0.5 / 3, abs=1e-6)  # of the three others
     write_features(tmp_path / "out", features, {**made, "manifest_sha256": "0"})
