@@ -19,7 +19,7 @@ from pipeline.retrieval.settings import call
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
 
 # Columns of numbers that are shown.
-INTERVAL = ("mAP", "mAP_low", "mAP_high")
+INTERVAL = ("mAP", "mAP_low", "mAP_high", "mAP_random")
 PAIR = ("difference", "low", "high", "p_holm")
 
 

@@ -17,6 +17,7 @@ from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import Count
+from pipeline.views.tables import like_chance
 from pipeline.views.templates import render
 
 # Vega's names of marks, and a letter that looks like each.
@@ -78,11 +79,12 @@ def table_rows(
     """Return one row per run: its name, one cell per dataset, the mean, the share of the best, and the cost.
 
     A cell has the mAP, the ends of its interval, whether it is the best of the dataset, and whether it cannot be told
-    from the best.
+    from the best, or from what a random ranking gives.
     """
     cells = {(row["encoder"], row["dataset"]): row for row in table.to_dict("records")}
     leaders = leaders_of(table)
     alike = indistinguishable_from_best(pairs, {**leaders, MEAN: summary["best"]})
+    by_chance = like_chance(table)
     rows = []
     for run in experiment.runs:
         found = [
@@ -91,6 +93,7 @@ def table_rows(
                 **{name: cells[run, dataset][name] for name in ("mAP", "mAP_low", "mAP_high")},
                 "best": cells[run, dataset]["mAP"] == cells[leaders[dataset], dataset]["mAP"],
                 "alike": (run, dataset) in alike,
+                "chance": (run, dataset) in by_chance,
             }
             for dataset in experiment.datasets
         ]

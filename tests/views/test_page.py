@@ -315,6 +315,7 @@ def test_the_table_is_that_of_the_metrics(opened: Watched, small_project: Projec
             told = bool(pairs.set_index("dataset").loc[dataset, "distinguishable"])
             best = values["mAP"] == written["mAP"].unstack()[dataset].max()
             assert ("~" in text) == (not told and not best)
+            assert ("?" in text) == (values["mAP_low"] <= values["mAP_random"])
         share = summary["encoders"][encoder]
         text = " ".join(row.locator("td").nth(2).inner_text().split())
         assert text.startswith(f"{share['mean_mAP']:.4f} [{share['low']:.3f}, {share['high']:.3f}]")
