@@ -131,11 +131,15 @@ def left_in(folder: Path, *, but: Path) -> Iterator[Path]:
 
 
 def writes(process: int, partial: Path) -> bool:
-    """Return whether a process is there that may be writing a file: none that began after the file was touched last."""
-    from psutil import NoSuchProcess, Process  # rarely needed, and slow to import
+    """Return whether a process is there that may be writing a file.
+
+    Not one that began after the file was touched last, nor one that is dead and only waits for its parent to ask.
+    """
+    from psutil import STATUS_ZOMBIE, NoSuchProcess, Process  # rarely needed, and slow to import
 
     try:
-        return bool(Process(process).create_time() <= partial.stat().st_mtime + 2)
+        there = Process(process)
+        return bool(there.status() != STATUS_ZOMBIE and there.create_time() <= partial.stat().st_mtime + 2)
     except (NoSuchProcess, FileNotFoundError):
         return False
 

@@ -4,8 +4,10 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.mending.mending import mend
@@ -47,6 +49,14 @@ def test_a_number_that_another_process_has_by_now_is_no_reason_to_keep_it(projec
     partial = left(project / "features", os.getpid())
     os.utime(partial, (0, 0))  # long before this process began
     assert len(mend()) == 1 and not partial.exists()
+
+
+def test_a_dead_process_that_nobody_asked_for_is_gone(project: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        partial = left(project / "features", process.pid)
+        assert len(mend()) == 1 and not partial.exists()
 
 
 def test_what_may_be_written_and_what_is_not_ours_stays(project: Path) -> None:
