@@ -6,14 +6,18 @@ ranking. Queries without positives are in neither.
 """
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, path_of, plain
+from pipeline.frame.ending import discard
 from pipeline.frame.experiment import read_experiment
+from pipeline.frame.files import left_in
+from pipeline.frame.places import RAW
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import read_retrievals
 from pipeline.retrieval.settings import call
@@ -32,9 +36,22 @@ def main(config: DictConfig) -> None:
     drawing = partial(
         draw, config.dataset_name, manifest, path_of(config, "per_query"), path_of(config, "out"), choice.queries, style
     )
-    encoders = choice.among(read_experiment().encoders)
-    with ProcessPoolExecutor(min(len(encoders), os.cpu_count() or 1)) as pool:
-        list(pool.map(drawing, encoders))
+    draw_all(drawing, choice.among(read_experiment().encoders), path_of(config, "out"))
+
+
+def draw_all(drawing: Callable[[str], None], encoders: Sequence[str], out: Path) -> None:
+    """Draw those of all encoders, each in a process of its own.
+
+    Raises:
+        BrokenExecutor: a process was killed; what it left half-written in ``out`` is removed.
+    """
+    try:
+        with ProcessPoolExecutor(min(len(encoders), os.cpu_count() or 1)) as pool:
+            list(pool.map(drawing, encoders))
+    except BrokenExecutor:
+        for path in left_in(out, but=RAW):
+            discard(path)
+        raise
 
 
 def draw(

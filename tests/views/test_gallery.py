@@ -1,10 +1,14 @@
 """Contact sheets: which queries, what is on them, names that come from outside; and the commands that make them."""
 
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ from PIL import Image
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.features import read_features
 from pipeline.extraction.runtime import Runtime
+from pipeline.frame.files import replacing_file
+from pipeline.gallery import draw_all
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
@@ -31,6 +37,18 @@ from tests.conftest import Project
 
 STYLE = SheetStyle(1.0, 60, 15, {"query": "#000000", "hit": "#0072B2", "miss": "#D55E00", "found": "#555555"})
 NASTY = ["<script>alert(1)</script>", "a/../../b", "😀 emoji", "x" * 300, "$\\frac{1", "line\nbreak\x07", "_hidden"]
+
+
+def killed_while_drawing(encoder: str, *, out: Path) -> None:
+    with replacing_file(out / f"{encoder}_best.png") as partial:
+        partial.write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with pytest.raises(BrokenExecutor):
+        draw_all(partial(killed_while_drawing, out=tmp_path), ["a", "b"], tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def retrieval(query: int, ap: float, top: int = 2) -> Retrieval:
