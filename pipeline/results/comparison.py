@@ -92,7 +92,7 @@ def summarise(comparison: pd.DataFrame, average: Estimates, compared: Compared) 
         compared: the tests of their pairs.
     """
     low, high = average.intervals()
-    shares, relative_low, relative_high = relative_to_best(average)
+    _, relative_low, relative_high = relative_to_best(average)
     encoders: dict[str, Share] = {}
     mean = MEAN if any(name == MEAN for name, _ in compared.ranks) else str(comparison.columns[0])
     for place, (encoder, row) in enumerate(comparison.iterrows()):

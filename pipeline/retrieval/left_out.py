@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt64
 
 from pipeline.retrieval.compiled import compiled
-from pipeline.retrieval.counting import INTERVALS, SPILL, STRETCH, fill, in_order, intervals, leave_out, pick, sort_keys
+from pipeline.retrieval.counting import INTERVALS, SPILL, STRETCH, in_order, intervals, leave_out, pick, sort_keys
+from pipeline.retrieval.counting import fill as fill_table
 from pipeline.retrieval.metrics import Rule
 from pipeline.retrieval.partitions import Partition
 from pipeline.retrieval.ragged import Ragged
-from pipeline.retrieval.ranking import COLUMNS, ROWS, blas
+from pipeline.retrieval.ranking import COLUMNS, ROWS, blas, fill
 from pipeline.retrieval.relevance import Judge
 from pipeline.retrieval.similarity import Scorer
 from pipeline.retrieval.uncertainty import LeftOut, Population
@@ -130,15 +131,14 @@ def sums_of(
 def fill_rows(scorer: Scorer, queries: range, rows: slice, out: Float32[np.ndarray, "query item"]) -> None:
     """Write all scores of some of the queries, by the products that rank them, so that they are the same to the bit."""
     whole = slice(queries.start, queries.stop)
-    square = None if len(out) == len(queries) else np.empty((len(queries), COLUMNS), np.float32)
+    if len(out) == len(queries):
+        fill(scorer, whole, 0, out)
+        return
+    products = np.empty((len(queries), COLUMNS), np.float32)
     for start in range(0, scorer.items, COLUMNS):
-        columns = slice(start, min(start + COLUMNS, scorer.items))
-        if square is None:
-            scorer.fill(whole, columns, out[:, columns])
-        else:
-            part = square[:, : columns.stop - start]
-            scorer.fill(whole, columns, part)
-            out[:, columns] = part[rows]
+        part = products[:, : scorer.items - start]
+        fill(scorer, whole, start, part)
+        out[:, start : start + part.shape[1]] = part[rows]
 
 
 def shared_groups(partition: Partition, queries: slice, positives: Ragged) -> UInt64[np.ndarray, " positive"]:
@@ -204,7 +204,7 @@ def gaps_of(scores: np.ndarray, starts: np.ndarray, positives: np.ndarray, value
             continue
         width = ordered[0] - ordered[hits - 1]
         scale = np.float32(INTERVALS - 1) / width if width > np.float32(1e-25) else np.float32(1e28)
-        fill(table, ordered, ordered[0], scale)
+        fill_table(table, ordered, ordered[0], scale)
         row = scores[query]
         for begin in range(0, len(row), STRETCH):
             stretch = row[begin : begin + STRETCH]
@@ -331,12 +331,13 @@ def left_out_of(partition: Partition, sums: Sums, full: Float[np.ndarray, "query
     moved = np.zeros((partition.groups, full.shape[1]))
     for stratum in np.flatnonzero(weights):
         counted = sums.counts[:, stratum] > 0
+        factor = weights[stratum] * spread_of(partition.groups, int(touched[:, stratum].sum()))
         means = sums.sums[:, stratum] / np.maximum(sums.counts[:, stratum], 1)[:, None]
         for those in (counted & touched[:, stratum], counted & ~touched[:, stratum]):
             if those.sum() > 1:
                 # Groups without anything of the stratum change it by other images alone.
                 apart = means[those] - means[those].mean(axis=0)
-                moved[those] += weights[stratum] * apart * spread_of(partition.groups, int(touched[:, stratum].sum()))
+                moved[those] += factor * apart
     return LeftOut(np.ascontiguousarray((full[asked].mean(axis=0) + moved).T), shares, partition.units)
 
 
