@@ -84,10 +84,15 @@ def note() -> None:
 
 
 def follow() -> None:
-    """After it, in the child."""
+    """After it, in the child, which ends when its parent does.
+
+    At once by a signal, or else by looking: a signal that comes between Python's last look for one and a call that
+    waits is not seen before that call is over.
+    """
     UNFINISHED.clear()
     if FORK.lasting:
         die_with(FORK.parent, signal.SIGTERM)
+    threading.Thread(target=watch, args=(os.getpid(), FORK.parent), daemon=True).start()
 
 
 def die_with(parent: int, number: int) -> None:

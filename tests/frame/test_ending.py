@@ -16,7 +16,7 @@ from tests.conftest import TOP
 
 # A command with two workers, which is writing a file and a folder. It says which processes those are.
 COMMAND = r"""
-import multiprocessing, os, sys, time
+import multiprocessing, os, signal, sys, time
 from pathlib import Path
 from pipeline.frame import ending
 from pipeline.frame.files import replacing_directory, replacing_file
@@ -24,6 +24,8 @@ from pipeline.frame.files import replacing_directory, replacing_file
 def work(folder):
     with replacing_file(folder / f"worker{os.getpid()}") as partial:
         partial.write_text("half")
+        if len(sys.argv) > 2:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         os.write(1, b"%d\n" % os.getpid())
         time.sleep(60)
 
@@ -63,6 +65,7 @@ def started(code: str, *arguments: str, processes: int) -> Iterator[tuple[subpro
     try:
         while len(named) < processes:
             named.append(int(process.stdout.readline()))
+        time.sleep(0.1)  # all wait by now: Python may miss a signal between two steps
         yield process, named
     finally:
         for number in (process.pid, *named):
@@ -101,6 +104,12 @@ def test_workers_end_with_the_command(tmp_path: Path, number: signal.Signals) ->
     with started(COMMAND, str(tmp_path), processes=3) as (process, named):
         process.send_signal(number)
         assert soon(lambda: gone(named))
+
+
+def test_workers_that_miss_the_signal_end_with_the_command_too(tmp_path: Path) -> None:
+    with started(COMMAND, str(tmp_path), "deaf", processes=3) as (process, named):
+        process.kill()
+        assert soon(lambda: gone(named)) and not list(tmp_path.glob("worker*"))
 
 
 # dash waits for what it runs, and so does any shell that has something to do afterwards; bash hands its process over.
