@@ -7,7 +7,7 @@ always enough by itself, else by bisection. Nothing is approximate.
 
 import numpy as np
 
-from pipeline.retrieval.compiled import compiled
+from .compiled import compiled
 
 # Intervals between the best and the worst positive of a query: a table of them stays in the first-level cache.
 INTERVALS = 4096

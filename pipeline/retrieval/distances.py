@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
-from pipeline.retrieval.compiled import compiled
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import blocks, empty_rows
-from pipeline.retrieval.similarity import (
+from .compiled import compiled
+from .errors import RetrievalError
+from .matrix import blocks, empty_rows
+from .similarity import (
     Kind,
     Products,
     centre_of,
@@ -116,7 +116,7 @@ def similarity_of(
 
     Cosine: the dot products of unit rows or, where the gallery is :func:`crowded`, what orders alike, minus half the
     squared distances of unit rows. Dot: the products of the features as they are. Euclidean: minus half the squared
-    distances. How near products are to the real ones says :mod:`pipeline.retrieval.similarity`, of distances this
+    distances. How near products are to the real ones says :mod:`.similarity`, of distances this
     module; what is nearer to each other than that may change places.
 
     Raises:

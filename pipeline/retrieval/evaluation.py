@@ -9,20 +9,20 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from pipeline.retrieval import metrics
-from pipeline.retrieval.distances import similarity_of
-from pipeline.retrieval.errors import RetrievalError, shown
-from pipeline.retrieval.left_out import leave_out_each
-from pipeline.retrieval.matrix import taken
-from pipeline.retrieval.memory import refuse_memory
-from pipeline.retrieval.metrics import Rule
-from pipeline.retrieval.postprocessing import KReciprocal, Sets, Step, scores_after
-from pipeline.retrieval.protocols import Difficulty, Protocol
-from pipeline.retrieval.ranking import Ranking, each_ranking
-from pipeline.retrieval.relevance import Without
-from pipeline.retrieval.settings import Cutoff, Seed
-from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
-from pipeline.retrieval.uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
+from . import metrics
+from .distances import similarity_of
+from .errors import RetrievalError, shown
+from .left_out import leave_out_each
+from .matrix import taken
+from .memory import refuse_memory
+from .metrics import Rule
+from .postprocessing import KReciprocal, Sets, Step, scores_after
+from .protocols import Difficulty, Protocol
+from .ranking import Ranking, each_ranking
+from .relevance import Without
+from .settings import Cutoff, Seed
+from .similarity import Kind, Scorer, unit_rows
+from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
 
 # From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
 Rank = Callable[..., Iterator[dict[str, np.ndarray]]]
@@ -210,7 +210,7 @@ def rank_here(settings: Settings) -> Rank:
     """Return what ranks in this process: on the CPU, or on a GPU by torch."""
     if settings.device == "cpu":
         return partial(each_ranking, memory=settings.memory)
-    from pipeline.retrieval import ranking_by_torch  # torch takes seconds to import
+    from . import ranking_by_torch  # torch takes seconds to import
 
     return partial(ranking_by_torch.each_ranking, device=settings.device)
 
@@ -270,7 +270,7 @@ def scores_of(
         features: one row per item.
         protocol: which items are queries, and which the gallery.
         settings: the similarity, and the memory for searches of the steps.
-        steps: what is done to features first, see :data:`pipeline.retrieval.postprocessing.STEPS`.
+        steps: what is done to features first, see :data:`.postprocessing.STEPS`.
         learnt: the features of another set, for steps that learn on one.
 
     Raises:

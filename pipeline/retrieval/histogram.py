@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import nonzero, taken
-from pipeline.retrieval.protocols import Protocol
-from pipeline.retrieval.settings import Count, Seed
-from pipeline.retrieval.similarity import unit_rows
+from .errors import RetrievalError
+from .matrix import nonzero, taken
+from .protocols import Protocol
+from .settings import Count, Seed
+from .similarity import unit_rows
 
 ROWS = 64  # queries whose scores are in memory at once
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.retrieval.errors import RetrievalError
+from .errors import RetrievalError
 
 SEVERAL = (tuple, list, set, frozenset)
 # Of no width, though Unicode counts them as letters, marks or nothing at all and not, as the others, as formats.

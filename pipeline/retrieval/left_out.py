@@ -12,16 +12,16 @@ from os import cpu_count
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt64
 
-from pipeline.retrieval.compiled import compiled
-from pipeline.retrieval.counting import INTERVALS, SPILL, STRETCH, in_order, intervals, leave_out, pick, sort_keys
-from pipeline.retrieval.counting import fill as fill_table
-from pipeline.retrieval.metrics import Rule
-from pipeline.retrieval.partitions import Partition
-from pipeline.retrieval.ragged import Ragged
-from pipeline.retrieval.ranking import COLUMNS, ROWS, blas, fill
-from pipeline.retrieval.relevance import Judge
-from pipeline.retrieval.similarity import Scorer
-from pipeline.retrieval.uncertainty import LeftOut, Population
+from .compiled import compiled
+from .counting import INTERVALS, SPILL, STRETCH, in_order, intervals, leave_out, pick, sort_keys
+from .counting import fill as fill_table
+from .metrics import Rule
+from .partitions import Partition
+from .ragged import Ragged
+from .ranking import COLUMNS, ROWS, blas, fill
+from .relevance import Judge
+from .similarity import Scorer
+from .uncertainty import LeftOut, Population
 
 # AP, then the interpolated precision at recall 0, 0.1, ..., 1.
 LEVELS = 11

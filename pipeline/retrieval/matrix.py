@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from pipeline.retrieval.errors import RetrievalError, shown
+from .errors import RetrievalError, shown
 
 LARGE = 1 << 30  # bytes; matrices from here on stay on the disk
 REMEDY = "remove the image from the dataset, or mend the encoder or its weights"

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.retrieval.errors import RetrievalError
+from .errors import RetrievalError
 
 # What a container may have, where it is told: version 2 of Linux's control groups, and version 1.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.ragged import Ragged
+from .errors import RetrievalError
+from .ragged import Ragged
 
 Rule = Literal["rectangle", "trapezoid"]
 

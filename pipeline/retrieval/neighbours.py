@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from pipeline.retrieval.compiled import compiled
-from pipeline.retrieval.distances import Distances, cosines_of
-from pipeline.retrieval.ranking import rank
-from pipeline.retrieval.relevance import Unjudged
-from pipeline.retrieval.similarity import Products
+from .compiled import compiled
+from .distances import Distances, cosines_of
+from .ranking import rank
+from .relevance import Unjudged
+from .similarity import Products
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt64
 
-from pipeline.retrieval.ragged import Ragged
+from .ragged import Ragged
 
 # Groups, at most: each is a bit of a mask.
 GROUPS = 50

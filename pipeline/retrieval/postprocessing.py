@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from pydantic import Field
 
-from pipeline.retrieval.distances import similarity_of
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
-from pipeline.retrieval.settings import Count, call, choose, fits
-from pipeline.retrieval.similarity import Scorer, unit_rows
+from .distances import similarity_of
+from .errors import RetrievalError
+from .neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
+from .settings import Count, call, choose, fits
+from .similarity import Scorer, unit_rows
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Int
 
-from pipeline.retrieval import partitions
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.labels import refuse_alike
-from pipeline.retrieval.metrics import Rule
-from pipeline.retrieval.partitions import Partition, linked_clusters
-from pipeline.retrieval.queries import Query, Role, check_queries
-from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, numbered
-from pipeline.retrieval.uncertainty import Population
+from . import partitions
+from .errors import RetrievalError
+from .labels import refuse_alike
+from .metrics import Rule
+from .partitions import Partition, linked_clusters
+from .queries import Query, Role, check_queries
+from .relevance import Judge, Listed, SharedLabel, numbered
+from .uncertainty import Population
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
@@ -125,7 +125,7 @@ def by_landmarks(queries: Sequence[Query], items: int, *, difficulty: Difficulty
 
     Raises:
         RetrievalError: there are no queries, or no gallery; a query's lists are wrong (see
-            :func:`pipeline.retrieval.queries.check_queries`).
+            :func:`.queries.check_queries`).
     """
     try:
         check_queries(queries, items)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.retrieval.counting import counts_up_to, highest_from_here
+from .counting import counts_up_to, highest_from_here
 
 
 @dataclass(frozen=True)

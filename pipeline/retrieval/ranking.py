@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from threadpoolctl import ThreadpoolController
 
-from pipeline.retrieval.counting import (
+from .counting import (
     POSITION_BITS,
     count,
     in_order,
@@ -29,10 +29,10 @@ from pipeline.retrieval.counting import (
     to_ranks,
     top_of_keys,
 )
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.ragged import Ragged
-from pipeline.retrieval.relevance import Judge
-from pipeline.retrieval.similarity import SQUARE, Scorer
+from .errors import RetrievalError
+from .ragged import Ragged
+from .relevance import Judge
+from .similarity import SQUARE, Scorer
 
 # So many queries are scored against so many items at once. Both are fixed: every score comes from a product of the same
 # shape, by one thread, whatever the memory and the number of threads.

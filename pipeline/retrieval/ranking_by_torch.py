@@ -1,4 +1,4 @@
-"""The rankings of :mod:`pipeline.retrieval.ranking` by torch, for a GPU. Only what is asked to run there imports this.
+"""The rankings of :mod:`.ranking` by torch, for a GPU. Only what is asked to run there imports this.
 
 Scores are float32 products as on the CPU, rounded by another library: what is exact is the ranking of these scores. Its
 memory on the device is that of the features and of a few ``ROWS`` x ``COLUMNS`` arrays.
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.retrieval.distances import Distances
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.ragged import Ragged
-from pipeline.retrieval.ranking import Ranking
-from pipeline.retrieval.relevance import Judge
-from pipeline.retrieval.similarity import Products, Scorer
+from .distances import Distances
+from .errors import RetrievalError
+from .ragged import Ragged
+from .ranking import Ranking
+from .relevance import Judge
+from .similarity import Products, Scorer
 
 # The shape of the products, fixed for the same reason as on the CPU.
 ROWS = 512

@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pipeline.retrieval.counting import drop_one_each
-from pipeline.retrieval.ragged import Ragged
+from .counting import drop_one_each
+from .ragged import Ragged
 
 
 @runtime_checkable

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, report, scores_of
-from pipeline.retrieval.labels import as_groups, as_labels
-from pipeline.retrieval.matrix import check_features
-from pipeline.retrieval.postprocessing import PcaWhitening, Recipe, read_steps
-from pipeline.retrieval.protocols import DIFFICULTIES, by_labels, by_landmarks
-from pipeline.retrieval.queries import Query
-from pipeline.retrieval.settings import call
+from .errors import RetrievalError
+from .evaluation import Settings, report, scores_of
+from .labels import as_groups, as_labels
+from .matrix import check_features
+from .postprocessing import PcaWhitening, Recipe, read_steps
+from .protocols import DIFFICULTIES, by_labels, by_landmarks
+from .queries import Query
+from .settings import call
 
 
 def score_features(
@@ -37,14 +37,14 @@ def score_features(
         features: a matrix, one row per item, of any floating-point type; float16 is promoted, and the result says so.
         labels: of each item a text or, in a tuple, list or set, several; items that share one are relevant to each
             other. An item with none, ``()``, is a distractor.
-        queries: instead of labels, the queries of a landmark benchmark (see :class:`pipeline.retrieval.queries.Query`).
+        queries: instead of labels, the queries of a landmark benchmark (see :class:`.queries.Query`).
         names: of the items, for errors; their numbers by default.
         roles: ``both``, ``query`` or ``gallery`` of each item.
         groups: of each item a text, or None where it has none; items of a query's group are left out of its ranking.
         steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
-            step and its settings, see :mod:`pipeline.retrieval.postprocessing`.
+            step and its settings, see :mod:`.postprocessing`.
         learn_on: features of other items, which PCA-whitening learns on.
-        settings: see :class:`pipeline.retrieval.evaluation.Settings`.
+        settings: see :class:`.evaluation.Settings`.
 
     Returns:
         What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals
@@ -52,7 +52,7 @@ def score_features(
 
     Raises:
         RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; a label or a group is no text,
-            or looks like another; see also :func:`pipeline.retrieval.evaluation.report`.
+            or looks like another; see also :func:`.evaluation.report`.
     """
     chosen = call(Settings, settings, where="settings")
     made = read_steps(steps, where="steps")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from pipeline.retrieval.errors import RetrievalError
+from .errors import RetrievalError
 
 Result = TypeVar("Result")
 

@@ -3,7 +3,7 @@
 Products of float32 rows, summed in float32, are within about D x 6e-8 x |q| |g| of the real ones for D dimensions
 (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1), in practice far nearer. That is little where
 features point everywhere, and too much where all of them lie far from the origin, or where two are very near: so the
-gallery's centre is taken from all rows where it is long, and :mod:`pipeline.retrieval.distances` has near pairs exact.
+gallery's centre is taken from all rows where it is long, and :mod:`.distances` has near pairs exact.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
-from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.matrix import blocks, empty_rows
+from .errors import RetrievalError
+from .matrix import blocks, empty_rows
 
 Kind = Literal["cosine", "dot", "euclidean"]
 # The side of the products from which the scores of a set against itself are put together.

@@ -2,7 +2,7 @@
 
 What is generalised to is a choice, the population: ``queries``, others like these, against this very gallery;
 ``images``, others of these classes, as queries and in the gallery; ``classes``, others, each with its images. Classes
-and images are left out in groups (:mod:`pipeline.retrieval.left_out`), and how far means move gives their covariance.
+and images are left out in groups (:mod:`.left_out`), and how far means move gives their covariance.
 benchmarks/calibration.py shows how often the intervals cover, and how often the tests reject what is equal.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
-from pipeline.retrieval.errors import RetrievalError
+from .errors import RetrievalError
 
 Population = Literal["classes", "images", "queries"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)  # the widest first
