@@ -11,14 +11,15 @@ from dataclasses import fields
 from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
-from pipeline.extraction.features import read_matrix
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import write_json
-from pipeline.manifest.labels import Labelled, read_labels
+from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
+from pipeline.retrieval.reading.lists import Labelled
+from pipeline.retrieval.reading.matrices import read_matrix
 from pipeline.retrieval.scoring import score_features
 
 

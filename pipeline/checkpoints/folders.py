@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.found import OWN, USUAL, Found, Weights, checked, collect
 from pipeline.fetching.download import RemoteFile, verify
-from pipeline.frame.files import regular_file
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.regular import regular_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.checkpoints.checkpoint import Checkpoint
-from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.reading.mistaken import mistaken_at
 
 Tensors = dict[str, Tensor]
 # In torch's errors: a class or function that its restricted unpickler does not know.

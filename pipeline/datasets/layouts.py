@@ -11,10 +11,11 @@ from fsspec.utils import glob_translate
 from PIL import Image
 
 from pipeline.datasets.listing import Listing
-from pipeline.frame.files import regular_file
 from pipeline.frame.places import Place, as_written, asking, place_of
-from pipeline.manifest.labels import read_labels, spelt
+from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError, shown, some
+from pipeline.retrieval.reading.lists import spelt
+from pipeline.retrieval.reading.regular import regular_file
 
 EXCLUDE = "remove or move them, or name them under 'exclude', which takes patterns such as '**/Thumbs.db'"
 LISTED = "put the file there or remove the line"

@@ -15,12 +15,12 @@ from typing import Any, NoReturn
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing
-from pipeline.frame.mistaken import mistaken
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query, check_queries
+from pipeline.retrieval.reading.mistaken import mistaken
 
 # Opcodes of pickle: where the unpickler makes room for as many objects as the number after it says, and where it looks
 # for a class or function, and is stopped.

@@ -12,8 +12,9 @@ from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.images import read_file
-from pipeline.manifest.labels import read_list_text, spelt
+from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.lists import spelt
 
 SPLIT = re.compile(r"[\w.-]+")
 

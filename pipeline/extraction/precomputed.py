@@ -11,14 +11,16 @@ from jaxtyping import Float
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.encoders.precomputed import NAME
-from pipeline.extraction.features import read_matrix
-from pipeline.frame.files import regular_file, sha256_of
+from pipeline.frame.files import sha256_of
 from pipeline.frame.places import located
-from pipeline.manifest.labels import Labelled, read_labels
+from pipeline.manifest.labels import read_labels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.matrix import check_features
+from pipeline.retrieval.reading.lists import Labelled
+from pipeline.retrieval.reading.matrices import read_matrix
+from pipeline.retrieval.reading.regular import regular_file
 from pipeline.retrieval.settings import call
 
 
@@ -27,7 +29,7 @@ class Files:
     """The features of one dataset.
 
     Attributes:
-        features: a ``.npy`` with a row per item (see :func:`pipeline.extraction.features.read_matrix`).
+        features: a ``.npy`` with a row per item (see :func:`pipeline.retrieval.reading.matrices.read_matrix`).
         labels: the list of its items, in the order of the rows (see :func:`pipeline.manifest.labels.read_labels`).
         features_sha256: of the first, as in :class:`pipeline.checkpoints.checkpoint.Checkpoint`. DVC sees a change of
             the file only by a change of this.

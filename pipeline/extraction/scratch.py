@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pipeline.frame.files import regular_file, replacing_file, sha256_of, write_json
+from pipeline.frame.files import replacing_file, sha256_of, write_json
 from pipeline.frame.upstream import UNUSABLE
+from pipeline.retrieval.reading.regular import regular_file
 
 PART = 512  # images
 

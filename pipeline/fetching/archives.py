@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.frame.files import regular_file
-from pipeline.frame.mistaken import mistaken_at
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.mistaken import mistaken_at
+from pipeline.retrieval.reading.regular import regular_file
 
 TARS = (".tar", ".tar.gz", ".tgz")
 ZIPS = (".zip",)

@@ -12,9 +12,10 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from pipeline.frame.files import digest_of, regular_file
-from pipeline.frame.mistaken import mistaken_at
+from pipeline.frame.files import digest_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.mistaken import mistaken_at
+from pipeline.retrieval.reading.regular import regular_file
 
 ATTEMPTS = 4  # without progress; every one goes on where the last was cut off
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the answer

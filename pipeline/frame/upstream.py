@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.frame.files import regular_file
 from pipeline.frame.output import joined
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.regular import regular_file
 
 UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
 

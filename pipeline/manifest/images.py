@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.frame.files import regular_file
-from pipeline.frame.mistaken import mistaken
 from pipeline.frame.places import Place
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.mistaken import mistaken
+from pipeline.retrieval.reading.regular import regular_file
 
 # What is opened. Others are rare, and one of them, EPS, would start Ghostscript on what it is given.
 FORMATS = (

@@ -1,12 +1,11 @@
 """One image of a manifest, and how it is written in a row."""
 
 import math
-import re
 from dataclasses import dataclass
-from typing import Any, cast
 
 from pipeline.frame.places import Place, as_written
-from pipeline.retrieval.queries import ROLES, Role
+from pipeline.retrieval.queries import Role, as_role
+from pipeline.retrieval.reading.lists import join_labels, split_labels
 
 COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
 Box = tuple[float, float, float, float]
@@ -39,23 +38,6 @@ class Item:
     role: Role = "both"
     group: str | None = None
     root: Place | None = None
-
-
-def join_labels(labels: tuple[str, ...]) -> str:
-    r"""Join labels with ``|``; a ``|`` or ``\`` inside a label gets a ``\`` before it."""
-    return "|".join(re.sub(r"([\\|])", r"\\\1", label) for label in labels)
-
-
-def split_labels(text: str) -> tuple[str, ...]:
-    r"""Undo :func:`join_labels`; ValueError for a ``\`` before anything but a ``|`` or ``\``, which it never writes."""
-    if not text:
-        return ()
-    if "|" not in text and "\\" not in text:
-        return (text,)  # nearly all of them; a large manifest is read in a fraction of the time
-    if not re.fullmatch(r"(?:[^\\]|\\[\\|])*", text, flags=re.DOTALL):
-        raise ValueError(f"in {text!r} a \\ stands before neither | nor \\: write it twice")
-    parts = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", text, flags=re.DOTALL)
-    return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 
 
 def join_box(box: Box | None) -> str:
@@ -106,10 +88,3 @@ def item_of(
         group=group or None,
         root=as_written(root) if root else None,
     )
-
-
-def as_role(text: str | Any) -> Role:
-    """Return a role; ValueError for anything else."""
-    if text in ROLES:
-        return cast(Role, text)
-    raise ValueError(f"unknown role '{text}': one of {', '.join(ROLES)}")

@@ -1,56 +1,20 @@
-"""Lists of items and what is known about them: labels, roles, groups."""
+"""Lists of items, on this machine or behind a URL."""
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pipeline.frame.files import regular_file
 from pipeline.frame.places import Place, asking
-from pipeline.manifest.items import as_role, split_labels
 from pipeline.retrieval.errors import RetrievalError, shown
-from pipeline.retrieval.queries import Role
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The items in the order of the features' rows.
-
-    Attributes:
-        names: of the items, usually paths.
-        labels: what is in each; none: a distractor.
-        roles: ``both``, ``query`` or ``gallery`` of each; None: both.
-        groups: the group of each, None for none; None: there are no groups.
-        lines: the line or row of the file that each stands in, from 1.
-    """
-
-    names: Sequence[str]
-    labels: Sequence[tuple[str, ...]]
-    roles: Sequence[Role] | None = None
-    groups: Sequence[str | None] | None = None
-    lines: Sequence[int] = ()
+from pipeline.retrieval.reading.lists import REMEDY, Labelled, parsed
+from pipeline.retrieval.reading.regular import regular_file
 
 
 def read_labels(path: Place) -> Labelled:
-    r"""Read a ``.csv`` with a header, or a text of lines ``path<TAB>label``.
-
-    The columns of a CSV are ``path`` and ``labels`` (joined by ``|``, a ``|`` or ``\`` inside one has a ``\`` before
-    it) and, if wanted, ``role`` and ``group``; an empty group is none. Empty lines are passed over. Paths come in one
-    spelling (see :func:`spelt`); all else is as it is written, white space included.
+    """Read a list of items (see :func:`pipeline.retrieval.reading.lists.parsed`).
 
     Raises:
-        RetrievalError: the file cannot be read, has no items, or a line is not of this form; it is named.
+        RetrievalError: the file cannot be read, has no items, or a line is of another form; it is named.
     """
-    remedy = "give a list of path<TAB>label, or a .csv"
-    text = read_list_text(path, remedy=remedy)
-    try:
-        found = read_csv(text, path) if path.suffix.lower() == ".csv" else read_lines(text, path)
-    except csv.Error as error:
-        raise RetrievalError(f"{path} cannot be read ({error}): {remedy}") from None
-    if not found.names:
-        raise RetrievalError(f"{path} lists no item: it has one line per item, path<TAB>label")
-    return found
+    return parsed(read_list_text(path, remedy=REMEDY), str(path))
 
 
 def read_list_text(path: Place, *, remedy: str) -> str:
@@ -67,60 +31,3 @@ def read_list_text(path: Place, *, remedy: str) -> str:
             return text
     except (OSError, UnicodeDecodeError) as error:
         raise RetrievalError(f"{shown(str(path))} cannot be read ({error}): {remedy}") from None
-
-
-def spelt(path: str) -> str:
-    """Return a path as all lists have it, without ``./`` and ``//``; ``..`` stays, and so does a URL."""
-    return path if "://" in path else PurePosixPath(path).as_posix()
-
-
-def read_lines(text: str, path: Place) -> Labelled:
-    """Read lines ``path<TAB>label``."""
-    names, labels, lines = [], [], []
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        line = line.removesuffix("\n")
-        if not line.strip():
-            continue
-        name, _, label = line.partition("\t")
-        if not name.strip() or not label.strip():
-            raise RetrievalError(f"{path}:{number}: expected path<TAB>label, got {line!r}")
-        if "\t" in label:
-            raise RetrievalError(f"{path}:{number}: more than one tab, so that the label is not clear: {line!r}")
-        names.append(spelt(name))
-        labels.append((label,))
-        lines.append(number)
-    return Labelled(names, labels, lines=lines)
-
-
-def read_csv(text: str, path: Place) -> Labelled:
-    """Read a table with the columns path, labels and perhaps role and group."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)  # a quote that nothing ends is an error
-    columns = list(reader.fieldnames or [])
-    if set(columns) - {"path", "labels", "role", "group"} or not {"path", "labels"} <= set(columns):
-        raise RetrievalError(f"{path}: its columns are {columns}: expected path, labels and perhaps role, group")
-    if len(set(columns)) < len(columns):
-        raise RetrievalError(f"{path}: its columns are {columns}: each only once")
-    names, labels, lines = [], [], []
-    roles: list[Role] = []
-    groups: list[str | None] = []
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if None in row or None in row.values():
-            raise RetrievalError(f"{where}: expected {len(columns)} columns")
-        try:
-            found = split_labels(row["labels"])
-            role = as_role((row.get("role") or "").strip() or "both")
-        except ValueError as error:
-            raise RetrievalError(f"{where}: {error}") from None
-        name, group = row["path"], row.get("group") or None
-        if not all(part.strip() for part in (name, *found, group or "none")):
-            raise RetrievalError(f"{where}: the path, the group or one of the labels {row['labels']!r} is empty")
-        if role == "query" and not found:
-            raise RetrievalError(f"{where}: {shown(name)} is a query without labels: say what it shows, or drop it")
-        names.append(spelt(name))
-        labels.append(found)
-        roles.append(role)
-        groups.append(group)
-        lines.append(reader.line_num)
-    given = set(columns)
-    return Labelled(names, labels, roles if "role" in given else None, groups if "group" in given else None, lines)

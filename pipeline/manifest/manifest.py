@@ -15,13 +15,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pipeline.frame.files import regular_file, sha256_of, write_json, write_text
+from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
 from pipeline.frame.upstream import output_of
 from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
 from pipeline.retrieval.errors import shown
 from pipeline.retrieval.queries import Query, check_queries
+from pipeline.retrieval.reading.regular import regular_file
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
 LARGE = 200_000  # items; a manifest from here on is Parquet

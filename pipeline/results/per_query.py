@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.frame.files import regular_file
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.regular import regular_file
 
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
 FORMS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -44,3 +44,10 @@ def check_queries(queries: Sequence[Query], items: int) -> None:
                 raise ValueError(f"query {number}: {index!r} is no index of {items} items")
         if len(set(listed)) != len(listed) or not asked.isdisjoint(listed):
             raise ValueError(f"query {number}: an item stands twice among easy, hard and junk, or is itself a query")
+
+
+def as_role(text: str | Any) -> Role:
+    """Return a role; ValueError for anything else."""
+    if text in ROLES:
+        return cast(Role, text)
+    raise ValueError(f"unknown role '{text}': one of {', '.join(ROLES)}")

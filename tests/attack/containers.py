@@ -16,10 +16,11 @@ import numpy as np
 
 from pipeline.datasets.parcels import fetch as fetch_parcel
 from pipeline.datasets.parcels import read_parcels
-from pipeline.extraction.features import read_features, read_matrix
+from pipeline.extraction.features import read_features
 from pipeline.extraction.scratch import Scratch
 from pipeline.frame.files import sha256_of
 from pipeline.results.per_query import read_results
+from pipeline.retrieval.reading.matrices import read_matrix
 from tests.attack import mutation
 from tests.attack.verdicts import Wrong
 

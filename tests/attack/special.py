@@ -11,7 +11,7 @@ from pipeline.checkpoints.tensors import read_file as read_tensors
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.datasets.voc import read_instances, read_split
-from pipeline.extraction.features import read_features, read_matrix
+from pipeline.extraction.features import read_features
 from pipeline.extraction.scratch import Scratch
 from pipeline.fetching.archives import extract_archive
 from pipeline.frame.experiment import read_experiment
@@ -21,6 +21,7 @@ from pipeline.manifest.labels import read_labels
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.per_query import read_results
 from pipeline.results.runs import read_run
+from pipeline.retrieval.reading.matrices import read_matrix
 from tests.attack.verdicts import Wrong
 
 

@@ -25,9 +25,10 @@ from pipeline.datasets.readers import read_dataset
 from pipeline.extraction.extraction import extract
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.images import decode_rgb
-from pipeline.manifest.items import Item, join_labels, split_labels
+from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.lists import join_labels, split_labels
 from pipeline.views.items import thumbnail
 from tests.conftest import TOP
 from tests.encoders.test_encoders import build, config_of

@@ -10,13 +10,14 @@ import pytest
 
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.extraction import Guarded
-from pipeline.extraction.features import read_checked, read_features, read_matrix, write_features
+from pipeline.extraction.features import read_checked, read_features, write_features
 from pipeline.extraction.guards import Limits, mean_cosine
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.frame.files import sha256_of
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.matrices import read_matrix
 from pipeline.retrieval.scoring import score_features
 from tests.conftest import Project
 

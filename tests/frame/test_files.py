@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.frame.files import regular_file, replacing_directory, replacing_file, write_text
+from pipeline.frame.files import replacing_directory, replacing_file, write_text
 from pipeline.frame.holding import AtWork, holding
 from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.reading.regular import regular_file
 from tests.conftest import TOP
 
 # Writes the same file and the same folder again and again.

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.manifest.items import join_labels, split_labels
-from pipeline.manifest.labels import read_labels, spelt
+from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.lists import join_labels, spelt, split_labels
 
 
 @pytest.mark.parametrize(

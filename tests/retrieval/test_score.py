@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline import score_features
-from pipeline.extraction.features import read_matrix
 from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
+from pipeline.retrieval.reading.matrices import read_matrix
 from tests.conftest import TOP
 
 

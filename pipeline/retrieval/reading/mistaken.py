@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.frame.files import regular_file
+from .regular import regular_file
 
 HEAD = 512  # bytes, which are enough to tell
 BEGINNINGS = {

@@ -1,0 +1,1 @@
+"""Files as people have them -> features, and lists of what is known about their rows."""
