@@ -8,11 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 
+import numpy as np
 from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.frame.app import app, path_of, plain
-from pipeline.frame.files import write_json
+from pipeline.frame.files import replacing_file, write_json
 from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings
@@ -20,7 +21,7 @@ from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.reading.lists import Labelled
 from pipeline.retrieval.reading.matrices import read_matrix
-from pipeline.retrieval.scoring import score_features
+from pipeline.retrieval.scoring import flat, score_features
 
 
 def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
@@ -34,7 +35,7 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     return Labelled(names, [()] * len(names)), truth.queries
 
 
-@app("score", texts=("features", "labels", "ground_truth", "learn_on", "out"))
+@app("score", texts=("features", "labels", "ground_truth", "learn_on", "per_query", "out"))
 def main(config: DictConfig) -> None:
     """Run the command."""
     matrix, kind = read_matrix(path_of(config, "features"))
@@ -47,14 +48,18 @@ def main(config: DictConfig) -> None:
     summary = score_features(
         matrix,
         known.labels if queries is None else None,
-        queries=queries,
+        ground_truth=queries,
         names=known.names,
         roles=known.roles,
         groups=known.groups,
         steps=read_recipe(values["ranking"], where=f"ranking '{config.ranking_name}'").described(None)["steps"],
         learn_on=learn_on,
+        per_query=config.per_query is not None,
         **{field.name: values[field.name] for field in fields(Settings)},
     )
+    if config.per_query is not None:
+        with replacing_file(path_of(config, "per_query")) as partial, partial.open("wb") as file:
+            np.savez(file, **flat(summary.pop("per_query")))
     summary |= {"features_dtype": kind, "learn_on": config.learn_on}
     if config.out is not None:
         write_json(path_of(config, "out"), summary)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from pipeline.frame.places import Place, asking
 from pipeline.retrieval.errors import RetrievalError, shown
-from pipeline.retrieval.reading.lists import REMEDY, Labelled, parsed
-from pipeline.retrieval.reading.regular import regular_file
+from pipeline.retrieval.reading.lists import REMEDY, Labelled, parsed, read_text
 
 
 def read_labels(path: Place) -> Labelled:
@@ -23,9 +22,9 @@ def read_list_text(path: Place, *, remedy: str) -> str:
     Raises:
         RetrievalError: it cannot be read, or is no regular file.
     """
+    if isinstance(path, Path):
+        return read_text(path, remedy=remedy)
     try:
-        if isinstance(path, Path):
-            regular_file(path)
         with asking(path), path.open(encoding="utf-8-sig", newline="") as file:
             text: str = file.read()
             return text

@@ -16,9 +16,10 @@ from pipeline.retrieval.uncertainty import (
     Estimates,
     LeftOut,
     Population,
+    choose,
     of_left_out,
     of_queries,
-    populations_of,
+    of_runs,
 )
 
 
@@ -48,13 +49,9 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
         left.append(read_left_out(path))
         if not alike(left[0], left[-1]):
             raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
-    chosen = choose(left[0], population, dataset=dataset)
+    chosen = choose(left[0], population, remedy=too_few(dataset))
     aps = np.column_stack(columns)
-    if chosen == "queries":
-        return chosen, of_queries(aps)
-    parts = [one[chosen] for one in left]
-    values = np.stack([one.values[0] for one in parts])
-    return chosen, of_left_out(aps.mean(axis=0), LeftOut(values, parts[0].shares, parts[0].units))
+    return chosen, of_runs(aps, None if chosen == "queries" else [one[chosen] for one in left])
 
 
 def read_left_out(path: Path) -> dict[Population, LeftOut]:
@@ -77,18 +74,9 @@ def read_left_out(path: Path) -> dict[Population, LeftOut]:
     return found
 
 
-def choose(left_out: dict[Population, LeftOut], population: str, *, dataset: str) -> Population:
-    """Return the population that is asked for; :class:`RetrievalError` if there is too little of it."""
-    known = populations_of(left_out)
-    if population == "widest":
-        return known[0]
-    for one in known:
-        if one == population:
-            return one
-    raise RetrievalError(
-        f"population is '{population}', but {dataset} has too few of them, or left_out is false in conf/evaluate.yaml: "
-        f"there {known[0]} are the widest that intervals can be about: set population to that, or to widest"
-    )
+def too_few(dataset: str) -> str:
+    """Return what an error says of a dataset that has too little of a population."""
+    return f"{dataset} has too few of them, or left_out is false in conf/evaluate.yaml"
 
 
 def alike(one: dict[Population, LeftOut], other: dict[Population, LeftOut]) -> bool:
@@ -123,7 +111,7 @@ def read_curve(path: Path, population: str) -> Curve:
     """
     interpolated: Float[np.ndarray, "query 11"] = read_results(path, "interpolated")["interpolated"]
     left_out = read_left_out(path)
-    chosen = choose(left_out, population, dataset=path.parent.name)
+    chosen = choose(left_out, population, remedy=too_few(path.parent.name))
     mean = np.ascontiguousarray(interpolated.T).mean(axis=1)
     if chosen == "queries":
         estimates = of_queries(interpolated)

@@ -18,6 +18,7 @@ from .memory import refuse_memory
 from .metrics import Rule
 from .postprocessing import KReciprocal, Sets, Step, scores_after
 from .protocols import Difficulty, Protocol
+from .ragged import Ragged
 from .ranking import Ranking, each_ranking
 from .relevance import Without
 from .settings import Cutoff, Seed
@@ -92,6 +93,7 @@ class Evaluation:
         top_scores: their cosines, dot products or Euclidean distances, or what a step made; NaN past its end.
         top_hits: whether each is a positive.
         left_out: the means of AP and of ``interpolated`` without groups of what could have been others, by population.
+        ranks: of the positives of each query, from 1; None where they are not kept.
     """
 
     queries: Int[np.ndarray, " query"]
@@ -106,6 +108,7 @@ class Evaluation:
     top_scores: Float[np.ndarray, "query top"]
     top_hits: Bool[np.ndarray, "query top"]
     left_out: Mapping[Population, LeftOut] = field(default_factory=dict)
+    ranks: Ragged | None = None
 
     @property
     def ap(self) -> Float[np.ndarray, " query"]:
@@ -132,6 +135,7 @@ def evaluate(
     names: Sequence[str],
     settings: Settings,
     rank: Rank | None = None,
+    ranks: bool = False,
 ) -> Evaluation:
     """Rank the gallery for every query and score the rankings.
 
@@ -141,14 +145,17 @@ def evaluate(
         names: of all items, for errors.
         settings: what to compute, and what a query without positives means.
         rank: what ranks; None: this process does, see :func:`rank_here`.
+        ranks: whether to keep the ranks of all positives, which take 8 bytes each.
 
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any.
     """
     kept = 2 * (8 + 4 + 1) * scorer.queries * settings.top  # with a copy, while parts are joined
     refuse_memory(kept, f"'top' of {settings.top} for {scorer.queries} queries")
-    parts = list(scored(scorer, protocol, settings, rank or rank_here(settings)))
+    results = partial(results_of, protocol=protocol, settings=settings, ranks=ranks)
+    parts = list((rank or rank_here(settings))(results, scorer, protocol.judge, top=settings.top))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = joined.pop("ranks", None)  # a query without positives has none
     has = joined["positives"] > 0
     skipped = protocol.queries[~has]
     if len(skipped) and settings.queries_without_positives == "error" and not protocol.leaves_out_empty:
@@ -163,6 +170,7 @@ def evaluate(
     joined = {name: array[has] for name, array in joined.items()}
     fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
     members = np.append(protocol.gallery, -1)  # place -1, past the end of a ranking, stays -1
+    starts = np.concatenate([[0], np.cumsum(joined["positives"])])
     return Evaluation(
         protocol.queries[has],
         skipped,
@@ -183,18 +191,14 @@ def evaluate(
             rule=settings.rule(protocol),
             memory=settings.memory,
         ),
+        ranks=None if found is None else Ragged(found, starts),
     )
 
 
-def scored(scorer: Scorer, protocol: Protocol, settings: Settings, rank: Rank) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the results of some queries at a time, without their ranks, which would take too much memory."""
-    results = partial(results_of, protocol=protocol, settings=settings)
-    return rank(results, scorer, protocol.judge, top=settings.top)
-
-
-def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings) -> dict[str, np.ndarray]:
-    """Return what is kept of some rankings, by name."""
+def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings, ranks: bool) -> dict[str, np.ndarray]:
+    """Return what is kept of some rankings, by name; their ranks, which can take much memory, only if asked for."""
     return {
+        **({"ranks": ranking.ranks.values} if ranks else {}),
         "positives": ranking.ranks.counts,
         "candidates": ranking.candidates,
         "interpolated": metrics.interpolated_precision(ranking.ranks),
@@ -279,17 +283,39 @@ def scores_of(
     """
     gallery = taken(features, protocol.gallery)
     queries = gallery if np.array_equal(protocol.queries, protocol.gallery) else taken(features, protocol.queries)
+    place = np.full(len(features), -1)
+    place[protocol.gallery] = np.arange(len(gallery))
+    return scores_between(queries, gallery, place[protocol.queries], settings, steps=steps, learnt=learnt)
+
+
+def scores_between(
+    queries: Float[np.ndarray, "query dim"],
+    gallery: Float[np.ndarray, "member dim"],
+    itself: Int[np.ndarray, " query"],
+    settings: Settings,
+    *,
+    steps: Sequence[Step] = (),
+    learnt: Float[np.ndarray, "other _"] | None = None,
+) -> Scorer:
+    """Return the scores of queries against a gallery: what :func:`scores_of` does, of two matrices.
+
+    Args:
+        queries: one row per query; the same object as ``gallery`` where they are the same items.
+        gallery: one row per item.
+        itself: the place of each query in the gallery, -1 where it is not in it.
+        settings: see :func:`scores_of`, as of what follows and of errors.
+        steps: the same.
+        learnt: the same.
+    """
     if not steps:
         return similarity_of(settings.similarity, queries, gallery)
     if settings.similarity != "cosine":
         raise RetrievalError(f"similarity is '{settings.similarity}', but the steps of a ranking are for cosine only")
     if settings.device != "cpu" and any(isinstance(step, KReciprocal) for step in steps):
         raise RetrievalError(f"device is '{settings.device}', but k_reciprocal computes its scores on the CPU only")
-    place = np.full(len(features), -1)
-    place[protocol.gallery] = np.arange(len(gallery))
     items = unit_rows(gallery)
     asked = items if queries is gallery else unit_rows(queries)
-    sets = Sets(asked, items, place[protocol.queries], settings.memory)
+    sets = Sets(asked, items, itself, settings.memory)
     return scores_after(steps, sets, learnt)
 
 
@@ -366,6 +392,7 @@ def report(
     names: Sequence[str],
     settings: Settings,
     rank: Rank | None = None,
+    ranks: bool = False,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate scores by one protocol or more; return the first one's results, and the summary of all.
 
@@ -378,13 +405,14 @@ def report(
         names: of the items, for errors.
         settings: see :class:`Settings`.
         rank: see :func:`evaluate`.
+        ranks: the same.
 
     Raises:
         RetrievalError: no ranking has anything but positives, as where all items have one label; see also
             :func:`evaluate`.
     """
     first, *others = protocols
-    evaluation = evaluate(scorer, first, names=names, settings=settings, rank=rank)
+    evaluation = evaluate(scorer, first, names=names, settings=settings, rank=rank, ranks=ranks)
     if np.array_equal(evaluation.positives, evaluation.candidates):
         raise RetrievalError(
             "whatever is ranked for a query is relevant to it, so that every ranking of any features is perfect: "

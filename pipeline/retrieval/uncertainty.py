@@ -7,7 +7,7 @@ benchmarks/calibration.py shows how often the intervals cover, and how often the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -137,6 +137,19 @@ def of_left_out(means: Float[np.ndarray, " column"], left_out: LeftOut) -> Estim
     return Estimates(means, (groups - 1) / groups * apart @ apart.T, df_of(left_out.shares), left_out.units, parts)
 
 
+def of_runs(values: Float[np.ndarray, "query run"], left_out: Sequence[LeftOut] | None) -> Estimates:
+    """Return the mAP of runs on the same queries.
+
+    Args:
+        values: their AP.
+        left_out: of each run, by the same groups; None: queries are drawn.
+    """
+    if left_out is None:
+        return of_queries(values)
+    rows = np.stack([one.values[0] for one in left_out])
+    return of_left_out(values.mean(axis=0), replace(left_out[0], values=rows))
+
+
 def df_of(shares: Float[np.ndarray, " group"]) -> float:
     """Return the degrees of freedom of the variance of a mean over groups that have these shares of it.
 
@@ -192,6 +205,27 @@ def populations_of(left_out: Mapping[Population, LeftOut]) -> list[Population]:
         or (population in left_out and left_out[population].units >= FEWEST[population])
         and df_of(left_out[population].shares) >= LEAST_DF
     ]
+
+
+def choose(left_out: Mapping[Population, LeftOut], population: str, *, remedy: str) -> Population:
+    """Return the population that is asked for, or the widest that there is enough of.
+
+    Args:
+        left_out: by population.
+        population: one of ``POPULATIONS``, or ``widest``.
+        remedy: what an error says of why one is not there.
+
+    Raises:
+        RetrievalError: there is too little of it.
+    """
+    known = populations_of(left_out)
+    for one in known:
+        if population in (one, "widest"):
+            return one
+    raise RetrievalError(
+        f"population is '{population}', but {remedy}: there {known[0]} are the widest that intervals can be about: set "
+        "population to that, or to widest"
+    )
 
 
 def ends(

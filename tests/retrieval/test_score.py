@@ -255,7 +255,7 @@ def test_a_table_with_roles_and_groups(tmp_path: Path) -> None:
 
 def test_landmark_queries_in_python() -> None:
     features = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [1, 0.01]], np.float32)
-    found = score_features(features, queries=[Query(4, (1,), (2,), (0,))])
+    found = score_features(features, ground_truth=[Query(4, (1,), (2,), (0,))])
     assert found["protocol"] == "medium" and found["ap"] == "trapezoid"
     assert [found["mAP"], found["easy"]["mAP"], found["hard"]["mAP"]] == [1.0, 1.0, 1.0]
 
@@ -272,7 +272,7 @@ def test_landmark_queries_in_python() -> None:
 )
 def test_wrong_queries_in_python(query: Query, said: str) -> None:
     with pytest.raises(RetrievalError, match=said):
-        score_features(np.eye(5), queries=[query])
+        score_features(np.eye(5), ground_truth=[query])
 
 
 def test_lengths_and_settings_are_checked() -> None:
@@ -326,5 +326,5 @@ def test_an_unknown_role(role: str) -> None:
 
 @pytest.mark.parametrize("extra", ["labels", "roles", "groups"])
 def test_what_queries_say_is_not_said_twice(extra: str) -> None:
-    with pytest.raises(RetrievalError, match=f"{extra} are given with queries"):
-        score_features(np.eye(5), queries=[Query(4, (1,), (), ())], **{extra: ["both"] * 5})
+    with pytest.raises(RetrievalError, match=f"{extra} are given with ground_truth"):
+        score_features(np.eye(5), ground_truth=[Query(4, (1,), (), ())], **{extra: ["both"] * 5})

@@ -5,10 +5,11 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from ..errors import RetrievalError, shown
 from ..queries import Role, as_role
+from .regular import regular_file
 
 REMEDY = "give a list of path<TAB>label, or a .csv"
 
@@ -30,6 +31,25 @@ class Labelled:
     roles: Sequence[Role] | None = None
     groups: Sequence[str | None] | None = None
     lines: Sequence[int] = ()
+
+
+def read_listed(path: Path) -> Labelled:
+    """Read a list of items, see :func:`parsed`; :class:`RetrievalError` also if the file cannot be read."""
+    return parsed(read_text(path, remedy=REMEDY), str(path))
+
+
+def read_text(path: Path, *, remedy: str) -> str:
+    """Return a text in UTF-8, with or without a byte order mark, its line ends as they are.
+
+    Raises:
+        RetrievalError: it cannot be read, or is no regular file.
+    """
+    try:
+        regular_file(path)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RetrievalError(f"{shown(str(path))} cannot be read ({error}): {remedy}") from None
 
 
 def parsed(text: str, where: str) -> Labelled:

@@ -1,0 +1,154 @@
+"""Two or more encoders by their features of the same items: by how much they differ, and whether by chance."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+
+from .errors import RetrievalError
+from .evaluation import Evaluation
+from .postprocessing import read_steps
+from .scoring import evaluated, known_of, parts_of, settings_of
+from .uncertainty import Estimates, LeftOut, Population, choose, distinguishable, holm, of_runs
+
+# Where the name of a mean is not that of the values it is the mean of.
+COLUMNS = {"mAP": "AP", "MRR": "RR", "mAP_interpolated": "AP_interpolated"}
+
+
+def compare_features(a: Any, b: Any, labels: Any = None, **options: Any) -> dict[str, Any]:
+    """Return by how much features differ from others of the same items: that of ``a`` minus that of ``b``.
+
+    >>> compare_features(dino, clip, ["cat", "dog", ...])["difference"]
+
+    Args:
+        a: features, see :func:`.scoring.score_features`; where queries and gallery come apart, a pair of both.
+        b: the same by another encoder, which may have other dimensions.
+        labels: of the items, the same for both.
+        options: see :func:`compare_several`.
+
+    Returns:
+        ``a``, ``b`` and ``difference``: means over queries, fractions in [0, 1]; ``low`` and ``high``, the ends of the
+        paired 95 % interval of the difference; ``p``, two-sided, by t; ``distinguishable``, whether that is below 0.05;
+        ``metric``, ``population``, what interval and test are about, and ``units``, how many of it there are.
+
+    Raises:
+        RetrievalError: see :func:`compare_several`.
+    """
+    found = compare_several({"a": a, "b": b}, labels, **options)
+    pair = found["pairs"][0]
+    values = {name: pair[name] for name in ("difference", "low", "high", "p", "distinguishable")}
+    return {**found["means"], **values, **{name: found[name] for name in ("metric", "population", "units")}}
+
+
+def compare_several(
+    features: Mapping[str, Any],
+    labels: Any = None,
+    *,
+    metric: str = "mAP",
+    population: Literal["widest", "classes", "images", "queries"] = "widest",
+    steps: Any = (),
+    query_labels: Any = None,
+    gallery_labels: Any = None,
+    ground_truth: Any = None,
+    names: Any = None,
+    roles: Any = None,
+    groups: Any = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Return the differences of all pairs of encoders, with p-values corrected for their number by Holm.
+
+    Args:
+        features: of each encoder by its name, see :func:`compare_features`.
+        labels: of the items, the same for all.
+        metric: ``mAP``, or another mean that :func:`.scoring.score_features` returns, such as ``P@1``.
+        population: what interval and tests are about, ``classes``, ``images`` or ``queries`` like these; ``widest``:
+            the first that there is enough of. Of other metrics than mAP only ``queries`` are known.
+        steps: see :func:`.scoring.score_features`, as of all that follows.
+        query_labels: the same.
+        gallery_labels: the same.
+        ground_truth: the same.
+        names: the same.
+        roles: the same.
+        groups: the same.
+        settings: see :class:`.evaluation.Settings`.
+
+    Returns:
+        ``means`` by name; ``pairs``, for each a mapping with ``a`` and ``b``, their names, ``difference``, ``low``,
+        ``high``, ``p``, ``p_holm`` and ``distinguishable``, whether that is below 0.05; ``metric``, ``population`` and
+        ``units``.
+
+    Raises:
+        RetrievalError: there are fewer than two; one has other items; a metric or a population is not there; see also
+            :func:`.scoring.score_features`.
+    """
+    if len(features) < 2:
+        raise RetrievalError(f"{len(features)} features: a comparison takes those of two encoders or more")
+    chosen = settings_of(settings, per_query=False)
+    made = read_steps(steps, where="steps")
+    counts, known, found = None, None, {}
+    for name, given in features.items():
+        try:
+            pair = given if isinstance(given, tuple) and len(given) == 2 else None
+            parts, _ = parts_of(None if pair else given, *(pair or (None, None)))
+            if known is None:
+                counts = [len(part) for part in parts]
+                known = known_of(
+                    counts,
+                    labels=labels,
+                    query_labels=query_labels,
+                    gallery_labels=gallery_labels,
+                    ground_truth=ground_truth,
+                    names=names,
+                    roles=roles,
+                    groups=groups,
+                    settings=chosen,
+                )
+            if [len(part) for part in parts] != counts:
+                raise RetrievalError("other items than the first has: give the same, in the same order")
+            found[str(name)], _ = evaluated(parts, known, chosen, steps=made)
+        except RetrievalError as error:
+            raise RetrievalError(f"{name}: {error}") from None
+    about, estimates = joint(list(found.values()), metric, population)
+    return {
+        "metric": metric,
+        "population": about,
+        "units": estimates.units,
+        "means": dict(zip(found, estimates.means.tolist(), strict=True)),
+        "pairs": pairs_of(list(found), estimates),
+    }
+
+
+def joint(evaluations: list[Evaluation], metric: str, population: str) -> tuple[Population, Estimates]:
+    """Return what means of a metric are about, and how those of several evaluations of the same queries vary together.
+
+    Raises:
+        RetrievalError: there is no such metric, or too little of the population.
+    """
+    first = evaluations[0]
+    column = COLUMNS.get(metric, metric.replace("mAP@", "AP@"))
+    if column not in first.values:
+        known = [*COLUMNS, *(name for name in first.values if not name.startswith("AP") and name != "RR")]
+        known += [f"m{name}" for name in first.values if name.startswith("AP@")]
+        raise RetrievalError(f"there is no metric '{metric}': one of {', '.join(known)}; cutoffs says the k")
+    values = np.column_stack([one.values[column] for one in evaluations])
+    left_out: Mapping[Population, LeftOut] = first.left_out if column == "AP" else {}
+    few = "there are too few of them" if column == "AP" else f"of {metric} only queries are known"
+    about = choose(left_out, population, remedy=few)
+    return about, of_runs(values, None if about == "queries" else [one.left_out[about] for one in evaluations])
+
+
+def pairs_of(names: list[str], estimates: Estimates) -> list[dict[str, Any]]:
+    """Return the tests of all pairs, in the order of the names."""
+    pairs = list(combinations(range(len(names)), 2))
+    first, second = np.array(pairs, np.int64).T
+    differences = estimates.differences(first, second)
+    low, high = differences.intervals()
+    p_values = differences.p_values()
+    corrected = holm(p_values)
+    columns = (differences.values, low, high, p_values, corrected, distinguishable(corrected))
+    keys = ("difference", "low", "high", "p", "p_holm", "distinguishable")
+    return [
+        {"a": names[i], "b": names[j], **dict(zip(keys, row, strict=True))}
+        for (i, j), *row in zip(pairs, *(column.tolist() for column in columns), strict=True)
+    ]
