@@ -85,6 +85,8 @@ def read_items(features: Path, labels: Path) -> tuple[np.ndarray, Labelled]:
 def score(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics, once what every query has is written."""
     matrix, known = read_items(options.features, options.labels)
+    if options.per_query is not None:
+        options.per_query.parent.mkdir(parents=True, exist_ok=True)  # that it cannot be is known before all is computed
     per_query = {"per_query": options.per_query is not None, "top": options.top}
     if options.gallery is None:
         found = score_features(

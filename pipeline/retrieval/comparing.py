@@ -1,6 +1,7 @@
 """Two or more encoders by their features of the same items: by how much they differ, and whether by chance."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -104,6 +105,7 @@ def compare_several(
                     groups=groups,
                     settings=chosen,
                 )
+                known = replace(known, protocols=known.protocols[:1])  # the others are not compared
             if [len(part) for part in parts] != counts:
                 raise RetrievalError("other items than the first has: give the same, in the same order")
             found[str(name)], _ = evaluated(parts, known, chosen, steps=made)

@@ -214,8 +214,12 @@ def rank_here(settings: Settings) -> Rank:
     """Return what ranks in this process: on the CPU, or on a GPU by torch."""
     if settings.device == "cpu":
         return partial(each_ranking, memory=settings.memory)
-    from . import ranking_by_torch  # torch takes seconds to import
-
+    try:
+        from . import ranking_by_torch  # torch takes seconds to import
+    except ImportError as error:
+        raise RetrievalError(
+            f"device is '{settings.device}', which needs PyTorch ({error}): pip install torch, or set it to cpu"
+        ) from None
     return partial(ranking_by_torch.each_ranking, device=settings.device)
 
 

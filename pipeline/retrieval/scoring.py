@@ -116,7 +116,7 @@ def settings_of(settings: Mapping[str, Any], *, per_query: bool) -> Settings:
     return call(Settings, settings if per_query else {**settings, "top": 0}, where="settings")
 
 
-def parts_of(features: Any, queries: Any, gallery: Any) -> tuple[list[Float[np.ndarray, "item dim"]], str]:
+def parts_of(features: Any, queries: Any, gallery: Any) -> tuple[list[Float[np.ndarray, "_ dim"]], str]:
     """Return the features of all items as one matrix, or of queries and gallery as two, and the name of their type.
 
     Raises:
@@ -186,7 +186,7 @@ def known_of(
 
 
 def evaluated(
-    parts: Sequence[Float[np.ndarray, "item dim"]],
+    parts: Sequence[Float[np.ndarray, "_ dim"]],
     known: Known,
     settings: Settings,
     *,

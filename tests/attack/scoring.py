@@ -130,7 +130,10 @@ def scoring(rng: Random, folder: Path) -> None:
         )
     elif kind == 4:
         indices = [rng.choice((0, 1, 2, 5, ITEMS - 1, ITEMS, -1, True, 1.5, "a", None, 1 << 70)) for _ in range(6)]
-        given["queries"], labels = [Query(ITEMS - 1, tuple(indices[:2]), tuple(indices[2:4]), tuple(indices[4:]))], None
+        given["ground_truth"], labels = (
+            [Query(ITEMS - 1, tuple(indices[:2]), tuple(indices[2:4]), tuple(indices[4:]))],
+            None,
+        )
     elif kind == 5:
         names = (
             "similarity",
@@ -145,6 +148,10 @@ def scoring(rng: Random, folder: Path) -> None:
             "steps",
             "learn_on",
             "names",
+            "per_query",
+            "queries",
+            "gallery",
+            "query_labels",
         )
         given[rng.choice(names)] = mutation.value(rng)
     if rng.random() < 0.5:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from pipeline import score_features
 from pipeline.manifest.labels import read_labels
@@ -288,7 +290,15 @@ def test_lengths_and_settings_are_checked() -> None:
 @pytest.mark.parametrize(
     ("features", "said"),
     [
-        ([[1.0, 0], [0, 1]], "features: list: give a NumPy matrix of floating-point numbers"),
+        ({"a": [1.0]}, "features: dict: give a matrix of floating-point numbers, one row an item"),
+        ([[1, 0], [0, 1], [1, 1]], "features: an array of int64"),
+        ([[1.0, 0], [0, 1], [1.0]], "features: a list that is no matrix"),
+        ([1.0, 0.0, 1.0], r"of shape \(3,\)"),
+        ([["a", "b"]] * 3, "features: an array of <U1"),
+        (torch.eye(3, dtype=torch.int8), "features: an array of int8"),
+        (torch.eye(3).to_sparse(), "features: a Tensor that NumPy cannot take"),
+        (pd.DataFrame({"a": [1.0, 0, 1], "b": ["x", "y", "z"]}), "features: an array of object"),
+        (pd.Series([1.0, 0, 1]), r"of shape \(3,\)"),
         (np.eye(3)[0], r"features: an array of float64 of shape \(3,\)"),
         (np.eye(3)[None], r"of shape \(1, 3, 3\)"),
         (np.eye(3, dtype=int), "features: an array of int64"),
@@ -302,12 +312,125 @@ def test_what_are_no_features(features: Any, said: str) -> None:
         score_features(features, ["a", "b", "a"])
 
 
-def test_features_of_other_classes_of_numpy() -> None:
+def test_features_however_they_come() -> None:
     features = np.random.default_rng(0).standard_normal((6, 3))
     labels = ["a", "b"] * 3
     expected = score_features(features, labels)
-    for given in (np.asfortranarray(features), np.ma.masked_array(features), features.astype("g"), features[:, ::-1]):
+    for given in (np.asfortranarray(features), np.ma.masked_array(features), features.astype("g"), features[:, ::-1],
+                  features.tolist(), list(features), tuple(map(tuple, features.tolist())), pd.DataFrame(features),
+                  torch.tensor(features), torch.tensor(features, requires_grad=True), list(torch.tensor(features)),
+                  [torch.tensor(row, requires_grad=True) for row in features]):  # fmt: skip
         assert score_features(given, labels)["mAP"] == expected["mAP"]
+
+
+def test_bfloat16_is_promoted_and_said() -> None:
+    tensor = torch.tensor(np.random.default_rng(0).standard_normal((6, 3))).to(torch.bfloat16)
+    found = score_features(tensor, ["a", "b"] * 3)
+    assert found["features_dtype"] == "bfloat16"
+    assert {**found, "features_dtype": "float32"} == score_features(tensor.float().numpy(), ["a", "b"] * 3)
+
+
+def apart(seed: int) -> tuple[np.ndarray, np.ndarray, list[int], list[Any]]:
+    """Queries, a gallery with distractors, and their labels."""
+    rng = np.random.default_rng(seed)
+    asked, ranked = [0, 1, 2, 1, 0, 2, 2], [*([0, 1, 2] * 4), (), ()]
+    return rng.standard_normal((7, 5)), rng.standard_normal((14, 5)), asked, ranked
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+def test_queries_and_gallery_apart_are_roles(similarity: str) -> None:
+    queries, gallery, asked, ranked = apart(0)
+    found = score_features(
+        queries=queries, query_labels=asked, gallery=gallery, gallery_labels=ranked, similarity=similarity,
+        per_query=True, top=4,
+    )  # fmt: skip
+    expected = score_features(
+        np.concatenate([queries, gallery]), [*asked, *ranked], roles=["query"] * 7 + ["gallery"] * 14,
+        similarity=similarity, per_query=True, top=4,
+    )  # fmt: skip
+    each, meant = found.pop("per_query"), expected.pop("per_query")
+    assert found == expected
+    assert (each.pop("top_items") == meant.pop("top_items") - 7).all()
+    for name in each:
+        assert all(map(np.array_equal, each[name], meant[name])), name
+
+
+def test_groups_of_queries_stand_before_those_of_the_gallery() -> None:
+    queries, gallery, asked, ranked = apart(1)
+    groups = [0, None, None, None, None, None, None, 0, *[None] * 13]  # query 0 and item 0 of the gallery
+    given = {"queries": queries, "query_labels": asked, "gallery": gallery, "gallery_labels": ranked}
+    found = score_features(**given, groups=groups, per_query=True)["per_query"]
+    assert found["candidates"].tolist() == [13, *[14] * 6] and found["positives"].tolist() == [3, *[4] * 6]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"gallery": None}, "give either features, or queries and gallery"),
+        ({"features": np.eye(5)}, "give either features, or queries and gallery"),
+        ({"queries": [Query(1, (2,), (), ())]}, "queries: an array of object.*give a matrix"),
+        ({"labels": [1]}, "labels are given, but features come apart: give query_labels and gallery_labels"),
+        ({"roles": ["both"]}, "roles are given, but features come apart"),
+        ({"query_labels": [0] * 6}, "6 query_labels for 7 rows of features"),
+        ({"gallery_labels": None}, "0 gallery_labels for 14 rows of features"),
+        ({"query_labels": [0, 1, 2, (), 0, 1, 2]}, "item 3 is a query without labels"),
+        ({"gallery": np.ones((14, 4))}, "queries have 5 dimensions and the gallery 4"),
+        ({"gallery": np.ones((0, 5)), "gallery_labels": []}, "7 rows: a query and an item to rank are the least"),
+        ({"gallery": np.full((14, 5), np.nan)}, r"gallery: the feature of item 0 \(7\) has NaN"),
+        ({"groups": [1] * 7}, "7 groups for 21 rows"),
+        ({"ground_truth": [Query(1, (2,), (), ())]}, "query_labels are given with ground_truth"),
+    ],
+)
+def test_what_does_not_go_together(changed: dict[str, Any], said: str) -> None:
+    queries, gallery, asked, ranked = apart(2)
+    given = {"queries": queries, "query_labels": asked, "gallery": gallery, "gallery_labels": ranked, **changed}
+    with pytest.raises(RetrievalError, match=said):
+        score_features(**given)
+
+
+def test_labels_of_queries_are_for_features_apart() -> None:
+    with pytest.raises(RetrievalError, match="query_labels are given, but features come in one: give labels"):
+        score_features(np.eye(3), ["a", "b", "a"], query_labels=["a"])
+
+
+def test_each_query_as_it_is_worked_by_hand() -> None:
+    # On a line: the first asks for 1 and 3, which rank first and third; 2 asks for 4, which ranks last.
+    features = np.array([[0.0], [1.0], [2.0], [3.0], [4.5]])
+    found = score_features(
+        features, ["a", "a", "b", "a", "b"], roles=["both", "gallery", "both", "gallery", "gallery"],
+        similarity="euclidean", per_query=True, top=3, cutoffs=[1],
+    )["per_query"]  # fmt: skip
+    assert found["queries"].tolist() == [0, 2]
+    assert [ranks.tolist() for ranks in found["ranks"]] == [[1, 3], [4]]
+    assert found["AP"] == pytest.approx([(1 + 2 / 3) / 2, 1 / 4])
+    assert found["P@1"].tolist() == [1, 0] and found["positives"].tolist() == [2, 1]
+    assert found["top_items"].tolist() == [[1, 2, 3], [1, 3, 0]]
+    assert found["top_scores"].tolist() == [[1, 2, 3], [1, 1, 2]]
+    assert found["top_hits"].tolist() == [[True, False, True], [False] * 3]
+
+
+def test_queries_without_positives_have_no_ranks() -> None:
+    labels = ["a", "b", "a", "c", "c"]
+    found = score_features(np.eye(5), labels, queries_without_positives="skip", per_query=True)["per_query"]
+    assert found["queries"].tolist() == [0, 2, 3, 4] and [len(one) for one in found["ranks"]] == [1] * 4
+
+
+def test_a_top_that_nobody_sees_is_refused() -> None:
+    with pytest.raises(RetrievalError, match="top is 3, which is of each query: set per_query too"):
+        score_features(np.eye(3), ["a", "b", "a"], top=3)
+
+
+def test_the_command_writes_what_each_query_has(case: Path) -> None:
+    done = command(case, "features=F.npy", "labels=L.txt", "per_query=o/q.npz", "top=2")
+    assert done.returncode == 0, done.stderr
+    labels = [i % 3 for i in range(30)]
+    expected = score_features(np.load(case / "F.npy"), labels, per_query=True, top=2).pop("per_query")
+    with np.load(case / "o/q.npz") as arrays:
+        ranks = np.split(arrays["ranks"], arrays["rank_starts"][1:-1])
+        assert all(map(np.array_equal, ranks, expected.pop("ranks")))
+        assert all(np.array_equal(arrays[name], values) for name, values in expected.items())
+    assert "per_query" not in json.loads(done.stdout)
+    assert "set per_query too" in command(case, "features=F.npy", "labels=L.txt", "top=2").stderr
 
 
 @pytest.mark.parametrize("name", ["labels", "names", "roles", "groups"])
