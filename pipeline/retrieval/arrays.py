@@ -18,8 +18,10 @@ def as_array(given: Any, *, what: str) -> np.ndarray | None:
     Raises:
         RetrievalError: its own library cannot hand it over, as a sparse or a quantised tensor.
     """
-    if isinstance(given, np.ndarray) or not any(hasattr(given, name) for name in ("detach", "to_numpy", "__array__")):
-        return given if isinstance(given, np.ndarray) else None
+    if isinstance(given, np.ndarray):
+        return np.asarray(given)  # no class of its own, such as a matrix
+    if not any(hasattr(given, name) for name in ("detach", "to_numpy", "__array__")):
+        return None
     try:
         if hasattr(given, "detach"):
             given = given.detach().cpu()

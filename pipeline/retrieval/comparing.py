@@ -128,7 +128,7 @@ def joint(evaluations: list[Evaluation], metric: str, population: str) -> tuple[
         RetrievalError: there is no such metric, or too little of the population.
     """
     first = evaluations[0]
-    column = COLUMNS.get(metric, metric.replace("mAP@", "AP@"))
+    column = COLUMNS.get(str(metric), str(metric).replace("mAP@", "AP@"))
     if column not in first.values:
         known = [*COLUMNS, *(name for name in first.values if not name.startswith("AP") and name != "RR")]
         known += [f"m{name}" for name in first.values if name.startswith("AP@")]

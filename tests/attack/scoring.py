@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.retrieval.comparing import compare_features
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.scoring import score_features
 from tests.attack import mutation
@@ -71,6 +72,9 @@ def matrix(rng: Random) -> Any:
             np.asarray(rows, ">f4"),
             np.matrix(rows),
             rows.astype("g"),
+            rows.tolist(),
+            list(rows),
+            [*rows, rows[0][:2]],
         )
         return rng.choice(other)
     return rows.astype(rng.choice((np.float16, np.float32, np.float64)))
@@ -156,6 +160,8 @@ def scoring(rng: Random, folder: Path) -> None:
         given[rng.choice(names)] = mutation.value(rng)
     if rng.random() < 0.5:
         given.setdefault("similarity", rng.choice(("cosine", "dot", "euclidean")))
+    elif kind == 6:
+        return comparing(rng, rows, labels)
     found = score_features(rows, labels, **given)
     if not 0 <= found["mAP"] <= 1 or not np.isfinite(found["mAP"]):
         raise Wrong(f"mAP {found['mAP']}")
@@ -170,6 +176,20 @@ def scoring(rng: Random, folder: Path) -> None:
             raise Wrong(f"mAP {found['mAP']}, by its definition {meant}, its ties are worth {found['tie_gap']}")
     elif kind == 1 and not isinstance(labels, dict):
         raise_if_perfect(found, rows, labels, given)
+
+
+def comparing(rng: Random, rows: Any, labels: list[str]) -> None:
+    """Compare features with others; the two must differ by as much as their mAPs, within the interval."""
+    with np.errstate(all="ignore"):
+        other = matrix(rng)
+    given = {rng.choice(("metric", "population", "left_out", "cutoffs", "top", "groups")): mutation.value(rng)}
+    given = rng.choice(({}, given))
+    found = compare_features(rows, other, labels, **given)
+    if not found["low"] <= found["difference"] <= found["high"] or not 0 <= found["p"] <= 1:
+        raise Wrong(f"{found}")
+    means = [score_features(each, labels)["mAP"] for each in (rows, other)]
+    if not given and abs(found["difference"] - (means[0] - means[1])) > 1e-9:
+        raise Wrong(f"a difference of {found['difference']} between mAPs of {means}")
 
 
 def raise_if_perfect(found: dict[str, Any], rows: Any, labels: Any, given: dict[str, Any]) -> None:
