@@ -1,6 +1,11 @@
 """RetrievalMetrics gives what score_features gives of all batches together, and torchmetrics where the two overlap."""
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,9 +105,9 @@ def test_compute_update_and_reset_in_any_order() -> None:
     assert first == metric.compute() == score_features(FEATURES[:40], LABELS[:40])
     fed(metric, FEATURES[40:], NUMBERS[40:], [16])
     assert metric.compute() == score_features(FEATURES, LABELS)
-    assert len(metric) == 60
+    assert metric.seen == 60
     metric.reset()
-    assert len(metric) == 0
+    assert metric.seen == 0
     assert fed(metric, FEATURES[:40], NUMBERS[:40], [16]).compute() == first
 
 
@@ -125,7 +130,7 @@ def test_a_sample_says_so_and_batches_do_not_change_it(sizes: list[int], seed: i
     )
     found = whole.compute()
     assert found["sample"] == {"items": 30, "of": 60, "seed": seed}
-    assert found["queries"] + found["queries_without_positives"] == 30 and len(whole) == 60
+    assert found["queries"] + found["queries_without_positives"] == 30 and whole.seen == 60
     metric = fed(
         RetrievalMetrics(sample=30, sample_seed=seed, queries_without_positives="skip"), FEATURES, NUMBERS, sizes
     )
@@ -177,6 +182,77 @@ def test_torchmetrics(seed: int) -> None:
         assert found[name] == pytest.approx(float(metric.compute()), abs=1e-6), name
 
 
+# Several processes
+
+SCRIPT = """if True:
+    import json, sys
+    import numpy as np, torch
+    from pipeline.retrieval.errors import RetrievalError
+    from pipeline.retrieval.monitor import RetrievalMetrics
+
+    rank, rendezvous = int(sys.argv[1]), sys.argv[2]
+    torch.distributed.init_process_group("gloo", f"file://{rendezvous}", world_size=2, rank=rank)
+    features = np.random.default_rng(0).normal(size=(61, 8)).astype(np.float32)
+    labels = np.arange(61) % 7
+
+    def score(places, names=None, **options):
+        metric = RetrievalMetrics(**options)
+        if len(places):
+            metric.update(torch.tensor(features[places]), torch.tensor(labels[places]), names=names)
+        try:
+            return metric.compute()
+        except RetrievalError as error:
+            return str(error)
+
+    own = np.arange(61)[rank::2]
+    # As torch's DistributedSampler without drop_last: the second process has the first item again.
+    dealt = list(torch.utils.data.DistributedSampler(labels, num_replicas=2, rank=rank, shuffle=False))
+    print(json.dumps([
+        score(own),
+        score(dealt, names=dealt),
+        score(own if rank == 0 else own[:0]),
+        score(own, together=False),
+        score(np.arange(4) + 4 * rank),
+        score(own, max_items=60),
+        score(own, sample=10),
+    ]))
+    torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(rank), str(tmp_path / "rendezvous")],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+        )
+        for rank in range(2)
+    ]
+    try:
+        first, second = (json.loads(process.communicate(timeout=300)[0].splitlines()[-1]) for process in started)
+    finally:
+        for process in started:
+            process.kill()
+    features = np.random.default_rng(0).normal(size=(61, 8)).astype(np.float32)
+    labels = [str(number % 7) for number in range(61)]
+
+    def whole(places: Any, **processes: int) -> Any:
+        found = score_features(features[places], [labels[place] for place in places])
+        return json.loads(json.dumps(found | ({"processes": processes} if processes else {})))
+
+    odd, even = np.arange(61)[1::2], np.arange(61)[::2]
+    dealt = np.concatenate([even, odd])
+    assert first[0] == second[0] == whole(dealt, count=2, repeated=0)
+    assert first[1] == second[1] == whole(dealt, count=2, repeated=1)
+    assert first[2] == second[2] == whole(even, count=2, repeated=0)
+    assert (first[3], second[3]) == (whole(even), whole(odd))
+    assert first[4] == second[4] and "has no positives" in first[4]
+    assert first[5] == second[5] and "2 processes have 61 items together, over max_items=60" in first[5]
+    assert first[6] == second[6] and "each process has a sample of its own" in first[6]
+
+
 # Errors
 
 
@@ -216,7 +292,21 @@ def test_a_batch_that_cannot_be_taken(given: tuple[Any, Any], options: dict[str,
     metric.update(FEATURES, LABELS)
     with pytest.raises(RetrievalError, match=message):
         metric.update(*given, **options)
-    assert len(metric) == 60
+    assert metric.seen == 60
+
+
+def test_a_name_that_was_given_before() -> None:
+    metric = RetrievalMetrics()
+    metric.update(FEATURES[:2], LABELS[:2], names=["a.jpg", 7])
+    for names in (["b.jpg", "a.jpg"], torch.tensor([8, 7]), [9, 9]):
+        with pytest.raises(RetrievalError, match=r"item (a\.jpg|7|9) is given again: call reset\(\) before each epoch"):
+            metric.update(FEATURES[2:4], LABELS[2:4], names=names)
+    metric.update(FEATURES[2:4], LABELS[:2], names=[8, 9])
+    assert metric.seen == 4 and metric.compute()["queries"] == 4
+    metric.reset()
+    metric.update(FEATURES[:2], LABELS[:2], names=["a.jpg", 7])
+    with pytest.raises(RetrievalError, match=r"query 0 \(a\.jpg\) has no positives"):
+        metric.compute()
 
 
 def test_nothing_to_compute() -> None:
