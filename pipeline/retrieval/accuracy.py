@@ -164,6 +164,14 @@ class AccuracyCalculator:
         labels = [label for (label,), found in zip(known, positives, strict=True) if found]
         return {name: self._mean(values[name], labels) for name in names}
 
+    def get_curr_metrics(self) -> list[str]:
+        """Return the names of the metrics that were chosen at first; its testers ask for them."""
+        return list(self._names)
+
+    def description(self) -> str:
+        """Return ``avg_of_avgs`` where that is set, else nothing; its testers ask for it."""
+        return "avg_of_avgs" if self.avg_of_avgs else ""
+
     def _matrix(self, given: Any, *, where: str) -> Float[np.ndarray, "item dim"]:
         found = matrix_of(given, where=where)
         cosine = self._settings.similarity == "cosine"

@@ -60,5 +60,6 @@ def array_of(given: Any) -> Any:
         return given
     if given.layout != torch.strided:
         raise RetrievalError(f"a tensor of layout {given.layout}: give a dense one, by to_dense()")
-    known = not given.is_floating_point() or given.dtype in (torch.float16, torch.float32, torch.float64)
-    return (given if known else given.float()).detach().cpu().numpy()
+    plain = given.detach().cpu()
+    known = not plain.is_floating_point() or plain.dtype in (torch.float16, torch.float32, torch.float64)
+    return (plain if known else plain.float()).numpy()

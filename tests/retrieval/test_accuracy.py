@@ -181,6 +181,28 @@ def test_pytorch_metric_learning(seed: int) -> None:
                     np.testing.assert_allclose(found[name], expected[name], atol=within, err_msg=name)
 
 
+@pytest.mark.parametrize("options", [{}, {"avg_of_avgs": True, "k": "max_bin_count"}])
+def test_its_testers_take_this_calculator(options: dict[str, Any]) -> None:
+    reason = "pytorch-metric-learning is not installed: pip install pytorch-metric-learning"
+    testers = pytest.importorskip("pytorch_metric_learning.testers", reason=reason)
+    calculators = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install faiss-cpu")
+    query, labels, *_ = sets(0)
+    data = torch.utils.data.TensorDataset(torch.tensor(query), torch.tensor(labels))
+    found = []
+    for calculator in (
+        AccuracyCalculator(**options),
+        calculators.AccuracyCalculator(exclude=("NMI", "AMI"), device=torch.device("cpu"), **options),
+    ):
+        tester = testers.GlobalEmbeddingSpaceTester(
+            accuracy_calculator=calculator, dataloader_num_workers=0, data_device=torch.device("cpu")
+        )
+        found.append(tester.test({"val": data}, 0, torch.nn.Identity())["val"])
+    ours, others = found
+    assert ours == pytest.approx(others, abs=1e-6)
+    assert all(f"{name}_level0" in ours for name in NAMES)
+
+
 def test_near_distances_are_lost_to_faiss_far_from_the_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it computes |q|^2 + |g|^2 - 2 q.g: by default from 20 queries on up to 1.12; in 1.15 from 128,000."""
     faiss = pytest.importorskip("faiss", reason="faiss is not installed: pip install faiss-cpu")
