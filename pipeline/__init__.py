@@ -13,8 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.retrieval import AccuracyCalculator as AccuracyCalculator
     from pipeline.retrieval import Query as Query
     from pipeline.retrieval import RetrievalError as RetrievalError
+    from pipeline.retrieval import RetrievalMetrics as RetrievalMetrics
     from pipeline.retrieval import Settings as Settings
     from pipeline.retrieval import compare_features as compare_features
     from pipeline.retrieval import compare_several as compare_several

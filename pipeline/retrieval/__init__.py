@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import Any
 
 HOMES = {
+    "AccuracyCalculator": "accuracy",
     "Query": "queries",
     "RetrievalError": "errors",
+    "RetrievalMetrics": "monitor",
     "Settings": "evaluation",
     "compare_features": "comparing",
     "compare_several": "comparing",

@@ -9,14 +9,16 @@ import numpy as np
 from jaxtyping import Float
 
 from . import metrics
+from .arrays import as_features, as_list
 from .distances import similarity_of
 from .errors import RetrievalError
 from .evaluation import Settings, rank_here
-from .intake import matrix_of, texts_of
+from .labels import as_labels
 from .matrix import check_features
 from .protocols import by_labels
 from .ragged import Ragged
 from .ranking import Ranking
+from .scoring import refuse_lengths
 from .settings import call
 
 NAMES = (
@@ -173,7 +175,7 @@ class AccuracyCalculator:
         return "avg_of_avgs" if self.avg_of_avgs else ""
 
     def _matrix(self, given: Any, *, where: str) -> Float[np.ndarray, "item dim"]:
-        found = matrix_of(given, where=where)
+        found, _ = as_features(given, where=where)
         cosine = self._settings.similarity == "cosine"
         remedy = "look for what makes it so in the training, or leave the item out"
         check_features(found, [str(row) for row in range(len(found))], where=where, cosine=cosine, remedy=remedy)
@@ -240,7 +242,8 @@ def chosen(names: Sequence[str], include: Sequence[str], exclude: Sequence[str])
 
 def one_each(labels: Any, items: int, *, what: str) -> list[tuple[str, ...]]:
     """Return the labels of so many items; :class:`RetrievalError` where one has none or several."""
-    found = texts_of(labels, items=items, what=what)
+    found = as_labels(as_list(labels, what=what))
+    refuse_lengths(items, **{what: found})
     for item, several in enumerate(found):
         if len(several) != 1:
             raise RetrievalError(

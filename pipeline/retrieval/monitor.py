@@ -8,14 +8,12 @@ from typing import Any, get_args
 import numpy as np
 from jaxtyping import Float
 
+from .arrays import as_features, as_list
 from .errors import RetrievalError, shown
-from .evaluation import Settings
-from .intake import array_of, matrix_of, text_of, texts_of
-from .labels import as_groups
+from .labels import as_groups, as_labels
 from .processes import in_several, made_of_all
 from .queries import Role
-from .scoring import listed, refuse_lengths, score_features
-from .settings import call
+from .scoring import refuse_lengths, score_features, settings_of
 
 MAX_ITEMS = 200_000
 
@@ -71,7 +69,7 @@ class RetrievalMetrics:
         Raises:
             RetrievalError: a setting is unknown or out of range.
         """
-        call(Settings, settings, where="RetrievalMetrics")
+        settings_of(settings, per_query=False)
         limits = [("max_items", max_items, 1), ("sample", sample, 2), ("sample_seed", sample_seed, 0)]
         for name, given, least in limits:
             whole = isinstance(given, int) and not isinstance(given, bool) and given >= least
@@ -116,11 +114,11 @@ class RetrievalMetrics:
             RetrievalError: lengths differ, or dimensions or types from those of batches before; there are more items
                 than ``max_items``; a name was given before.
         """
-        rows = matrix_of(features, where="features")
-        known = texts_of(labels, items=len(rows))
-        grouped = [None] * len(rows) if groups is None else as_groups(listed(groups, what="groups"))
-        called = None if names is None else [str(text_of(name)) for name in listed(array_of(names), what="names")]
-        refuse_lengths(len(rows), groups=grouped, names=called)
+        rows, _ = as_features(features, where="features")
+        known = as_labels(as_list(labels, what="labels"))
+        grouped = [None] * len(rows) if groups is None else as_groups(as_list(groups, what="groups"))
+        called = None if names is None else list(map(str, as_list(names, what="names")))
+        refuse_lengths(len(rows), labels=known, groups=grouped, names=called)
         if role not in get_args(Role):
             raise RetrievalError(f"unknown role {role!r}: one of {', '.join(get_args(Role))}")
         self._refuse(rows, called or [])

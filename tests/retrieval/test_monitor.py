@@ -63,7 +63,7 @@ def test_tensors(kind: torch.dtype) -> None:
     assert found == score_features(plain, LABELS)
 
 
-@pytest.mark.parametrize("labels", [LABELS, NUMBERS, list(NUMBERS), [(label,) for label in LABELS], NUMBERS * 1.0])
+@pytest.mark.parametrize("labels", [LABELS, NUMBERS, list(NUMBERS), [(label,) for label in LABELS]])
 def test_labels(labels: Any) -> None:
     assert fed(RetrievalMetrics(), FEATURES, labels, [60]).compute() == score_features(FEATURES, LABELS)
 
@@ -150,7 +150,7 @@ def test_every_item_has_the_same_chance_to_be_in_a_sample() -> None:
     points = np.arange(12.0)[:, None]
     for seed in range(1500):
         metric = RetrievalMetrics(sample=4, sample_seed=seed)
-        metric.update(points, np.zeros(12))
+        metric.update(points, [0] * 12)
         drawn.update(float(item.feature[0]) for item in metric._items)
     # Each 500 times of 1,500 on average, with a standard deviation of sqrt(1500 / 3 * 2 / 3) = 18.
     assert sum(drawn.values()) == 6_000 and max(abs(drawn[point] - 500) for point in range(12)) < 4 * 18
@@ -259,11 +259,12 @@ def test_two_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"similarty": "dot"}, "RetrievalMetrics: unknown key 'similarty'; its keys are similarity, "),
-        ({"similarity": "l2"}, "RetrievalMetrics: 'similarity' is 'l2': expected cosine or dot or euclidean"),
+        ({"similarty": "dot"}, "settings: unknown key 'similarty'; its keys are similarity, "),
+        ({"similarity": "l2"}, "settings: 'similarity' is 'l2': expected cosine or dot or euclidean"),
         ({"max_items": 0}, "RetrievalMetrics: 'max_items' is 0: expected an integer from 1"),
         ({"sample": 1}, "'sample' is 1: expected an integer from 2"),
         ({"sample": True}, "'sample' is True"),
+        ({"top": 3}, "top is 3, which is of each query"),
         ({"sample_seed": -1}, "'sample_seed' is -1: expected an integer from 0"),
     ],
 )
@@ -276,10 +277,10 @@ def test_settings_that_are_none(options: dict[str, Any], message: str) -> None:
     ("given", "options", "message"),
     [
         ((FEATURES, LABELS[:59]), {}, "59 labels for 60 rows"),
-        ((FEATURES, [None] * 60), {}, "a label of item 0 is None"),
+        ((FEATURES, [None] * 60), {}, "a label of item 0 is missing"),
         ((FEATURES, [0.5] * 60), {}, "a label of item 0 is 0.5"),
         ((FEATURES, "0" * 60), {}, "the labels are a str"),
-        ((FEATURES, torch.tensor(3)), {}, "the labels are a int"),
+        ((FEATURES, torch.tensor(3)), {}, "the labels are a Tensor"),
         ((FEATURES[0], LABELS), {}, "features: an array of float32 of shape"),
         ((FEATURES, LABELS), {"role": "queries"}, "unknown role 'queries': one of both, query, gallery"),
         ((FEATURES, LABELS), {"groups": ["a"]}, "1 groups for 60 rows"),
