@@ -25,7 +25,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
     rows, labels = np.random.default_rng(0).normal(size=(20, 4)), list("ab") * 10
     assert "mAP" in score_features(rows, labels)
     with pytest.raises(RetrievalError, match=r"'top' of 10000 for 20 queries needs 0\.0 GiB of memory"):
-        score_features(rows, labels, top=10_000)
+        score_features(rows, labels, per_query=True, top=10_000)
 
 
 def test_a_cutoff_beyond_the_gallery_takes_no_memory() -> None:
