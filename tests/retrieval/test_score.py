@@ -318,7 +318,7 @@ def test_features_however_they_come() -> None:
     expected = score_features(features, labels)
     for given in (np.asfortranarray(features), np.ma.masked_array(features), features.astype("g"), features[:, ::-1],
                   features.tolist(), list(features), tuple(map(tuple, features.tolist())), pd.DataFrame(features),
-                  np.matrix(features),
+                  features.view(np.matrix),
                   torch.tensor(features), torch.tensor(features, requires_grad=True), list(torch.tensor(features)),
                   [torch.tensor(row, requires_grad=True) for row in features]):  # fmt: skip
         assert score_features(given, labels)["mAP"] == expected["mAP"]
