@@ -8,10 +8,11 @@ function sortRows(table, column, direction) {
   const rows = [...table.tBodies[0].rows];
   const values = new Map(rows.map((row) => [row, row.cells[column].dataset.value]));
   const sign = direction === "ascending" ? 1 : -1;
+  const numeric = isNumeric(values);
   rows.sort((one, two) => {
     const [left, right] = [values.get(one), values.get(two)];
     if (left === "" || right === "") return (left === "") - (right === ""); // none: last
-    return sign * (isNumeric(values) ? Number(left) - Number(right) : left.localeCompare(right));
+    return sign * (numeric ? Number(left) - Number(right) : left.localeCompare(right));
   });
   table.tBodies[0].append(...rows);
 }
@@ -65,6 +66,13 @@ function endsOf(run, dataset, measured) {
   return ["", "queries"].includes(state.about) ? known : null;
 }
 
+// Whether the table shows what was tested: by another name than "what tests are about" too.
+function isTested() {
+  if (state.metric !== "mAP") return false;
+  const same = ({ intervals: { tested, [state.about]: ends } }) => ends && ends.every((end, side) => Math.abs(end - tested[side]) < 1e-9);
+  return state.about === "" || RUNS.every((run) => Object.values(DATA.runs[run].found).every(same));
+}
+
 function chanceOf(dataset, measured) {
   if (state.metric === "mAP") return DATA.runs[RUNS[0]].found[dataset].random;
   return measured[dataset]?.chance[DATA.metrics[state.metric]] ?? null;
@@ -72,7 +80,7 @@ function chanceOf(dataset, measured) {
 
 function fillTable(measured) {
   const table = byId("comparison");
-  const tested = state.metric === "mAP" && state.about === "";
+  const tested = isTested();
   for (const dataset of DATA.datasets) {
     const best = Math.max(...RUNS.map((run) => valueOf(run, dataset) ?? -1));
     const chance = chanceOf(dataset, measured);
@@ -131,7 +139,7 @@ function fillCell(cell, value, ends, best, like) {
 function captionOf() {
   const { metric, about } = state;
   const doubtful = "?: the interval holds what a random ranking is expected to give, or is below it.";
-  if (metric === "mAP" && about === "") return DATA.caption;
+  if (isTested()) return DATA.caption;
   if (metric === "mAP") {
     return `mAP with its 95 % interval, about ${others[about]}; none where there are too few. Differences were not tested for these. ${doubtful}`;
   }
