@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.results.cost import Cost
 from pipeline.results.retrievals import Retrieval
 from pipeline.views.explorer import results_of, write_results
-from pipeline.views.page import PageStyle, charting, page_of
+from pipeline.views.looks import looks_of
+from pipeline.views.page import Found, PageStyle, charting, page_of
+from pipeline.views.style import Style
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATASET = "made_up"
@@ -50,11 +53,19 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     for name, content in results_of(Manifest(DATASET, folder, items), found, chunk=chunk):
         write_results(results, name, content, dataset=DATASET)
     levels = np.linspace(1, 0, 11)
+    write = partial(write_results, results, dataset=DATASET)
     curves = {
-        name: {key: (levels * factor).tolist() for key in ("precision", "low", "high")}
+        name: {
+            **{key: (levels * factor).tolist() for key in ("precision", "low", "high")},
+            "population": None,
+            "intervals": {},
+        }
         for factor, name in zip(np.linspace(0.3, 1, runs), names, strict=True)
     }
-    write_results(results, "curves", curves, dataset=DATASET)
+    write("curves", {"runs": curves, "chance": 0.01})
+    labels = sorted({label for item in items for label in item.labels})
+    means = np.random.default_rng(0).random(len(labels)).tolist()
+    write("classes", {"labels": labels, "queries": [images // 100] * len(labels), "runs": dict.fromkeys(names, means)})
     thumbnails = folder / "thumbnails" / DATASET
     thumbnails.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -63,20 +74,16 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
         Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC).save(thumbnails / f"{n}.jpg", quality=85)
     config = OmegaConf.load(CONF / "page.yaml")
     assert isinstance(config, DictConfig)
-    cell = {
-        "dataset": DATASET,
-        "mAP": 0.5,
-        "mAP_low": 0.4,
-        "mAP_high": 0.6,
-        "best": False,
-        "alike": True,
-        "chance": False,
-    }
-    shown = {"cells": [cell], "mean_mAP": 0.5, "low": 0.4, "high": 0.6, "relative": 1.0, "cost": Cost(4, 9.0)}
-    texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60}
-    rows = [{"run": name, **shown} for name in names]
+    style = Style(**plain(OmegaConf.load(CONF / "style/default.yaml")))
+    cell = Found({"mAP": 0.5}, 0.01, {"tested": (0.4, 0.6), "queries": (0.4, 0.6)}, {}, False, True, False)
+    mean = {"mean_mAP": 0.5, "low": 0.4, "high": 0.6, "relative": 1.0, "alike": True}
+    rows = [{"run": name, "found": {DATASET: cell}, **mean, "cost": Cost(4, 9.0)} for name in names]
+    texts = {"dataset": DATASET, "features": "x: 1\n" * 40, "metrics": "y: 1\n" * 60, "device": "cpu"}
     origins = [{"run": name, **texts} for name in names]
-    page = page_of([DATASET], rows, [], origins, PageStyle(**plain(config.page)), caption="mAP.")
+    looks = looks_of(names, style)
+    page = page_of(
+        [DATASET], rows, [], origins, PageStyle(**plain(config.page)), looks, caption="mAP.", written="a benchmark"
+    )
     write_text(folder / "vega.js", charting())
     write_text(folder / "index.html", page)
 
@@ -89,6 +96,7 @@ def opened(browser: Browser, page: Path) -> Iterator[tuple[str, float]]:
     tab.goto(page.as_uri())
     tab.wait_for_selector("#chart svg.marks")
     tab.wait_for_selector("#rankings li img")
+    tab.locator("#rankings").scroll_into_view_if_needed()  # pictures are loaded where they are looked at
     tab.wait_for_function("[...document.querySelectorAll('#rankings img')].every(image => image.complete)")
     yield "opened", time.perf_counter() - start
     before = tab.locator("#asked-name").inner_text()

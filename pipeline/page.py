@@ -6,6 +6,8 @@ table, precision-recall curves, the provenance of each run, and every query with
 ``thumbnails/`` (``pipeline.thumbnails``).
 """
 
+from pathlib import Path
+
 import pandas as pd
 from omegaconf import DictConfig
 
@@ -15,30 +17,37 @@ from pipeline.frame.files import write_text
 from pipeline.frame.upstream import output_of, read_json
 from pipeline.results.comparison import Summary
 from pipeline.results.cost import read_costs
+from pipeline.results.written import written_by
 from pipeline.retrieval.settings import call
+from pipeline.views.looks import looks_of
 from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
+from pipeline.views.style import Style
 
 # Columns of numbers that are shown.
 INTERVAL = ("mAP", "mAP_low", "mAP_high", "mAP_random")
-PAIR = ("difference", "low", "high", "p_holm")
+PAIR = ("difference", "low", "high", "p", "p_holm", "p_least")
 
 
 @app("page")
 def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(PageStyle, plain(config.page), where="conf/page.yaml")
+    figures = call(Style, plain(config.style), where="conf/style")
     experiment, runs = read_experiment(), path_of(config, "runs")
+    looks = looks_of(experiment.runs, figures)
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
     with output_of("compare", f"tables in {config.table}, {config.pairs} and {config.summary}"):
         table = pd.read_csv(config.table, keep_default_na=False, dtype=dict.fromkeys(INTERVAL, float))
         pairs = pd.read_csv(config.pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float))
-        rows = table_rows(experiment, table, pairs, summary, costs)
+        rows = table_rows(experiment, runs, table, pairs, summary, costs)
         caption = summary["caption"]
     origins = provenances(experiment, path_of(config, "features"), runs)
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
-    write_text(path_of(config, "html"), page_of(experiment.datasets, rows, pair_rows, origins, style, caption=caption))
+    written = written_by(Path())
+    page = page_of(experiment.datasets, rows, pair_rows, origins, style, looks, caption=caption, written=written)
+    write_text(path_of(config, "html"), page)
 
 
 if __name__ == "__main__":

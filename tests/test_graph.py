@@ -34,8 +34,10 @@ def imported_modules(module: Path) -> set[Path]:
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text())):
             names: list[str] = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if isinstance(node, ast.ImportFrom):
+                above = path.relative_to(TOP).parts[: -node.level] if node.level else ()  # from .labels import ...
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             for name in names:
@@ -103,9 +105,14 @@ def test_an_extraction_is_made_of_its_own_source_only(code: Code, source: str) -
 def test_the_page_depends_on_all_that_it_is_made_with() -> None:
     deps = STAGES["page"]["deps"]
     assert {"plots/report/results", "plots/report/thumbnails"} <= set(deps)  # so that dvc repro page makes them too
-    declared = {Path(dep).name for dep in deps if dep.startswith("pipeline/views/templates/")}
-    page = (TOP / "pipeline/views/templates/report.html").read_text()
-    assert declared == {"report.html", *re.findall(r'"([\w.]+)"\|inlined', page)}
+    declared = [dep for dep in deps if dep.startswith("pipeline/views/templates/")]
+    templates = TOP / "pipeline/views/templates"
+    used = set(re.findall(r'"([\w./]+)"\|inlined', (templates / "report/page.html").read_text()))
+    assert declared == ["pipeline/views/templates/look.css", "pipeline/views/templates/report"]
+    assert used | {"report/page.html"} == {
+        "look.css",
+        *(f"report/{path.name}" for path in (templates / "report").iterdir()),
+    }
 
 
 # What no result can depend on: names and places, which dvc.yaml has too, the memory for scores, and what a stage that

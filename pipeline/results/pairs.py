@@ -14,7 +14,7 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import Draws, Seed
 from pipeline.retrieval.uncertainty import ALPHA, Estimates, Population, distinguishable, holm, sign_flip_p
 
-COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable")
+COLUMNS = ("dataset", "a", "b", "difference", "low", "high", "p", "p_holm", "distinguishable", "p_least")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: D
     """Compare runs on every dataset, and by the mean over datasets.
 
     A row has the mean of ``a`` minus that of ``b``, ``low`` and ``high`` the ends of its 95 % interval, ``p`` its
-    p-value, ``p_holm`` the same corrected for the number of pairs, and ``distinguishable``: whether that is below 0.05.
+    p-value, ``p_holm`` the same corrected for the number of pairs, ``distinguishable``: whether that is below 0.05, and
+    ``p_least`` the least p-value that the test can give, however large the difference: 0 of t tests.
     Where each run is compared with the best one, p-values are still corrected for all pairs: which one is the best is
     taken from the same data, so that any pair could have been listed.
 
@@ -109,8 +110,8 @@ def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: D
                 continue
             sign = -1 if design.family == "best" and pair[1] == best else 1  # the best stands first
             low, high = sign * test.ends[::sign, place]
-            values = (sign * test.values[place], low, high, test.p_values[place], corrected[name][place], apart[place])
-            rows.append((name, *(runs[run] for run in pair[::sign]), *values))
+            p_values = (test.p_values[place], corrected[name][place], apart[place], test.least)
+            rows.append((name, *(runs[run] for run in pair[::sign]), sign * test.values[place], low, high, *p_values))
     return Compared(pd.DataFrame(rows, columns=list(COLUMNS)), ranks, out_of_reach(tests, corrected, design))
 
 

@@ -1,5 +1,6 @@
 """The results of every query of a run, as ``evaluate`` writes them to ``metrics/per_query/<dataset>/<run>.npz``."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ FORMS = {
     "top_hits": ("b", 2),
 }
 FRACTIONS = ("AP", "interpolated")
+# The names of metrics; AP in the best and the worst order of equal scores is not one of them.
+METRIC = re.compile(r"AP(_(rectangle|trapezoid|interpolated|random))?|RR|R-precision|MAP@R|(P|recall|nDCG|AP|mP)@\d+")
+COUNTS = ("positives", "candidates")
 # What is kept of each population that is left out in groups, after its name.
 LEFT_OUT = ("values", "shares", "units")
 
@@ -62,3 +66,30 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
         if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:
             raise ValueError("its arrays are of tops of different lengths")
     return found
+
+
+def read_metrics(path: Path) -> dict[str, np.ndarray]:
+    """Return every metric of every query of a run by its name, and its ``positives`` and ``candidates``.
+
+    Raises:
+        RetrievalError: the file is missing or damaged.
+    """
+    with usable(path) as arrays:
+        found: dict[str, np.ndarray] = {name: arrays[name] for name in arrays if METRIC.fullmatch(name)}
+        counts = {name: arrays[name] for name in COUNTS}
+        for name, values in found.items():
+            if values.dtype.kind != "f" or values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+                raise ValueError(f"{name} has what is no fraction")
+        for name, values in counts.items():
+            if values.dtype.kind not in "iu" or values.ndim != 1 or not (values > 0).all():
+                raise ValueError(f"{name} has what is no count")
+        if (counts["candidates"] < counts["positives"]).any():
+            raise ValueError("there are more positives than candidates")
+        if len({len(values) for values in (*found.values(), *counts.values(), arrays["queries"])}) > 1:
+            raise ValueError("its arrays are of different queries")
+    return found | counts
+
+
+def of_query(metric: str) -> str:
+    """Return what the metric of a run is called where it is that of a query."""
+    return "RR" if metric == "MRR" else metric.removeprefix("m") if metric.startswith("mAP") else metric

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.frame.files import write_text
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import output_of
 from pipeline.manifest.manifest import Manifest
+from pipeline.results.estimates import read_curve, read_left_out
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.levels import RECALL_LEVELS
 from pipeline.retrieval.settings import Count
+from pipeline.retrieval.uncertainty import populations_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,19 @@ def curve_of(table: pd.DataFrame) -> dict[str, list[float]]:
     if table["recall"].astype(float).tolist() != list(RECALL_LEVELS):
         raise ValueError("recall is not 0, 0.1, ..., 1")
     return {name: table[name].astype(float).tolist() for name in ("precision", "low", "high")}
+
+
+def with_populations(curve: Mapping[str, list[float]], per_query: Path) -> dict[str, Any]:
+    """Return a curve, ``population``: what its interval is about, and the interval by population.
+
+    Raises:
+        RetrievalError: the results of the run are missing or damaged.
+    """
+    known = populations_of(read_left_out(per_query))
+    others = {name: read_curve(per_query, name) for name in known}
+    same = (name for name, other in others.items() if np.allclose(other.low, curve["low"]))
+    intervals = {name: {"low": other.low.tolist(), "high": other.high.tolist()} for name, other in others.items()}
+    return {**curve, "population": next(same, None), "intervals": intervals}
 
 
 def items_of(manifest: Manifest, queries: Sequence[int], *, chunk: int) -> dict[str, Any]:

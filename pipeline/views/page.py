@@ -1,7 +1,8 @@
 """The page on which all results are explored, as one file."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,15 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import JOINED
 from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
-from pipeline.results.runs import read_run
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.results.per_query import METRIC, of_query
+from pipeline.results.runs import read_run, scalars
 from pipeline.retrieval.settings import Count
 from pipeline.views.tables import like_chance
 from pipeline.views.templates import render
 
-# Vega's names of marks, and a letter that looks like each.
-MARKS = {
-    "circle": "●",
-    "square": "■",
-    "triangle-up": "▲",
-    "diamond": "◆",
-    "triangle-down": "▼",
-    "cross": "✚",
-    "triangle-right": "▶",
-    "triangle-left": "◀",
-}
+# What a run's JSON has beside what it is judged by: numbers that are no metric, or that are shown with one.
+BESIDE = ("mAP_low", "mAP_high", "mAP_random", "tie_gap")
+COUNTED = ("queries", "queries_without_positives", "gallery", "positives", "exact_duplicates")
 
 
 @dataclass(frozen=True)
@@ -40,46 +33,47 @@ class PageStyle:
     Attributes:
         title: its heading.
         grid: queries shown at a time.
-        colors: of runs, by their position, ``light`` and ``dark``: on which ground.
-        marks: the same; keys of ``MARKS``. As many as colours, but for one, both together repeat late.
     """
 
     title: str
     grid: Count
-    colors: Sequence[Mapping[str, str]]
-    marks: Sequence[str]
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if not self.colors or not self.marks:
-            raise RetrievalError("conf/page.yaml: there must be a color and a mark")
-        for color in self.colors:
-            if set(color) != {"light", "dark"}:
-                raise RetrievalError(f"conf/page.yaml: a color is {dict(color)}: expected light and dark")
-        for mark in self.marks:
-            if mark not in MARKS:
-                raise RetrievalError(f"conf/page.yaml: unknown mark '{mark}': one of {', '.join(MARKS)}")
 
-    def looks_of(self, runs: Sequence[str]) -> list[dict[str, str]]:
-        """Return for each run its name, colours, mark and the letter that looks like it."""
-        looks = []
-        for place, run in enumerate(runs):
-            mark = self.marks[place % len(self.marks)]
-            looks.append({"run": run, **self.colors[place % len(self.colors)], "mark": mark, "sign": MARKS[mark]})
-        return looks
+@dataclass(frozen=True)
+class Found:
+    """What a run gave on a dataset.
+
+    Attributes:
+        metrics: its metrics by name, as its JSON has them, fractions in [0, 1].
+        random: the mAP that a random ranking is expected to give.
+        intervals: of mAP, by population; under ``tested`` that of the table, which the tests agree with.
+        counts: of queries and the like, as the JSON has them.
+        best: whether no run has a higher mAP on the dataset.
+        alike: whether it cannot be told from the best.
+        chance: whether it cannot be told from what a random ranking gives.
+    """
+
+    metrics: Mapping[str, float]
+    random: float
+    intervals: Mapping[str, tuple[float, float]]
+    counts: Mapping[str, int]
+    best: bool
+    alike: bool
+    chance: bool
 
 
 def table_rows(
     experiment: Experiment,
+    runs: Path,
     table: pd.DataFrame,
     pairs: pd.DataFrame,
     summary: Mapping[str, Any],
     costs: Mapping[str, Cost],
 ) -> list[dict[str, Any]]:
-    """Return one row per run: its name, one cell per dataset, the mean, the share of the best, and the cost.
+    """Return one row per run: its name, what it gave on each dataset, the mean, the share of the best, and the cost.
 
-    A cell has the mAP, the ends of its interval, whether it is the best of the dataset, and whether it cannot be told
-    from the best, or from what a random ranking gives.
+    Raises:
+        RetrievalError: the metrics of a run are missing or of another form.
     """
     cells = {(row["encoder"], row["dataset"]): row for row in table.to_dict("records")}
     leaders = leaders_of(table)
@@ -87,24 +81,44 @@ def table_rows(
     by_chance = like_chance(table)
     rows = []
     for run in experiment.runs:
-        found = [
-            {
-                "dataset": dataset,
-                **{name: cells[run, dataset][name] for name in ("mAP", "mAP_low", "mAP_high")},
-                "best": cells[run, dataset]["mAP"] == cells[leaders[dataset], dataset]["mAP"],
-                "alike": (run, dataset) in alike,
-                "chance": (run, dataset) in by_chance,
-            }
-            for dataset in experiment.datasets
-        ]
-        cost = costs[run.partition(JOINED)[0]]
+        found = {}
+        for dataset in experiment.datasets:
+            cell, metrics = cells[run, dataset], read_run(runs, run, dataset, "intervals", "mAP_random")
+            by_population = {name: (ends["low"], ends["high"]) for name, ends in metrics["intervals"].items()}
+            found[dataset] = Found(
+                {name: value for name, value in scalars(metrics).items() if is_metric(name, value)},
+                metrics["mAP_random"],
+                {"tested": (cell["mAP_low"], cell["mAP_high"]), **by_population},
+                {name: metrics[name] for name in COUNTED if name in metrics},
+                cell["mAP"] == cells[leaders[dataset], dataset]["mAP"],
+                (run, dataset) in alike,
+                (run, dataset) in by_chance,
+            )
         mean = {**summary["encoders"][run], "alike": (run, MEAN) in alike}
-        rows.append({"run": run, "cells": found, **mean, "cost": cost})
+        rows.append({"run": run, "found": found, **mean, "cost": costs[run.partition(JOINED)[0]]})
     return rows
 
 
+def is_metric(name: str, value: float | int) -> bool:
+    """Return whether a number of a run's JSON is one that runs are judged by: what is counted is a whole number."""
+    return isinstance(value, float) and name not in BESIDE
+
+
+def metrics_in(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return all metrics that runs have, in their order, and what each is called where it is that of a query."""
+    names = dict.fromkeys(name for row in rows for found in row["found"].values() for name in found.metrics)
+    return {name: of_query(name) for name in names}
+
+
+def shown_p(value: float, least: float, *, digits: int = 4) -> str:
+    """Return a p-value as text: where no test could give a smaller one, or so few digits show none, as a bound."""
+    if least and value <= least:
+        return f"≤ {math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
+    return f"< {10**-digits:.{digits}f}" if value < 10**-digits else f"{value:.{digits}f}"
+
+
 def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict[str, str]]:
-    """Return for each run and dataset, as YAML, where its features come from and its metrics.
+    """Return for each run and dataset, as YAML, where its features come from and its metrics; and the device, if known.
 
     Raises:
         RetrievalError: a file is missing or damaged.
@@ -115,7 +129,7 @@ def provenances(experiment: Experiment, features: Path, runs: Path) -> list[dict
         for dataset in experiment.datasets:
             origin = read_provenance(features / encoder / dataset)
             texts = {"features": as_yaml(origin), "metrics": as_yaml(read_run(runs, run, dataset))}
-            found.append({"run": run, "dataset": dataset, **texts})
+            found.append({"run": run, "dataset": dataset, **texts, "device": str(origin.get("device") or "")})
     return found
 
 
@@ -130,8 +144,10 @@ def page_of(
     pairs: Sequence[Mapping[str, Any]],
     origins: Sequence[Mapping[str, str]],
     style: PageStyle,
+    looks: Sequence[Mapping[str, str]],
     *,
     caption: str,
+    written: str,
 ) -> str:
     """Return the page.
 
@@ -141,20 +157,51 @@ def page_of(
         pairs: a row of ``metrics/pairwise.csv`` each.
         origins: see :func:`provenances`.
         style: how it looks.
+        looks: of runs, see :func:`pipeline.views.looks.looks_of`.
         caption: of the table.
+        written: by what the page is, see :func:`pipeline.results.written.written_by`.
     """
-    looks = style.looks_of([row["run"] for row in rows])
+    metrics = metrics_in(rows)
     return render(
-        "report.html",
+        "report/page.html",
         title=style.title,
+        written=written,
+        devices=sorted({origin["device"] for origin in origins} - {""}),
         datasets=datasets,
         rows=rows,
+        metrics=metrics,
+        counted=COUNTED,
         caption=caption,
-        pairs=pairs,
+        pairs=[{**pair, **p_values_of(pair)} for pair in pairs],
         looks=looks,
         provenances=origins,
-        data={"datasets": list(datasets), "looks": looks, "grid": style.grid},
+        data={
+            "datasets": list(datasets),
+            "looks": looks,
+            "grid": style.grid,
+            "metrics": metrics,
+            "stored": [name for name, query in metrics.items() if METRIC.fullmatch(query)],
+            "caption": caption,
+            "runs": {row["run"]: data_of(row) for row in rows},
+        },
     )
+
+
+def data_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the scripts of the page know of a run."""
+    cost = {name: getattr(row["cost"], name) for name in ("speed", "flops", "bytes")}
+    mean = {name: row[name] for name in ("mean_mAP", "low", "high", "relative", "alike")}
+    return {"found": {dataset: asdict(found) for dataset, found in row["found"].items()}, "mean": mean, "cost": cost}
+
+
+def p_values_of(pair: Mapping[str, Any]) -> dict[str, str]:
+    """Return the p-values of a pair as text. What was corrected by Holm is a bound where the p-value is."""
+    least = pair["p_least"]
+    at_floor = pair["p"] <= least
+    return {
+        "shown_p": shown_p(pair["p"], least),
+        "shown_p_holm": shown_p(pair["p_holm"], max(least, pair["p_holm"]) if at_floor and least else 0.0),
+    }
 
 
 def charting() -> str:

@@ -34,6 +34,7 @@ class Style:
         dpi: dots an inch.
         colors: of runs, by their position; used again from the start if there are more runs.
         markers: the same.
+        dark: the colours on a dark ground, which the page can have; ``colors`` themselves where there are none.
     """
 
     width: Inches
@@ -41,12 +42,15 @@ class Style:
     dpi: Dpi
     colors: Sequence[str]
     markers: Sequence[str]
+    dark: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
         if not (self.colors and self.markers):
             raise RetrievalError("conf/style: there must be a color and a marker")
-        refuse_colors(self.colors, where="conf/style")
+        if self.dark and len(self.dark) != len(self.colors):
+            raise RetrievalError(f"conf/style: dark has {len(self.dark)} colors, colors {len(self.colors)}")
+        refuse_colors([*self.colors, *self.dark], where="conf/style")
         for marker in self.markers:
             if marker not in MarkerStyle.markers:
                 raise RetrievalError(f"conf/style: '{marker}' is no marker of matplotlib")

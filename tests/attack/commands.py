@@ -41,7 +41,15 @@ READS = {
         ),
     ),
     "thumbnails": (NAMES[1:], ("data/prepared/digits/*.*",)),
-    "explore": (NAMES[1:], ("data/prepared/digits/*.*", "metrics/per_query/digits/*", "plots/pr/digits.csv")),
+    "explore": (
+        NAMES[1:],
+        (
+            "data/prepared/digits/*.*",
+            "metrics/per_class/digits/*",
+            "metrics/per_query/digits/*",
+            "plots/pr/digits.csv",
+        ),
+    ),
     "page": (
         (),
         (
@@ -160,7 +168,7 @@ TOUCHED = {
     "figures": ((), ("figures.yaml", "style/default.yaml")),
     "thumbnails": (NAMES[1:], ("thumbnails.yaml",)),
     "explore": (NAMES[1:], ("explore.yaml",)),
-    "page": ((), ("page.yaml",)),
+    "page": ((), ("page.yaml", "style/default.yaml")),
     "show": ((*NAMES, "query=3"), ("show.yaml", "sheet/default.yaml")),
     "query": ((*NAMES, "image=photo.png"), ("query.yaml", "encoder/raw_pixels.yaml")),
     "export": (NAMES, ("export.yaml",)),

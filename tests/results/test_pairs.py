@@ -41,6 +41,7 @@ def test_all_pairs() -> None:
     assert listed(compared) == [("d", "good", "same"), ("d", "good", "bad"), ("d", "same", "bad")]
     assert table["distinguishable"].tolist() == [False, True, True]
     assert table["difference"].tolist()[1] == pytest.approx(0.4, abs=0.01)
+    assert table["p_least"].tolist() == [0, 0, 0]
     assert found.parts is not None
     for row in table.itertuples():
         theirs = stats.ttest_rel(*(found.parts[:, RUNS.index(str(run))] for run in (row.a, row.b)))
@@ -138,6 +139,7 @@ def test_signs_are_flipped_on_demand() -> None:
     pd.testing.assert_frame_equal(by_signs.pairs.iloc[:, :6], by_t.pairs.iloc[:, :6])
     # All twelve differences have one sign, so that of all 4096 only two are as far from 0.
     assert by_signs.pairs["p"].tolist()[1] == 2 / 2**12
+    assert by_signs.pairs["p_least"].tolist() == [2 / 2**12] * 3
     assert by_signs.out_of_reach == ""
 
 

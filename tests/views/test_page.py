@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,14 +24,16 @@ from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 from pipeline.views.explorer import items_of, read_curves, results_of
-from pipeline.views.page import PageStyle
+from pipeline.views.looks import looks_of
+from pipeline.views.page import PageStyle, p_values_of, shown_p
+from pipeline.views.style import Style
 from pipeline.views.tables import md, tex
 from pipeline.views.templates import render
-from tests.browser import PHONE, Watched, started, watched
+from tests.browser import PHONE, Watched, watched
 from tests.conftest import TOP, Project, once
+from tests.views.opening import address, curves, ready, results
 
-COLOR = {"light": "#000000", "dark": "#ffffff"}
-LOOK = {**COLOR, "mark": "circle"}
+LOOK = {"light": "#000000", "dark": "#ffffff", "mark": "circle"}
 HOSTILE = [
     "<script>alert(1)</script>",
     "a/../../b",
@@ -86,24 +87,50 @@ def test_curves_that_are_missing(tmp_path: Path) -> None:
             read_curves(path, [run])
 
 
-@pytest.mark.parametrize("change", [{"grid": 0}, {"colors": []}, {"marks": []}, {"marks": ["star"]}, {"colors": [{}]}])
-def test_wrong_pages(change: dict[str, Any]) -> None:
+def test_a_page_of_no_queries() -> None:
     with pytest.raises(RetrievalError, match=r"conf/page\.yaml: "):
-        options = {"title": "t", "grid": 1, "colors": [COLOR], "marks": ["circle"], **change}
-        call(PageStyle, options, where="conf/page.yaml")
+        call(PageStyle, {"title": "t", "grid": 0}, where="conf/page.yaml")
 
 
 def test_no_two_runs_look_the_same() -> None:
-    looks = PageStyle("t", 1, [COLOR, {**COLOR, "light": "#111111"}], ["circle", "square", "cross"]).looks_of(
-        list("abc")
+    style = Style(6.0, 4.0, 60, ["#000000", "C1"], ["o", "s", "P"], ["#ffffff", "0.5"])
+    looks = looks_of(list("abc"), style)
+    assert [tuple(look[name] for name in ("run", "light", "dark", "mark", "sign")) for look in looks] == [
+        ("a", "#000000", "#ffffff", "circle", "●"),
+        ("b", "#ff7f0e", "#808080", "square", "■"),
+        ("c", "#000000", "#ffffff", "cross", "✚"),
+    ]
+    style = Style(**yaml.safe_load((TOP / "conf/style/default.yaml").read_text()))
+    looks = looks_of([str(number) for number in range(72)], style)
+    assert [(look["light"].upper(), look["dark"].upper()) for look in looks[:8]] == list(
+        zip(style.colors, style.dark, strict=True)
     )
-    assert [(look["run"], look["light"][1], look["sign"]) for look in looks] == [
-        ("a", "0", "●"), ("b", "1", "■"), ("c", "0", "✚"),
-    ]  # fmt: skip
-    config = yaml.safe_load((TOP / "conf/page.yaml").read_text())["page"]
-    looks = PageStyle(**config).looks_of([str(number) for number in range(50)])
     for ground in ("light", "dark"):
-        assert len({(look[ground], look["mark"]) for look in looks}) == 50
+        assert len({(look[ground], look["mark"]) for look in looks}) == 72
+    with pytest.raises(RetrievalError, match="conf/style: the page cannot draw the marker 'x': one of o s "):
+        looks_of(["a"], Style(6.0, 4.0, 60, ["#000000"], ["x"]))
+
+
+@pytest.mark.parametrize(
+    ("p", "least", "shown"),
+    [(0.5, 0.0, "0.5000"), (0.00004, 0.0, "< 0.0001"), (0.0, 0.0, "< 0.0001"), (2 / 2**10, 2 / 2**10, "≤ 0.0020"),
+     (1 / 100_001, 1 / 100_001, "≤ 0.0001"), (0.0005, 1 / 100_001, "0.0005")],
+)  # fmt: skip
+def test_p_values_that_are_bounds(p: float, least: float, shown: str) -> None:
+    assert shown_p(p, least) == shown
+
+
+def test_corrected_p_values_are_bounds_where_p_values_are() -> None:
+    least = 2 / 2**12
+    assert p_values_of({"p": least, "p_holm": 10 * least, "p_least": least}) == {
+        "shown_p": "≤ 0.0005",
+        "shown_p_holm": "≤ 0.0049",
+    }
+    assert p_values_of({"p": 2e-9, "p_holm": 2e-8, "p_least": 0.0}) == {
+        "shown_p": "< 0.0001",
+        "shown_p_holm": "< 0.0001",
+    }
+    assert p_values_of({"p": 0.01, "p_holm": 0.02, "p_least": least})["shown_p_holm"] == "0.0200"
 
 
 def test_features_made_elsewhere_have_no_speed(tmp_path: Path) -> None:
@@ -120,8 +147,12 @@ def test_features_made_elsewhere_have_no_speed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_on_the_page_are_text(name: str) -> None:
     text = render(
-        "report.html",
+        "report/page.html",
         title=name,
+        written=name,
+        devices=[name],
+        metrics={name: name},
+        counted=[name],
         datasets=[name],
         rows=[],
         caption=name,
@@ -152,12 +183,6 @@ def test_names_in_latex_are_text() -> None:
 # ---- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started() as browser:
-        yield browser
-
-
 @pytest.fixture(scope="session")
 def hostile(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project on images with names and labels that mean harm."""
@@ -182,36 +207,6 @@ def make_hostile(small_project: Project, folder: Path) -> None:
     project.repro()
 
 
-@pytest.fixture
-def opened(browser: Browser, small_project: Project) -> Iterator[Watched]:
-    """The page, opened from the disk; at the end nothing may have gone wrong or left the machine."""
-    with watched(browser) as seen:
-        seen.page.goto(address(small_project))
-        ready(seen)
-        yield seen
-        assert seen.problems == []
-        assert {url.split(":")[0] for url in seen.requests} <= {"file", "data"}
-
-
-def address(project: Project, **chosen: object) -> str:
-    hash_ = "#" + "&".join(f"{key}={value}" for key, value in chosen.items()) if chosen else ""
-    return f"{(project.top / 'plots/report/index.html').as_uri()}{hash_}"
-
-
-def ready(seen: Watched) -> None:
-    seen.page.wait_for_selector("#rankings li img")
-    seen.page.wait_for_selector("#chart svg.marks")
-
-
-def results(project: Project, dataset: str, run: str) -> dict[str, np.ndarray]:
-    with np.load(project.top / f"metrics/per_query/{dataset}/{run}.npz") as arrays:
-        return dict(arrays)
-
-
-def curves(seen: Watched) -> int:
-    return seen.page.locator("#chart svg .mark-line path").count()
-
-
 def test_it_shows_what_was_found(opened: Watched, small_project: Project) -> None:
     page = opened.page
     manifest = read_manifest(small_project.top / "data/prepared/digits")
@@ -229,7 +224,8 @@ def test_it_shows_what_was_found(opened: Watched, small_project: Project) -> Non
             assert f"{rank + 1}. {score:.4f}" in text and manifest.labels[item][0] in text
             assert ("✓" if hit else "✗") in text
             expect(tiles.nth(rank).locator("img")).to_have_attribute("src", f"thumbnails/digits/{item}.jpg")
-    # Each picture is there, not a broken one.
+    # Each picture is there, not a broken one, once it is looked at.
+    page.locator("#rankings").scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('#rankings img')].every(i => i.complete && i.naturalWidth)")
 
 
@@ -258,25 +254,25 @@ def test_the_keyboard_is_enough(opened: Watched) -> None:
     expect(page.locator("#asked-name")).not_to_have_text(before)
     page.locator("#shown input").first.focus()
     page.keyboard.press("Space")
-    expect(page.locator("#chart svg .mark-line path")).to_have_count(1)
+    expect(page.locator("#chart svg .runs_marks path")).to_have_count(1)
 
 
 def test_an_encoder_is_switched_off_and_on(opened: Watched) -> None:
     page = opened.page
     assert curves(opened) == 2
     page.get_by_role("checkbox", name="color_histogram").uncheck()
-    expect(page.locator("#chart svg .mark-line path")).to_have_count(1)
+    expect(page.locator("#chart svg .runs_marks path")).to_have_count(1)
     expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile(": raw_pixels$"))
     assert page.locator("#numbers tbody tr").count() == 1
     page.get_by_role("checkbox", name="color_histogram").check()
-    expect(page.locator("#chart svg .mark-line path")).to_have_count(2)
+    expect(page.locator("#chart svg .runs_marks path")).to_have_count(2)
 
 
 def test_a_point_says_what_it_is(opened: Watched, small_project: Project) -> None:
     page = opened.page
     page.get_by_role("checkbox", name="color_histogram").uncheck()
-    expect(page.locator("#chart svg .mark-line path")).to_have_count(1)
-    page.locator("#chart svg .mark-symbol path").nth(5).hover(force=True)
+    expect(page.locator("#chart svg .runs_marks path")).to_have_count(1)
+    page.locator("#chart svg .points_marks path").nth(5).hover(force=True)
     tip = page.locator("#vg-tooltip-element")
     expect(tip).to_contain_text("raw_pixels")
     table = pd.read_csv(small_project.top / "plots/pr/digits.csv").set_index(["encoder", "recall"])
@@ -343,7 +339,7 @@ def test_queries_by_class_by_ap_and_in_pages(opened: Watched, small_project: Pro
     page.get_by_label("AP to").fill("")
     page.get_by_label("AP to").press("Tab")
     expect(tiles).to_have_count(40)
-    page.locator("#choice [data-choice=dataset]").select_option("photo_views")
+    page.locator("[data-choice=dataset]").select_option("photo_views")
     expect(page.locator("#asked-name")).to_contain_text("images/")
     expect(page).to_have_url(re.compile("dataset=photo_views"))
     page.get_by_label("beside it", exact=False).first.select_option("")
@@ -351,7 +347,7 @@ def test_queries_by_class_by_ap_and_in_pages(opened: Watched, small_project: Pro
 
 
 def test_more_queries_than_a_page_has(browser: Browser, project: Project) -> None:
-    project.edit("conf/page.yaml", page={"title": "t", "grid": 16, "colors": [COLOR], "marks": ["circle"]})
+    project.edit("conf/page.yaml", page={"title": "t", "grid": 16})
     project.edit("conf/explore.yaml", division={"chunk": 7})
     assert {name.split("@")[0] for name in project.repro()} == {"explore", "page"}
     with watched(browser) as seen:
@@ -425,7 +421,7 @@ def test_what_comes_late_is_not_mixed_with_what_is_shown(
         page.goto(f"{url}#dataset=digits&a=raw_pixels&b=")
         ready(seen)
         late[file] = 0.7
-        page.locator(f"#choice [data-choice={label}]").select_option(choice)
+        page.locator(f"[data-choice={label}]").select_option(choice)
         page.locator("#rankings li button").nth(2).click()  # before the file is there
         late.clear()
         expect(page.locator("#queries-of")).not_to_have_attribute("aria-busy", "true")
@@ -475,8 +471,8 @@ def test_the_address_says_what_is_shown(browser: Browser, small_project: Project
 
 def test_digits_are_rounded_as_in_the_pictures(opened: Watched) -> None:
     values = [0.03125, 0.15625, 0.09375, 0.00005, 0.12345, 1.0, 0.0, 0.99995, 0.5, 0.28125, 2.5e-5]
-    source = (TOP / "pipeline/views/templates/report.js").read_text()
-    four = source[source.index("  function four") : source.index("  // Results lie in scripts")]
+    source = (TOP / "pipeline/views/templates/report/base.js").read_text()
+    four = source[source.index("function fixed") : source.index("function mean")]
     assert opened.page.evaluate(f"values => {{ {four}; return values.map(four) }}", values) == [
         f"{value:.4f}" for value in values
     ]
@@ -514,7 +510,7 @@ def test_a_page_without_its_files_says_so(browser: Browser, project: Project) ->
         expect(trouble).to_contain_text("vega.js cannot be read")
         seen.page.locator("#choice [data-choice=a]").select_option("color_histogram")
         expect(trouble).not_to_contain_text("raw_pixels")  # this one is there
-        seen.page.locator("#choice [data-choice=dataset]").select_option("photo_views")
+        seen.page.locator("[data-choice=dataset]").select_option("photo_views")
         expect(trouble).to_contain_text("photo_views/curves.js cannot be read")
 
 

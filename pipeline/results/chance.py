@@ -1,0 +1,67 @@
+"""What a ranking in random order is expected to give, by metric."""
+
+import re
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+
+Counts = Int[np.ndarray, " query"]
+Values = Float[np.ndarray, " query"]
+AT = re.compile(r"(P|recall|nDCG|AP)@(\d+)")
+
+
+def expected(metric: str, positives: Counts, candidates: Counts) -> Values | None:
+    """Return what is expected of each query; None of a metric that no formula is here for.
+
+    Where every order of its candidates is as likely as any other. Definitions are those of
+    :mod:`pipeline.retrieval.metrics`; of AP, by the rectangle rule.
+
+    Args:
+        metric: as the per-query results call it, such as ``P@5``.
+        positives: of each query, at least one.
+        candidates: how many items are ranked for each.
+    """
+    share = positives / candidates
+    if metric == "R-precision":
+        return np.asarray(share)
+    if metric == "MAP@R":
+        return average_precision(positives, candidates, positives)
+    found = AT.fullmatch(metric)
+    if found is None:
+        return None
+    name, k = found[1], int(found[2])
+    seen = np.minimum(k, candidates)
+    if name == "P":
+        return np.asarray(share * seen / k)
+    if name == "recall":
+        return hit_rate(positives, candidates, k)
+    if name == "nDCG":
+        return np.asarray(share * discounts(seen) / discounts(np.minimum(k, positives)))
+    return average_precision(positives, candidates, seen)
+
+
+def average_precision(positives: Counts, candidates: Counts, seen: Counts) -> Values:
+    """Return the expected AP with only the first ``seen`` ranks counted, divided by the positives.
+
+    The item at rank i is a positive with probability R / N, and if so, (i - 1)(R - 1) / (N - 1) of those before it are
+    expected to be: the sum over ranks of R / N (1 + (i - 1)(R - 1) / (N - 1)) / i, over R.
+    """
+    harmonic = special.digamma(seen + 1.0) + np.euler_gamma
+    others = (positives - 1) / np.maximum(candidates - 1, 1)
+    return np.asarray((harmonic + others * (seen - harmonic)) / candidates)
+
+
+def hit_rate(positives: Counts, candidates: Counts, k: int) -> Values:
+    """Return the probability that a positive is among the first k: one less that of drawing k negatives in a row."""
+    negatives, drawn = candidates - positives, np.minimum(k, candidates)
+    left = np.maximum(negatives - drawn, 0)
+    log = special.gammaln([negatives + 1, left + 1, candidates + 1, candidates - drawn + 1])
+    none = np.exp(log[0] - log[1] - log[2] + log[3])
+    return np.asarray(1 - np.where(negatives >= drawn, none, 0))
+
+
+def discounts(count: Counts) -> Values:
+    """Return the sum of 1 / log2(1 + i) over ranks up to a count."""
+    sums = np.cumsum(1 / np.log2(np.arange(2, 2 + int(count.max(initial=1)))))
+    return np.asarray(sums[count - 1])
