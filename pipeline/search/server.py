@@ -110,7 +110,10 @@ class Collection:
         if not encoders:
             raise RetrievalError("params.yaml: all features were made elsewhere: no encoder could take an image")
         manifests = {name: read_manifest(Path(folders["prepared"]) / name) for name in experiment.datasets}
-        return cls(encoders, manifests, folders, runtime)
+        seen = {name: manifest for name, manifest in manifests.items() if manifest.has_images}
+        if not seen:
+            raise RetrievalError("params.yaml: no dataset has images, so that there is nothing to show")
+        return cls(encoders, seen, folders, runtime)
 
     def decode(self, data: bytes, *, name: str) -> Image.Image:
         """Return the image in an upload; uploads take turns, since one can need much memory.
