@@ -34,8 +34,10 @@ def imported_modules(module: Path) -> set[Path]:
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text())):
             names: list[str] = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if isinstance(node, ast.ImportFrom):
+                above = path.relative_to(TOP).parts[: -node.level] if node.level else ()  # from .labels import ...
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             for name in names:
