@@ -50,10 +50,8 @@ def add(config: DictConfig) -> None:
         entry, options = described(entry, target, folder, completed)
         found, doubts = checked(entry, options, folder)
     write_both(target, text_of(entry), params, changed)
-    print(f"{found}\n{target} says so, and {params} names it. dvc repro runs:")
-    print(
-        "".join(f"  {stage}\n" for stage in stages) + "  and what is made of all runs: the table, figures and the page"
-    )
+    following = [*stages, "and what is made of all runs: the table, the figures and the page"]
+    print(f"{found}\n{params} names {target}. Next: dvc repro, which runs", *following, sep="\n  ")
     for doubt in (*doubts, *misfits(entry, options, experiment, conf)):
         print(f"warning: {doubt}", file=sys.stderr)
 

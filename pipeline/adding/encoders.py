@@ -102,7 +102,7 @@ def check_encoder(entry: Entry, config: dict[str, Any], folder: Path) -> tuple[s
         options = {key: value for key, value in config.items() if key not in OTHER_KEYS}
         call(uncalled(import_module(source).build), options, where=where, given={"directory": folder})
         return f"{entry.name}: of {config['source']}; dvc repro fetches its weights, and builds it then", []
-    weights = folder / entry.name
+    weights = folder / "weights"
     write_weights(entry.name, config, fetch(entry.name, config, folder, None), weights, code={})
     dim = build_encoder(entry.name, config, weights).dim
     return f"{entry.name}: of {config['source']}, features of {dim} dimensions", []

@@ -113,7 +113,7 @@ def test_weights_of_ones_own_are_tried(add: Add, top: Path) -> None:
     sha256 = sha256_of(top / "own.pth")
     assert written["weights"] == {"kind": "checkpoint", "path": "own.pth", "sha256": sha256}
     assert (written["source"], written["settings"]) == ("python", {"blocks": 1})
-    assert "features of 64 dimensions" in add("encoder=chance", "weights=random", *keys)
+    assert "features of 64 dimensions" in add("encoder=encoder", "weights=random", *keys)
     other = add("encoder=other", "weights=own.pth", keys[0], "settings.blocks=2", NATIVE)
     assert "the checkpoint does not fit the network of the encoder's YAML" in other
 
