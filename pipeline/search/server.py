@@ -161,7 +161,7 @@ class Collection:
 
 def median_side(manifest: Manifest) -> float:
     """Return the median of the longest sides of a dataset's images, in pixels; 0 if it has none."""
-    return median([max(item.width or 0, item.height or 0) for item in manifest.items] or [0])
+    return float(median([max(item.width or 0, item.height or 0) for item in manifest.items] or [0]))
 
 
 def as_data(image: Image.Image) -> str:
