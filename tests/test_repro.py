@@ -167,7 +167,7 @@ def test_an_edit_of_the_plots_runs_only_plots(on_digits: Project) -> None:
     on_digits.edit("conf/style/default.yaml", dpi=110)
     assert on_digits.repro() == {"figures", "pr@digits"}  # the page has a style of its own
     on_digits.edit("conf/pr.yaml", population="queries")
-    assert names_of(*on_digits.repro()) == {"pr", "explore", "page", "results"}  # the page shows them too
+    assert names_of(*on_digits.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
     on_digits.append("pipeline/pr.py", "# a remark\n")
     assert on_digits.repro() == {"check"}
     on_digits.append("pipeline/pr.py", "UNUSED = 1\n")
