@@ -11,6 +11,7 @@ from pipeline.checkpoints.config import read_config
 from pipeline.cluster.connection import read_cluster
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
+from pipeline.encoders.precomputed import without_images
 from pipeline.extraction.extraction import Guarded, encoded, engine_of, given, scratch_of
 from pipeline.extraction.guards import Limits, refuse_unknown
 from pipeline.extraction.provenance import provenance
@@ -37,6 +38,8 @@ def main(config: DictConfig) -> None:
         if options.get("source") == PRECOMPUTED:
             made = given(name, options, manifest, guarded)
         else:
+            if not manifest.has_images:
+                raise without_images(name, manifest.dataset)
             encoder = build_encoder(name, options, weights)
             scratch = scratch_of(parts, options, encoder, manifest)
             with engine_of(read_cluster(plain(config.runtime))) as engine:

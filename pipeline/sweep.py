@@ -1,7 +1,8 @@
 """Hydra multirun over encoders and datasets, every job through DVC and its cache.
 
 ``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,clutter`` brings those runs up to
-date and prints a table. ``hydra/launcher=joblib`` runs the jobs in processes side by side.
+date, prints a table and writes all metrics to ``table.csv`` beside the notes of its jobs. ``hydra/launcher=joblib``
+runs the jobs in processes side by side.
 """
 
 import json
@@ -21,12 +22,15 @@ from tabulate import tabulate
 from pipeline.frame.app import app, path_of
 from pipeline.frame.ending import die_with
 from pipeline.frame.experiment import read_experiment
-from pipeline.frame.files import write_json
+from pipeline.frame.files import write_json, write_text
+from pipeline.frame.rows import csv_of
+from pipeline.frame.upstream import read_json
 from pipeline.mending.mending import mend_if_idle, run_dvc
 from pipeline.results.runs import read_run, scalars
 from pipeline.retrieval.errors import RetrievalError
 
 LOCK = Path(".dvc/tmp/sweep.lock")
+SECONDS = "seconds"  # of extraction
 
 
 def reproduce(encoder: str, dataset: str) -> None:
@@ -84,18 +88,37 @@ class Table(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table of all jobs."""
-        self.show(Path(config.hydra.sweep.dir), path_of(config, "runs"))
+        self.show(Path(config.hydra.sweep.dir), config)
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table of the only job."""
-        self.show(Path(config.hydra.run.dir).parent, path_of(config, "runs"))
+        self.show(Path(config.hydra.run.dir).parent, config)
 
-    def show(self, directory: Path, runs: Path) -> None:
-        """Print a row for each ``<job number>/run.json`` in ``directory``."""
+    def show(self, directory: Path, config: DictConfig) -> None:
+        """Print some columns, and write all, of a row for each ``<job number>/run.json`` in ``directory``."""
         notes = sorted(directory.glob("*/run.json"), key=lambda note: int(note.parent.name))
         names = [json.loads(note.read_text(encoding="utf-8")) for note in notes]
-        rows = [{**run, **scalars(read_run(runs, run["encoder"], run["dataset"]))} for run in names]
-        print(tabulate(rows, headers="keys", floatfmt=".4f"))
+        rows = [
+            row_of(run["encoder"], run["dataset"], path_of(config, "runs"), path_of(config, "costs")) for run in names
+        ]
+        shown = ["encoder", "dataset", *config.shown, SECONDS]
+        print(tabulate([[row.get(key) for key in shown] for row in rows], shown, floatfmt=".4f"))
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        table = directory / "table.csv"
+        write_text(table, csv_of([columns, *([row.get(key) for key in columns] for row in rows)]))
+        print(f"{table} has all metrics")
+
+
+def row_of(encoder: str, dataset: str, runs: Path, costs: Path) -> dict[str, Any]:
+    """Return the metrics of a run that are single numbers, and the seconds that its extraction took, if they are known.
+
+    Raises:
+        RetrievalError: what a stage wrote of it is missing or of another form.
+    """
+    stage = f"extract@{encoder}-{dataset}"
+    cost = read_json(costs / encoder / f"{dataset}.json", dict[str, Any], stage=stage, what="costs")
+    metrics = scalars(read_run(runs, encoder, dataset))
+    return {"encoder": encoder, "dataset": dataset, **metrics, SECONDS: cost.get("seconds")}
 
 
 @app("sweep", multirun=True)

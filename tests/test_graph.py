@@ -19,6 +19,8 @@ from pipeline.frame.tracked import INVISIBLE, LEAVES, keys_of
 from tests.conftest import TOP
 
 STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text())["stages"]
+LAST = list(STAGES)[-1]
+RESULTS = STAGES.pop("results")  # no command of this project, but a line that says where to look
 # What these say must not change a result: how Hydra behaves, and how extraction runs.
 UNTRACKED = ("base", "runtime/default")
 
@@ -100,6 +102,14 @@ def test_an_extraction_is_made_of_its_own_source_only(code: Code, source: str) -
     # What was made elsewhere is refused, or read, by the stage itself.
     assert not (set(SOURCES.values()) - {SOURCES[source], SOURCES["precomputed"]}) & set(made)
     assert not {room for room in ("views", "results", "datasets", "search") if f"pipeline.{room}" in made}
+
+
+def test_the_last_stage_says_where_to_look() -> None:
+    # What no stage depends on runs in the order of the file.
+    assert LAST == "results" and set(RESULTS) == {"desc", "cmd", "deps"}
+    outs = [out for stage in STAGES.values() for out in stage.get("outs", [])]
+    assert set(RESULTS["deps"]) <= {out if isinstance(out, str) else next(iter(out)) for out in outs}
+    assert all(dep in RESULTS["cmd"] for dep in RESULTS["deps"])
 
 
 def test_the_page_depends_on_all_that_it_is_made_with() -> None:

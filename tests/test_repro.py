@@ -17,7 +17,7 @@ from tests.conftest import Project, once, ran
 ENCODERS = ("raw_pixels", "color_histogram")
 DATASETS = ("digits", "photo_views")
 # A few bins give the digits nearly the same histograms.
-TABLES = {"compare", "figures", "page"}
+TABLES = {"compare", "figures", "page", "results"}
 
 
 # A network without weights: what it computes is up to a factor in its code.
@@ -109,7 +109,10 @@ def test_a_new_encoder_runs_only_its_stages_and_the_aggregates(project: Project)
     tiny = {"source": "handcrafted", "name": "raw_pixels", "settings": {"side": 4}}
     project.edit("conf/encoder/tiny.yaml", **tiny)
     project.edit("params.yaml", encoders=[*ENCODERS, "tiny"])
-    assert project.repro() == {"check"} | TABLES | chain("tiny", *DATASETS) | plots(*DATASETS)
+    said = project.dvc("repro").stdout
+    assert ran(said) == {"check"} | TABLES | chain("tiny", *DATASETS) | plots(*DATASETS)
+    last = said[said.rindex("Running stage") :]
+    assert "\nmetrics/table.md has the table; open plots/report/index.html to explore all results\n" in last
 
 
 def test_a_removed_encoder_runs_only_the_aggregates_and_leaves_the_table(on_digits: Project) -> None:
@@ -194,7 +197,7 @@ def test_an_extraction_with_the_same_bits_ends_there(on_digits: Project) -> None
     assert {line.split()[-1] for line in on_digits.git("status", "--porcelain").splitlines()} <= {"dvc.lock"}
     # The table of costs has what was measured when it was made; a new one changes no result.
     assert {"compare"} == on_digits.repro("--force", "--single-item", "compare")
-    assert names_of(*on_digits.repro()) <= {"figures", "page"}
+    assert names_of(*on_digits.repro()) <= {"figures", "page", "results"}
 
 
 def test_a_network_of_ones_own_is_watched(project: Project) -> None:
@@ -347,6 +350,9 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: 
     choices = (f"encoder={','.join(ENCODERS)}", f"dataset={','.join(datasets)}", f"hydra/launcher={launcher}")
     done = project.stage("sweep", "-m", *choices)
     table = done.stdout[done.stdout.rindex("encoder  ") :]
+    assert table.split("\n")[0].split() == ["encoder", "dataset", "mAP", "mAP_low", "mAP_high", "P@1", "MRR", "seconds"]
+    whole = pd.read_csv(project.top / table.split("\n")[-2].removesuffix(" has all metrics"))
+    assert len(whole) == len(ENCODERS) * len(datasets) and {"mAP", "nDCG@10", "R-precision", "seconds"} <= {*whole}
     for encoder in ENCODERS:
         for dataset in datasets:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())

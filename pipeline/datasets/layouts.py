@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from fsspec.utils import glob_translate
 from PIL import Image
@@ -93,6 +94,7 @@ def read_list(
     list: str = "list_of_images.txt",  # the YAML's key; the builtin is not needed here
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    images: Literal["files", "none"] = "files",
 ) -> Listing:
     r"""Read ``<root>/list_of_images.txt``, one line per image: ``relative/path<TAB>label``, UTF-8; or a ``.csv``.
 
@@ -105,6 +107,7 @@ def read_list(
         list: the list's name in it.
         exclude: paths, as written in the list, to leave out, or patterns of such (see :func:`excluded`).
         follow_links: accept symbolic links that lead out of the root.
+        images: ``none`` for a list of items whose features were made elsewhere: no file is looked for.
 
     Raises:
         RetrievalError: the root, the list or an image is missing; a line has no label, names a path
@@ -119,14 +122,15 @@ def read_list(
             raise RetrievalError(f"{where}: {shown(name)} stands already in line {first_lines[name]}: remove one")
         first_lines[name] = line
         refuse_outside(name, where=where)
-    inner = list_base(top, listed.names)
+    inner = list_base(top, listed.names) if images == "files" else "."
     left_out = excluded(exclude, listed.names, root=root)
     kept = [number for number, name in enumerate(listed.names) if name not in left_out]
     entries, roles, groups = [], {}, {}
     for place, number in enumerate(kept):
         name, labels = listed.names[number], listed.labels[number]
         where = f"{top / list}:{listed.lines[number]}"
-        confine(top / inner, name, where=where, follow_links=follow_links, remedy=LISTED)
+        if images == "files":
+            confine(top / inner, name, where=where, follow_links=follow_links, remedy=LISTED)
         entries.append((name, labels))
         role = listed.roles[number] if listed.roles else "both"
         if role != "both" or not labels:
@@ -135,7 +139,10 @@ def read_list(
         if group is not None:
             groups[place] = group
     base = as_written(root) if inner == "." else as_written(root) / inner  # a URL would keep the dot
-    return Listing(base, tuple(entries), roles=roles, groups=groups, passed_over={"excluded": len(left_out)})
+    passed_over = {"excluded": len(left_out)}
+    return Listing(
+        base, tuple(entries), roles=roles, groups=groups, passed_over=passed_over, has_images=images == "files"
+    )
 
 
 def list_base(top: Place, names: Sequence[str]) -> str:

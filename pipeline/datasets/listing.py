@@ -29,6 +29,7 @@ class Listing:
         roots: of those entries whose paths start from another folder, by position.
         attributes: what is known of entries beside their labels, such as how an image was edited, by position.
         passed_over: how many files or images are no entries, by the reason, such as ``hidden``.
+        has_images: whether there are files to be opened; False: entries are names and what is known of them.
     """
 
     root: Place
@@ -41,6 +42,7 @@ class Listing:
     roots: Mapping[int, Place] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    has_images: bool = True
 
 
 def check_listing(listing: Listing, *, where: str) -> None:

@@ -15,16 +15,22 @@ SPLITS = {
 THUMBNAILS = {"@eadir", ".thumbnails", "thumbnails", ".thumbs", "thumbs", "_thumbs", ".@__thumb"}
 
 
-def found_in(manifest: Manifest, passed_over: Mapping[str, int]) -> str:
-    """Return in a line: images, labels and their sizes, queries, exact duplicates, and what was passed over."""
-    parts = [f"{len(manifest.items)} images"]
+def found_in(manifest: Manifest, passed_over: Mapping[str, int], *, tried: int = 0) -> str:
+    """Return in a line: images, labels and their sizes, queries, exact duplicates, and what was passed over.
+
+    ``tried`` is how many images were opened where not all were, so that duplicates are not known.
+    """
+    parts = [f"{len(manifest.items)} {'images' if manifest.has_images or tried else 'items'}"]
     sizes = label_counts(manifest).values()
     if sizes:
         spread = f"{min(sizes)} to {max(sizes)} images (median {median(sizes):g})"
         parts.append(f"{len(sizes)} labels of {spread if len(set(sizes)) > 1 else f'{min(sizes)} images each'}")
     if manifest.queries is not None:
         parts.append(f"{len(manifest.queries)} queries")
-    parts.append(f"{duplicates_in(manifest)} exact duplicates")
+    if tried:
+        parts.append(f"{tried} of them opened")
+    else:
+        parts.append(f"{duplicates_in(manifest)} exact duplicates" if manifest.has_images else "no image files")
     over = [f"{count} {reason}" for reason, count in passed_over.items() if count]
     return f"{manifest.dataset}: {', '.join(parts)}; passed over: {', '.join(over) or 'nothing'}"
 

@@ -24,7 +24,7 @@ ATTRIBUTES = "attributes.csv"
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
-    """Decode every image of a listing and return the manifest, in the listing's order.
+    """Decode every image of a listing, where it has any, and return the manifest, in the listing's order.
 
     Raises:
         RetrievalError: images cannot be read or decoded, or are smaller than their crop; the first is named
@@ -32,20 +32,13 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
     """
 
     def check(number: int) -> Item | RetrievalError:
-        path, labels = listing.entries[number]
-        root, box = listing.roots.get(number), listing.boxes.get(number)
-        place = place_of(root or listing.root) / path
-        name = shown(str(place))
         try:
-            data = read_file(place, name=name)
-            width, height = decode_rgb(data, name=name).size
-            if box is not None:
-                refuse_overhang(box, width, height, name=name)
+            return opened(listing, number)
         except RetrievalError as error:
             return error
-        role, group = listing.roles.get(number, "both"), listing.groups.get(number)
-        return Item(path, labels, width, height, hashlib.sha256(data).hexdigest(), box, role, group, root)
 
+    if not listing.has_images:
+        return unopened(dataset, listing)
     numbers = range(len(listing.entries))
     with ThreadPoolExecutor(threads) as pool:  # Pillow decodes without the interpreter lock
         results = list(tqdm(pool.map(check, numbers), total=len(numbers), desc=dataset, unit=" images"))
@@ -55,6 +48,36 @@ def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
         raise RetrievalError(f"{errors[0]}{others}")
     items = tuple(item for item in results if isinstance(item, Item))
     return Manifest(dataset, listing.root, items, queries=listing.queries, given=listing.given)
+
+
+def unopened(dataset: str, listing: Listing) -> Manifest:
+    """Return the manifest of a listing as of one without images: nothing is opened."""
+    items = tuple(item_at(listing, number) for number in range(len(listing.entries)))
+    return Manifest(dataset, listing.root, items, queries=listing.queries, given=listing.given)
+
+
+def item_at(listing: Listing, number: int) -> Item:
+    """Return an entry of a listing as an item without an image."""
+    path, labels = listing.entries[number]
+    root, box = listing.roots.get(number), listing.boxes.get(number)
+    role, group = listing.roles.get(number, "both"), listing.groups.get(number)
+    return Item(path, labels, None, None, None, box, role, group, root)
+
+
+def opened(listing: Listing, number: int) -> Item:
+    """Return an entry of a listing as an item, its image decoded.
+
+    Raises:
+        RetrievalError: the image cannot be read or decoded, or is smaller than its crop.
+    """
+    item = item_at(listing, number)
+    place = place_of(item.root or listing.root) / item.path
+    name = shown(str(place))
+    data = read_file(place, name=name)
+    width, height = decode_rgb(data, name=name).size
+    if item.box is not None:
+        refuse_overhang(item.box, width, height, name=name)
+    return replace(item, width=width, height=height, sha256=hashlib.sha256(data).hexdigest())
 
 
 def refuse_overhang(box: Box, width: int, height: int, *, name: str) -> None:

@@ -41,6 +41,48 @@ class Files:
     features_sha256: str
     labels_sha256: str
 
+    def checked(self, *, where: str) -> dict[str, str]:
+        """Return the SHA-256 of both by their names; see :func:`checked`."""
+        stated = ((self.features, self.features_sha256), (self.labels, self.labels_sha256))
+        return {located(path).name: checked(located(path), digits, where=where) for path, digits in stated}
+
+    def read(self) -> tuple[np.ndarray, str, Labelled]:
+        """Return the matrix, the type of its numbers and the list; RetrievalError if they are of different lengths."""
+        features, listed = located(self.features), located(self.labels)
+        (matrix, kind), known = read_matrix(features), read_labels(listed)
+        if len(matrix) != len(known.names):
+            raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
+        return matrix, kind, known
+
+
+def datasets_of(config: Mapping[str, Any], *, where: str) -> Mapping[str, Any]:
+    """Return the key ``datasets`` of an encoder's YAML, which may have no others but the source and its guards."""
+
+    def given(datasets: Mapping[str, Any]) -> Mapping[str, Any]:
+        return datasets
+
+    # Nothing decodes or computes here, so that 'decoder' and 'precision' are unknown.
+    options = {key: value for key, value in config.items() if key not in ("source", "without_guards")}
+    return call(given, options, where=where)
+
+
+def files_of(config: Mapping[str, Any], *, where: str) -> dict[str, Files]:
+    """Return the files of every dataset of an encoder's YAML, by its name, after a check that they can be read.
+
+    Raises:
+        RetrievalError: there is none; see :func:`read_precomputed`.
+    """
+    found = {
+        name: call(Files, files, where=f"{where}, datasets, {name}")
+        for name, files in datasets_of(config, where=where).items()
+    }
+    if not found:
+        raise RetrievalError(f"{where}: no dataset under 'datasets': add the features of one")
+    for files in found.values():
+        files.checked(where=where)
+        files.read()
+    return found
+
 
 def read_precomputed(
     name: str, config: Mapping[str, Any], manifest: Manifest
@@ -57,25 +99,13 @@ def read_precomputed(
             does not name just the images of the manifest, or gives one other labels.
     """
     where = f"conf/encoder/{name}.yaml"
-
-    def given(datasets: Mapping[str, Any]) -> Mapping[str, Any]:
-        return datasets
-
-    # Nothing decodes or computes here, so that 'decoder' and 'precision' are unknown.
-    options = {key: value for key, value in config.items() if key not in ("source", "without_guards")}
-    datasets = call(given, options, where=where)
+    datasets = datasets_of(config, where=where)
     if manifest.dataset not in datasets:
         raise RetrievalError(f"{where}: no features of '{manifest.dataset}' under 'datasets': add them, or drop it")
     files = call(Files, datasets[manifest.dataset], where=f"{where}, datasets, {manifest.dataset}")
     features, listed = located(files.features), located(files.labels)
-    found = {
-        path.name: checked(path, digits, where=where)
-        for path, digits in ((features, files.features_sha256), (listed, files.labels_sha256))
-    }
-    matrix, kind = read_matrix(features)
-    known = read_labels(listed)
-    if len(matrix) != len(known.names):
-        raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
+    found = files.checked(where=where)
+    matrix, kind, known = files.read()
     rows = matrix[order_of(known, manifest, where=str(listed))]
     check_features(rows, manifest.paths, where=str(features), cosine=False)  # evaluation knows by what to compare
     made = {

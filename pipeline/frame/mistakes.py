@@ -71,8 +71,13 @@ def unreadable(override: str) -> str:
 
 def quoted(key: str, value: str) -> str:
     """Return an option, to be typed in a shell, whose value is this text to the letter."""
+    return shlex.quote(f"{key}={literal(value)}")
+
+
+def literal(value: str) -> str:
+    """Return a text as Hydra's grammar has it in quotes: it is read as this text, whatever is in it."""
     inside = re.sub(r'(\\+)(?="|$)', r"\1\1", value).replace('"', '\\"')
-    return shlex.quote(f'{key}="{inside}"')
+    return f'"{inside}"'
 
 
 def value_of(override: str) -> Any:

@@ -61,10 +61,18 @@ class Manifest:
         """The items' paths, in order: the names used in errors."""
         return [item.path for item in self.items]
 
+    @property
+    def has_images(self) -> bool:
+        """Whether there is an image of every item, and not of none: then they are names and what is known of them."""
+        return not self.items or self.items[0].sha256 is not None
+
     @cached_property
     def contents(self) -> list[str]:
-        """What the items show, in order: equal for exact copies, but not for an image and a crop of it."""
-        return [f"{item.sha256} {item.box}" for item in self.items]
+        """What the items show, in order: equal for exact copies, but not for an image and a crop of it.
+
+        Where there are no images, each item shows something of its own: nobody knows better.
+        """
+        return [f"{item.sha256 or self.folder(item) / item.path} {item.box}" for item in self.items]
 
     @cached_property
     def labels(self) -> list[tuple[str, ...]]:
@@ -101,7 +109,7 @@ def duplicates_in(manifest: Manifest) -> int:
 def summary(manifest: Manifest) -> dict[str, object]:
     """Return the counts of a dataset.
 
-    Images and exact duplicates among their files; where there are labels, how many, and images a label
+    Images and, where there are files, exact duplicates among them; where there are labels, how many, and images a label
     (smallest and largest); where it comes with queries, these and the images of the gallery; where there are any,
     images that are only query or only in the gallery, distractors and groups.
     """
@@ -127,7 +135,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "groups": len({item.group for item in manifest.items} - {None}),
     }
     described.update({name: count for name, count in found.items() if count})
-    return {**described, "exact_duplicates": duplicates_in(manifest)}
+    return {**described, "exact_duplicates": duplicates_in(manifest)} if manifest.has_images else described
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -158,7 +166,10 @@ def read_manifest(directory: Path) -> Manifest:
         queries, given = None, get_args(Given)[0]
         if "queries" in described:
             queries, given = read_queries(directory / "queries.json", len(items))
+        pictured = bool(items) and items[0].sha256 is not None
         for item in items:
+            if (item.sha256 is not None) != pictured:
+                raise ValueError(f"{shown(item.path)} {'has no' if pictured else 'alone has an'} image")
             if queries is None and not item.labels and item.role != "gallery":
                 raise ValueError(f"{shown(item.path)} has no label")
         return Manifest(dataset, as_written(described["root"]), items, sha256_of(path), queries, given)

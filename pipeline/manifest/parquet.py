@@ -20,8 +20,8 @@ def write_rows(rows: Iterable[Sequence[Any]], target: Path) -> None:
     with replacing_file(target) as partial, parquet.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         waiting = iter(rows)
         while some := list(islice(waiting, ROWS)):
-            columns = zip(*some, strict=True)
-            writer.write_batch(pa.record_batch([pa.array(column) for column in columns], schema=SCHEMA))
+            columns = zip(zip(*some, strict=True), SCHEMA.types, strict=True)
+            writer.write_batch(pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=SCHEMA))
 
 
 class Items(Sequence[Item]):

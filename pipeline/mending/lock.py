@@ -18,6 +18,7 @@ from pipeline.retrieval.errors import RetrievalError
 
 LOCK = Path("dvc.lock")
 GRAPH = Path("dvc.yaml")
+OUTS = ("outs", "plots", "metrics")  # dvc.yaml's; in the lock all are outs
 NAMING = (GRAPH, Path("params.yaml"))
 TMP = Path(".dvc/tmp")
 HELD = TMP / "lock"  # by every DVC, but for the time that a stage of it runs
@@ -136,11 +137,15 @@ def stages_of(text: bytes) -> dict[str, Any] | None:
 
 
 def complete(name: str, record: object) -> bool:
-    """Return whether the record of a stage has all of its outputs, its last lines, and those are complete."""
-    outs = record.get("outs", []) if isinstance(record, dict) else None
-    if outs is None:
-        return False
+    """Return whether the record of a stage has all of its outputs, its last lines, and those are complete.
+
+    Of a stage without outputs the dependencies are the last.
+    """
     stage = (stages_of(GRAPH.read_bytes()) or {}).get(name.partition("@")[0])
-    if stage and len(outs) != sum(len(stage.get(kind, [])) for kind in ("outs", "plots", "metrics")):
+    kinds = ("deps",) if stage and not any(kind in stage for kind in OUTS) else OUTS
+    last = record.get(kinds[0], []) if isinstance(record, dict) else None
+    if last is None:
         return False
-    return all(("nfiles" if str(out.get("md5")).endswith(".dir") else "size") in out for out in outs)
+    if stage and len(last) != sum(len(stage.get(kind, [])) for kind in kinds):
+        return False
+    return all(("nfiles" if str(one.get("md5")).endswith(".dir") else "size") in one for one in last)

@@ -9,7 +9,9 @@ import io
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -41,8 +43,8 @@ SIDE = 160  # pixels of a thumbnail's longest side
 TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     # To nobody else; with "no-referrer" a browser would call the origin of the page's own form "null".
@@ -110,7 +112,18 @@ class Collection:
         if not encoders:
             raise RetrievalError("params.yaml: all features were made elsewhere: no encoder could take an image")
         manifests = {name: read_manifest(Path(folders["prepared"]) / name) for name in experiment.datasets}
-        return cls(encoders, manifests, folders, runtime)
+        seen = {name: manifest for name, manifest in manifests.items() if manifest.has_images}
+        if not seen:
+            raise RetrievalError("params.yaml: no dataset has images, so that there is nothing to show")
+        return cls(encoders, seen, folders, runtime)
+
+    @cached_property
+    def first(self) -> str:
+        """The dataset that is shown at first: the one whose images are largest, as photographs are, by their median.
+
+        Of the longest sides; of equal ones the first in params.yaml.
+        """
+        return max(self.manifests, key=lambda name: median_side(self.manifests[name]))
 
     def decode(self, data: bytes, *, name: str) -> Image.Image:
         """Return the image in an upload; uploads take turns, since one can need much memory.
@@ -144,6 +157,11 @@ class Collection:
         check_features(rows, ["your image"], where=f"{encoder} on your image", cosine=True, remedy=REMEDY)
         [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
         return found
+
+
+def median_side(manifest: Manifest) -> float:
+    """Return the median of the longest sides of a dataset's images, in pixels; 0 if it has none."""
+    return float(median([max(item.width or 0, item.height or 0) for item in manifest.items] or [0]))
 
 
 def as_data(image: Image.Image) -> str:
@@ -194,7 +212,7 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
 
     def page(status: int = 200, *, problem: str | None = None, **shown: Any) -> Response:
         values: dict[str, Any] = {
-            "dataset": next(iter(collection.manifests)),
+            "dataset": collection.first,
             "encoders": list(collection.encoders)[:2],
             "name": None,
             "picture": None,

@@ -1,5 +1,6 @@
 """The server of ``pipeline.demo``: Waitress, with a limit of time for a request to arrive."""
 
+import logging
 from typing import Any
 
 from flask import Flask
@@ -51,4 +52,6 @@ def server_of(pages: Flask, *, port: int, megabytes: int, seconds: int, connecti
         asyncore_use_poll=True,  # select() takes no more than 1,024 files
     )
     server.channel_class = Channel
+    # It warns of every request that waits for another: a page asks for all its small images at once.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     return server

@@ -1,10 +1,11 @@
 """How an item of a dataset is shown: under which name, and as which small image."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from textwrap import wrap
 from typing import Annotated
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
 from pipeline.frame.output import printable
@@ -14,6 +15,9 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.settings import Side
 
+PAPER, INK = "#eeeeee", "#444444"  # of a tile in the place of an image
+ACROSS = 10  # lines on it
+
 
 def named(item: Item) -> str:
     """Return what an item is called, to be shown: its labels, or its file's name if it has none."""
@@ -21,11 +25,24 @@ def named(item: Item) -> str:
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
-    """Return the image of an item, its longest side at most ``pixels``."""
+    """Return the image of an item, its longest side at most ``pixels``; of one without an image its name on a tile."""
+    if item.sha256 is None:
+        return tile(item, pixels)
     path = place_of(manifest.folder(item)) / item.path
     data = read_prepared(path, item.sha256, dataset=manifest.dataset)
     image = decode_part(data, item.box, name=str(path))
     image.thumbnail((pixels, pixels))
+    return image
+
+
+def tile(item: Item, pixels: int) -> Image.Image:
+    """Return a square with the name of an item, for want of its image."""
+    image = Image.new("RGB", (pixels, pixels), PAPER)
+    letter = max(8, pixels // ACROSS)  # in height; in width it takes little more than half of that
+    across = max(1, int(pixels / (0.6 * letter)) - 2)
+    lines = wrap(printable(PurePosixPath(item.path).name), across)[:ACROSS]
+    text = "\n".join(["(no image)", *lines])
+    ImageDraw.Draw(image).multiline_text((letter, letter), text, fill=INK, font=ImageFont.load_default(letter))
     return image
 
 

@@ -157,6 +157,7 @@ def own_conf() -> Path:
 
 
 TOUCHED = {
+    "add": (("dataset=own", "root=data/prepared/digits/images"), ("add.yaml",)),
     "prepare": (NAMES[1:], ("prepare.yaml", "base.yaml", "dataset/digits.yaml")),
     "weights": (NAMES[:1], ("weights.yaml", "encoder/raw_pixels.yaml", "runtime/default.yaml")),
     "extract": (NAMES, ("extract.yaml", "runtime/default.yaml")),
@@ -190,8 +191,7 @@ def conf(rng: Random, folder: Path) -> None:
     if rng.random() < 0.25:
         path = folder / "params.yaml"
         name, overrides = rng.choice((("compare", ()), ("headline", ()), ("figures", ()), ("page", ()), ("check", ())))
-    if name in ("check", "verify"):
-        (folder / "pipeline").mkdir()
+    completed(name, folder)
     before = path.read_bytes()
     try:
         path.write_bytes(yaml_changed(rng, before))
@@ -236,6 +236,14 @@ def yaml_changed(rng: Random, given: bytes) -> bytes:
             )
         )
     return mutation.data(rng, given)
+
+
+def completed(name: str, folder: Path) -> None:
+    """Put into an experiment what some commands look for beside results."""
+    if name in ("check", "verify"):
+        (folder / "pipeline").mkdir()
+    if name == "add":
+        shutil.copy(CONF.parent / "dvc.yaml", folder)
 
 
 def tried(name: str, *overrides: str) -> None:
@@ -311,8 +319,7 @@ def overrides(rng: Random, folder: Path) -> None:
                 )
             )
             given.append(f"{sign}{rng.choice(keys(name))}={new}")
-    if name in ("check", "verify"):
-        (folder / "pipeline").mkdir()
+    completed(name, folder)
     given = [one.replace("\0", "") for one in given]  # no argument has one
     try:
         given = [os.fsdecode(one.encode(errors="surrogatepass")) for one in given]

@@ -48,7 +48,7 @@ def stages_of(top: Path) -> list[Stage]:
                 tuple(os.path.relpath(out.fs_path, top) for out in stage.outs),
             )
             for stage in repo.index.stages
-            if stage.cmd
+            if stage.cmd and stage.outs  # the last one only says something
         ]
     return [
         *sorted(found, key=lambda stage: stage.name),

@@ -411,6 +411,48 @@ def test_a_missing_or_damaged_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path / "own")
 
 
+UNSEEN = (
+    Item("a/1.png", ("a",), None, None, None),
+    Item("b, 2.png", ("a", "b"), None, None, None, role="query", group="g"),
+    Item("c.png", (), None, None, None, role="gallery"),
+)
+
+
+@pytest.mark.parametrize("large", [3, 100])
+def test_a_list_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr("pipeline.manifest.manifest.LARGE", large)
+    (tmp_path / "list.csv").write_text('path,labels,role,group\na/1.png,a,,\n"b, 2.png",a|b,query,g\nc.png,,,\n')
+    config = {"kind": "list", "root": str(tmp_path), "list": "list.csv", "images": "none"}
+    made, _ = prepare("own", config, tmp_path / "own")
+    found = read_manifest(tmp_path / "own")
+    assert tuple(found.items) == UNSEEN == tuple(made.items) and not found.has_images
+    assert len(set(found.contents)) == 3
+    assert thumbnail(UNSEEN[1], found, 64).size == (64, 64)
+    with pytest.raises(RetrievalError, match="list.csv:2: a/1.png is not there"):
+        read_dataset("own", {**config, "images": "files"}, tmp_path)
+    for other in (None, True, "some"):
+        with pytest.raises(RetrievalError, match="'images' is .*: expected files or none"):
+            read_dataset("own", {**config, "images": other}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["a.png,cat,,,,,both,,", f"b.png,cat,9,9,{'0' * 64},,both,,"], "b.png alone has an image"),
+        ([f"b.png,cat,9,9,{'0' * 64},,both,,", "a.png,cat,,,,,both,,"], "a.png has no image"),
+        (["a.png,cat,,9,,,both,,"], "a.png has some of width, height and sha256"),
+        ([f"a.png,cat,9,,{'0' * 64},,both,,"], "a.png has some of width, height and sha256"),
+        (["a.png,cat,9,9,,,both,,"], "a.png has some of width, height and sha256"),
+    ],
+)
+def test_an_image_of_some_items_only_is_damage(tmp_path: Path, rows: list[str], problem: str) -> None:
+    (tmp_path / "summary.json").write_text('{"dataset": "own", "root": "r"}')
+    header = "path,labels,width,height,sha256,box,role,group,root"
+    (tmp_path / "manifest.csv").write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(RetrievalError, match=f"no usable manifest .*{problem}"):
+        read_manifest(tmp_path)
+
+
 # ---- images behind a URL
 
 

@@ -205,3 +205,59 @@ def test_beside_others_in_the_graph(project: Project, tmp_path: Path) -> None:
     assert "extract@mine-digits" in project.repro("compare")
     again = json.loads((project.top / "metrics/runs/mine/digits.json").read_text())
     assert again["mAP"] != found[0]["mAP"]
+
+
+# ---- a dataset without images
+
+
+def make_unseen(project: Project) -> np.ndarray:
+    """Make a list of items that nobody has images of, ``unseen``, and features of them, ``mine``; return these."""
+    rng = np.random.default_rng(0)
+    lines = [f"photos/{number}.jpg\tclass {number % 3}" for number in range(12)]
+    (project.top / "emb").mkdir()
+    (project.top / "emb/list.txt").write_text("\n".join(lines) + "\n")
+    features = rng.normal(size=(12, 6)).astype(np.float32) + 2 * np.eye(6, dtype=np.float32)[np.arange(12) % 3]
+    np.save(project.top / "emb/F.npy", features)
+    project.edit("conf/dataset/unseen.yaml", kind="list", root="emb", list="list.txt", images="none")
+    files = {"features": "emb/F.npy", "labels": "emb/list.txt"}
+    files |= {f"{key}_sha256": sha256_of(project.top / path) for key, path in files.items()}
+    project.edit("conf/encoder/mine.yaml", source="precomputed", datasets={"unseen": files})
+    return features
+
+
+def test_embeddings_alone_go_through_the_whole_graph(project: Project) -> None:
+    features = make_unseen(project)
+    project.edit("params.yaml", encoders=["mine"], datasets=["unseen"], encoder="mine")
+    project.edit("conf/gallery.yaml", queries=2)
+    done = project.dvc("repro")
+    assert "unseen: 12 items, 3 labels of 4 images each, no image files; passed over: nothing" in done.stdout
+    run = json.loads((project.top / "metrics/runs/mine/unseen.json").read_text())
+    assert run["mAP"] == pytest.approx(score_features(features, [f"class {n % 3}" for n in range(12)])["mAP"])
+    lines = (project.top / "data/prepared/unseen/manifest.csv").read_text().splitlines()
+    assert lines[1] == "photos/0.jpg,class 0,,,,,both,,"
+    assert "exact_duplicates" not in json.loads((project.top / "data/prepared/unseen/summary.json").read_text())
+    # In the place of a picture stands the item's name.
+    assert len(list((project.top / "plots/report/thumbnails/unseen").iterdir())) == 12
+    for name in ("mine_best.png", "mine_worst.png"):
+        assert (project.top / "plots/gallery/unseen" / name).is_file()
+    assert (project.top / "plots/report/index.html").is_file()
+    assert "| mine" in (project.top / "metrics/table.md").read_text()
+    shown = project.stage("show", "encoder=mine", "dataset=unseen", "query=photos/3.jpg")
+    assert "query 3: photos/3.jpg (class 0)" in shown.stdout
+    assert project.repro() == set()
+    # The demo has nothing to search there.
+    asked = project.stage("demo", "port=0", check=False)
+    assert asked.returncode == 2 and "no encoder could take an image" in asked.stderr
+
+
+def test_an_encoder_that_takes_images_is_refused_where_there_are_none(project: Project) -> None:
+    make_unseen(project)
+    project.stage("prepare", "dataset=unseen")
+    done = project.stage("extract", "encoder=raw_pixels", "dataset=unseen", check=False)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "encoder 'raw_pixels' takes images, and dataset 'unseen' has none (images: none in its YAML)" in done.stderr
+    assert not (project.top / "features/raw_pixels/unseen").exists()
+    # It is said before anything runs, where the names come into params.yaml.
+    project.edit("params.yaml", encoders=["raw_pixels", "mine"], datasets=["unseen"])
+    done = project.stage("check", check=False)
+    assert done.returncode == 2 and "encoder 'raw_pixels' takes images, and dataset 'unseen' has none" in done.stderr

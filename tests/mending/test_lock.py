@@ -70,6 +70,16 @@ def test_without_a_copy_it_is_noticed_but_at_the_end_of_a_stage(number: int) -> 
         assert said and "put back as git has it" in said and text() == LOCK.replace("12", "11")
 
 
+@pytest.mark.parametrize("number", range(1, 13))
+def test_a_stage_without_outputs_ends_with_its_dependencies(number: int) -> None:
+    Path("dvc.yaml").write_text(f"{GRAPH}  said: {{cmd: s, deps: [x, y]}}\n")
+    Path(".dvc/tmp/dvc.lock.whole").unlink()
+    record = "  said:\n    cmd: s\n    deps:\n" + FILE.format("x") + FOLDER.format("y")
+    cut = "".join(record.splitlines(keepends=True)[:number])
+    Path("dvc.lock").write_text(LOCK + cut)
+    assert (lock.mended() is None) == (cut == record)
+
+
 @pytest.mark.parametrize(
     "content, flaw",
     [

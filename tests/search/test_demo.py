@@ -1,6 +1,7 @@
 """The local page: what it finds, what it refuses, and what a real browser makes of it."""
 
 import io
+import logging
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from pipeline.extraction.runtime import Runtime
+from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.search.server import Collection, create_app
@@ -55,6 +57,16 @@ def test_an_image_of_the_dataset_finds_itself(client: FlaskClient, small_project
     firsts = re.findall(first, answer.text)
     assert firsts == [("raw_pixels", "5", "1.0000"), ("color_histogram", "5", "1.0000")]
     assert answer.text.count("<li>") == 8
+
+
+def test_photographs_come_before_digits(client: FlaskClient, small_project: Project) -> None:
+    assert "<option selected>photo_views</option>" in client.get("/").text  # digits are first in params.yaml
+    large, small = (Item("a.png", ("a",), side, 9, "0") for side in (300, 40))
+    manifests = {
+        name: Manifest(name, Path("r"), items) for name, items in [("b", (small,)), ("a", (large, small, large))]
+    }
+    assert Collection({}, manifests, {}, Runtime("cpu", 8, 0)).first == "a"
+    assert Collection({}, {**manifests, "c": Manifest("c", Path("r"), (large,))}, {}, Runtime("cpu", 8, 0)).first == "a"
 
 
 def test_a_black_image_has_no_cosine(client: FlaskClient) -> None:
@@ -220,6 +232,7 @@ def test_a_form_of_another_origin_is_refused(bare: FlaskClient) -> None:
 def test_uploads_that_do_not_end_stop_nobody(bare: FlaskClient) -> None:
     """More of them than there may be connections, sent a byte at a time: after a second there is room again."""
     server = server_of(bare.application, port=0, megabytes=1, seconds=1, connections=20)
+    assert not logging.getLogger("waitress.queue").isEnabledFor(logging.WARNING)  # of requests that wait for a thread
     threading.Thread(target=server.run, daemon=True).start()
     port = server.effective_port
     head = f"POST / HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 1000\r\n"
@@ -322,6 +335,46 @@ def test_an_upload(
         assert seen.violations() == []
         assert seen.problems == []
         assert all(url.startswith((server, "data:")) for url in seen.requests)
+
+
+def test_the_image_stays_chosen(browser: Browser, server: str, small_project: Project, tmp_path: Path) -> None:
+    own = tmp_path / "own.jpg"
+    own.write_bytes(own_image(small_project).read_bytes())
+    with watched(browser, offline=False) as seen:
+        page = seen.page
+        page.goto(server)
+        page.set_input_files("input[type=file]", own)
+        for dataset, encoder in (
+            ("photo_views", "raw_pixels"),
+            ("digits", "color_histogram"),
+            ("digits", "raw_pixels"),
+        ):
+            page.get_by_label("dataset").select_option(dataset)
+            for name in ("raw_pixels", "color_histogram"):
+                page.get_by_label(name, exact=True).set_checked(name == encoder)
+            page.get_by_role("button", name="Search").click()
+            expect(page.locator("#found")).to_have_text(f"The 10 nearest neighbours in {dataset}")
+            expect(page.get_by_role("list", name=re.compile("found by"))).to_have_count(1)
+            expect(page.get_by_role("list", name=f"found by {encoder}")).to_be_visible()
+            assert page.eval_on_selector("input[type=file]", "input => input.files[0].name") == "own.jpg"
+        # What cannot be searched leaves no old answer beside its error.
+        page.get_by_label("raw_pixels", exact=True).uncheck()
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("alert")).to_contain_text("Choose a dataset and at least one encoder")
+        expect(page.locator("#found")).to_have_count(0)
+        assert seen.violations() == []
+        assert [re.findall(r"status of (\d+)", problem) for problem in seen.problems] == [["400"]]
+
+
+def test_a_search_that_cannot_be_sent_is_said(browser: Browser, server: str, small_project: Project) -> None:
+    with watched(browser, offline=False) as seen:
+        page = seen.page
+        page.goto(server)
+        page.set_input_files("input[type=file]", own_image(small_project))
+        page.route("**/*", lambda route: route.abort())
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("alert")).to_contain_text("The search failed (")
+        expect(page.get_by_role("button", name="Search")).to_be_enabled()
 
 
 def test_uploads_that_are_refused(browser: Browser, server: str, tmp_path: Path) -> None:
