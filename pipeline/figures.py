@@ -9,19 +9,12 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
+from pipeline.results.breakdown import read_classes, read_similarities
 from pipeline.results.cost import read_costs
 from pipeline.results.per_query import read_results
 from pipeline.retrieval.settings import call
-from pipeline.views.figures import (
-    draw_classes,
-    draw_cost,
-    draw_distribution,
-    draw_map,
-    draw_similarities,
-    read_classes,
-    read_scores,
-    read_similarities,
-)
+from pipeline.views.breakdown import draw_classes, draw_similarities
+from pipeline.views.figures import draw_cost, draw_distribution, draw_map, read_scores
 from pipeline.views.style import Style, save_png, save_svg
 
 
