@@ -36,8 +36,9 @@ def draw_classes(classes: Mapping[str, Mapping[str, float]], *, title: str, styl
     figure = Figure(figsize=(max(style.width, width), max(style.height, height)), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(means[order], aspect="auto", cmap="cividis", vmin=0, vmax=1)
-    for row, column in np.ndindex(len(order), len(classes)):
-        write_value(axes, row, column, means[order[row], column], image.to_rgba(means[order[row], column])[:3])
+    colors = np.asarray(image.to_rgba(means[order]), float)
+    for (row, column), value in np.ndenumerate(means[order]):
+        write_value(axes, row, column, value, colors[row, column, :3])
     axes.set_xticks(range(len(classes)), [label_of(run, most=most) for run in classes], rotation=turned, fontsize=SMALL)
     axes.set_yticks(range(len(order)), [plain_text(labels[place], most=26) for place in order], fontsize=7)
     figure.colorbar(image, ax=axes, label="mAP", aspect=30)
@@ -56,7 +57,7 @@ def chosen_classes(means: Float[np.ndarray, "label run"]) -> Int[np.ndarray, " c
     return first[np.lexsort((first, hardness[first]))]
 
 
-def write_value(axes: Axes, row: int, column: int, value: float, color: tuple[float, ...]) -> None:
+def write_value(axes: Axes, row: int, column: int, value: float, color: Float[np.ndarray, " part"]) -> None:
     """Write a value into its cell, in the one of black and white that stands out more; nothing where there is none."""
     if np.isnan(value):
         return

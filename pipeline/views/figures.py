@@ -67,8 +67,8 @@ def draw_map(scores: Sequence[Score], style: Style) -> Figure:
         spread = np.array([[one.mean - one.low for one in row], [one.high - one.mean for one in row]])
         axes.barh(range(len(runs)), means, 0.8, color=colors)
         # A mean that was summed in another order than the interval's may be beyond it by rounding.
-        errors = {"fmt": "none", "ecolor": "#333333", "elinewidth": 1, "capsize": 2}
-        axes.errorbar(means, range(len(runs)), xerr=np.maximum(spread, 0), **errors)
+        ends, places = np.maximum(spread, 0), np.arange(len(runs))
+        axes.errorbar(means, places, xerr=ends, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
         axes.axvline(float(np.mean([one.random for one in row])), color="#333333", linestyle=":", linewidth=1)
         axes.set_title(label_of(dataset), fontsize=10)
         axes.tick_params(labelbottom=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -112,7 +112,7 @@ def fit(text: Text, room: float) -> None:
         width = text.get_window_extent().width
         if width <= room:
             return
-        text.set_fontsize(0.97 * text.get_fontsize() * room / width)
+        text.set_fontsize(0.97 * float(text.get_fontsize()) * room / width)
 
 
 def put_title(figure: Figure, title: str) -> None:
@@ -121,10 +121,10 @@ def put_title(figure: Figure, title: str) -> None:
     fit(figure.suptitle(plain_text(title, most=120), x=0.01, ha="left", fontsize=11), 0.94 * figure.bbox.width)
 
 
-def put_legend(axes: Axes, **options: Any) -> None:
+def put_legend(axes: Axes, *, markerscale: float | None = None) -> None:
     """Put a legend to the right of axes; a figure of ``ROW`` inches for each entry has room for it."""
-    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    axes.legend(frameon=False, fontsize=SMALL, **place, **options)
+    beside = (1.0, 0.5)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=beside, fontsize=SMALL, markerscale=markerscale)
 
 
 def save_png(figure: Figure, target: Path, *, dpi: int) -> None:
