@@ -16,12 +16,15 @@ from pipeline.frame.app import app, path_of
 from pipeline.frame.code import PACKAGE, Code
 from pipeline.frame.experiment import check_names, read_experiment
 from pipeline.frame.files import replacing_directory, write_json
+from pipeline.results.titles import check_titles
 
 
 @app("check")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    check_names(read_experiment(path_of(config, "params")), path_of(config, "conf"))
+    experiment, conf = read_experiment(path_of(config, "params")), path_of(config, "conf")
+    check_names(experiment, conf)
+    check_titles(conf, experiment)
     code = Code()
     with replacing_directory(path_of(config, "out")) as partial:
         for path in sorted(Path(PACKAGE).glob("[!_]*.py")):

@@ -21,6 +21,7 @@ from pipeline.frame.files import left_in
 from pipeline.frame.places import RAW
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import read_retrievals
+from pipeline.results.titles import Titles, read_titles
 from pipeline.retrieval.settings import call
 from pipeline.views.gallery import Choice, Which
 from pipeline.views.sheet import SheetStyle, caption_of, draw_sheet, row_of
@@ -34,8 +35,10 @@ def main(config: DictConfig) -> None:
     values = plain(config)
     choice = call(Choice, {name: values[name] for name in ("choose", "queries", "encoders")}, where="conf/gallery.yaml")
     manifest = read_manifest(path_of(config, "prepared"))
-    drawing = partial(draw, manifest, path_of(config, "per_query"), path_of(config, "out"), choice, style)
-    draw_all(drawing, choice.among(read_experiment().encoders), path_of(config, "out"))
+    experiment = read_experiment()
+    titles = read_titles(path_of(config, "titles"), experiment)
+    drawing = partial(draw, manifest, path_of(config, "per_query"), path_of(config, "out"), choice, style, titles)
+    draw_all(drawing, choice.among(experiment.encoders), path_of(config, "out"))
 
 
 def draw_all(drawing: Callable[[str], None], encoders: Sequence[str], out: Path) -> None:
@@ -53,7 +56,9 @@ def draw_all(drawing: Callable[[str], None], encoders: Sequence[str], out: Path)
         raise
 
 
-def draw(manifest: Manifest, per_query: Path, out: Path, choice: Choice, style: SheetStyle, encoder: str) -> None:
+def draw(
+    manifest: Manifest, per_query: Path, out: Path, choice: Choice, style: SheetStyle, titles: Titles, encoder: str
+) -> None:
     """Draw the best and the worst queries of an encoder."""
     retrievals = read_retrievals(per_query / f"{encoder}.npz", manifest)
     sheets: tuple[Which, Which] = ("best", "worst")
@@ -61,7 +66,8 @@ def draw(manifest: Manifest, per_query: Path, out: Path, choice: Choice, style: 
         chosen, words = choice.of(retrievals, manifest.labels, which)
         rows = [row_of(one, manifest, pixels=style.pixels) for one in chosen]
         captions = [caption_of(one, manifest) for one in chosen]
-        figure = draw_sheet(rows, title=f"{encoder} on {manifest.dataset}: {words}", style=style, captions=captions)
+        title = f"{titles.run(encoder)} on {titles.dataset(manifest.dataset)}: {words}"
+        figure = draw_sheet(rows, title=title, style=style, captions=captions)
         save_png(figure, out / f"{encoder}_{which}.png", dpi=style.dpi)
 
 

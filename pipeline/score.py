@@ -15,6 +15,7 @@ from pipeline.extraction.features import read_matrix
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import write_json
 from pipeline.manifest.labels import Labelled, read_labels
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
@@ -43,6 +44,7 @@ def main(config: DictConfig) -> None:
         raise RetrievalError(f"{config.features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
     values = plain(config)
     learn_on = None if config.learn_on is None else read_matrix(path_of(config, "learn_on"))[0]
+    recipe = read_recipe(without_title(values["ranking"]), where=f"ranking '{config.ranking_name}'")
     summary = score_features(
         matrix,
         known.labels if queries is None else None,
@@ -50,7 +52,7 @@ def main(config: DictConfig) -> None:
         names=known.names,
         roles=known.roles,
         groups=known.groups,
-        steps=read_recipe(values["ranking"], where=f"ranking '{config.ranking_name}'").described(None)["steps"],
+        steps=recipe.described(None)["steps"],
         learn_on=learn_on,
         **{field.name: values[field.name] for field in fields(Settings)},
     )

@@ -30,7 +30,9 @@ def of_different_classes(
         labels: of the items.
         count: how many.
     """
-    new, others, seen = [], [], set[str]()
+    new: list[int] = []
+    others: list[int] = []
+    seen: set[str] = set()
     for one in ordered:
         own = set(labels[one.query])
         (others if own & seen else new).append(one.query)
