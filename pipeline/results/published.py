@@ -60,8 +60,8 @@ def against(table: pd.DataFrame, published: Published, titles: Titles = NONE) ->
     compared = table.dropna(subset="published_mAP")
     cells = pd.DataFrame(
         {
-            "encoder": compared["encoder"].map(titles.run),
-            "dataset": compared["dataset"].map(titles.dataset),
+            "encoder": compared["encoder"].map(titles.run).str.replace("|", "\\|", regex=False),
+            "dataset": compared["dataset"].map(titles.dataset).str.replace("|", "\\|", regex=False),
             "mAP here": compared["mAP"].map("{:.4f}".format),
             "published": compared["published_mAP"].map("{:.4f}".format),
             "difference": compared["difference"].map("{:+.4f}".format),

@@ -4,6 +4,7 @@ Files, and what stands in CSV and JSON, keep the names of the YAMLs. A stage tha
 and writes it to a file of its own, so that an edit of a title makes anew what shows it, and nothing else.
 """
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def title_of(group: str, name: str, config: Mapping[str, Any]) -> str:
     title = config.get(TITLE, name)
     if not isinstance(title, str) or not seen(title):
         raise RetrievalError(
-            f"conf/{group}/{name}.yaml: 'title' is {title!r}: give a text in which there is something to see, in "
+            f"conf/{group}/{name}.yaml: 'title' is {reprlib.repr(title)}: give a text in which there is something to see, in "
             "quotes if it looks like a number, or leave the key out"
         )
     return seen(title)
@@ -139,4 +140,6 @@ def refuse_same(group: str, titles: Mapping[str, str]) -> None:
         other = first.setdefault(seen(titles[name]), name)
         if other != name:
             where = f"conf/{group}/{name.partition(JOINED)[0]}.yaml"
-            raise RetrievalError(f"{where}: by its title {name} looks like {other}, {titles[name]!r}: give it another")
+            raise RetrievalError(
+                f"{where}: by its title {name} looks like {other}, {reprlib.repr(titles[name])}: give it another"
+            )

@@ -98,10 +98,11 @@ class Choice:
             cut = f", {MOST_CLASSES} of {len(each)}" if len(each) > MOST_CLASSES else ""
             return each[:MOST_CLASSES], f"the {which} query of each class by AP{cut}"
         chosen = of_different_classes(ordered, labels, self.queries)
-        return chosen, f"the {len(chosen)} {which} queries by AP{differing(chosen, labels)}"
+        queries = f"{len(chosen)} {which} queries" if len(chosen) > 1 else f"{which} query"
+        return chosen, f"the {queries} by AP{differing(chosen, labels)}"
 
 
 def differing(chosen: Sequence[Retrieval], labels: Sequence[tuple[str, ...]]) -> str:
     """Return in words that queries are of different classes, which the best ones need not be; empty if they are not."""
     own = [label for one in chosen for label in labels[one.query]]
-    return ", of different classes" if own and len(own) == len(set(own)) else ""
+    return ", of different classes" if len(chosen) > 1 and own and len(own) == len(set(own)) else ""

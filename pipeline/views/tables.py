@@ -38,44 +38,29 @@ def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE) -> 
 
 
 def cells(
-    comparison: pd.DataFrame,
-    table: pd.DataFrame,
-    pairs: pd.DataFrame,
-    summary: Summary,
-    titles: Titles,
-    *,
-    bold: Callable[[str], str],
-    escape: Callable[[str], str] = str,
-) -> pd.DataFrame:
-    """Return the comparison as text, each mAP, mean mAP and share of the best with its 95 % interval.
+    comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, bold: Callable[[str], str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the comparison as text: each mAP, mean mAP and share of the best; and what stands beside it.
 
-    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's best,
-    a question mark one that cannot be told from a random ranking's.
+    That is the 95 % interval. The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be
+    told from the column's best, a question mark one that cannot be told from a random ranking's.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
-    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: escape(f"{value:.2%}"))
-    best = comparison.eq(comparison.max())
-    shown = shown.mask(best, shown.map(bold))
+    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
+    shown = shown.mask(comparison.eq(comparison.max()), shown.map(bold))
+    beside = pd.DataFrame("", shown.index, shown.columns)
     alike = indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]})
     by_chance = like_chance(table)
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
         mark = (" ~" if (encoder, dataset) in alike else "") + (" ?" if (encoder, dataset) in by_chance else "")
-        shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{escape(mark)}"
-    shares = [(str(encoder), summary["encoders"][str(encoder)]) for encoder in shown.index]
-    shown[MEAN] += [
-        f" [{share['low']:.3f}, {share['high']:.3f}]{escape(' ~') if (encoder, MEAN) in alike else ''}"
-        for encoder, share in shares
-    ]
-    shown[RELATIVE] += [
-        ""
-        if encoder == summary["best"]
-        else f" [{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
-        for encoder, share in shares
-    ]
-    named = shown.rename(
-        index=lambda run: escape(titles.run(run)), columns=lambda dataset: escape(titles.dataset(dataset))
-    )
-    return named.reset_index(names="encoder")
+        beside.loc[encoder, dataset] = f"[{low:.3f}, {high:.3f}]{mark}"
+    for encoder, share in ((str(name), summary["encoders"][str(name)]) for name in shown.index):
+        mark = " ~" if (encoder, MEAN) in alike else ""
+        beside.loc[encoder, MEAN] = f"[{share['low']:.3f}, {share['high']:.3f}]{mark}"
+        if encoder != summary["best"]:
+            ends = f"[{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
+            beside.loc[encoder, RELATIVE] = ends
+    return shown, beside
 
 
 def markdown(
@@ -87,8 +72,11 @@ def markdown(
     titles: Titles = NONE,
 ) -> str:
     """Return the comparison as a Markdown table (see :func:`cells`), and its caption."""
-    shown = cells(comparison, table, pairs, summary, titles, bold=lambda text: f"**{text}**", escape=md)
-    return f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{caption}\n"
+    shown, beside = cells(comparison, table, pairs, summary, lambda text: f"**{text}**")
+    whole = shown + beside.map(lambda text: f" {text}" if text else "")
+    named = whole.rename(index=lambda run: md(titles.run(run)), columns=lambda name: md(titles.dataset(name)))
+    rows = named.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True)
+    return f"{rows}\n\n{md(caption)}\n"
 
 
 def latex(
@@ -99,11 +87,37 @@ def latex(
     caption: str,
     titles: Titles = NONE,
 ) -> str:
-    """Return the comparison as a LaTeX table (see :func:`cells`), its caption as a comment."""
-    shown = cells(comparison, table, pairs, summary, titles, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
-    headers = [str(name) for name in shown.columns]
-    rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
-    return f"% {caption}\n{rows}\n"
+    """Return the comparison as a table for LaTeX (see :func:`cells`), with its caption and a label.
+
+    Numbers of a column have as many digits and end at one place; each is followed by its interval in a column of its
+    own. What is wider than the text is made as narrow as that.
+    """
+    shown, beside = cells(comparison, table, pairs, summary, lambda text: rf"\textbf{{{text}}}")
+    lines = [["encoder", *(rf"\multicolumn{{2}}{{c}}{{{tex(titles.dataset(str(name)))}}}" for name in shown.columns)]]
+    for run in shown.index:
+        pairs_of_cells = zip(shown.loc[run], beside.loc[run], strict=True)
+        parts = [part for number, note in pairs_of_cells for part in (number.replace("%", r"\%"), tex(note))]
+        lines.append([f"{{}}{tex(titles.run(str(run)))}", *parts])  # after a line's end, [ and * mean something
+    head, *rows = (rf"  {' & '.join(line)} \\" for line in lines)
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs, graphicx}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption[mAP of each encoder on each dataset]{{{tex(caption)}}}",
+            r"\label{tab:map}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{l{'r@{ }l' * len(shown.columns)}}}",
+            r"  \toprule",
+            head,
+            r"  \midrule",
+            *rows,
+            r"  \bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def md(text: str) -> str:
