@@ -27,17 +27,16 @@ def main(config: DictConfig) -> None:
     style = call(Style, plain(config.style), where="conf/style")
     experiment = read_experiment()
     titles = read_titles(path_of(config, "titles"), experiment)
-    named = titles.run
     scores = [
-        replace(one, run=named(one.run), dataset=titles.dataset(one.dataset))
+        replace(one, run=titles.run(one.run), dataset=titles.dataset(one.dataset))
         for one in read_scores(path_of(config, "table"), experiment)
     ]
     figures = {"map": draw_map(scores, style)}
     for dataset in experiment.datasets:
         directory = path_of(config, "per_query") / dataset
         title = titles.dataset(dataset)
-        aps = {named(run): read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
-        figures[f"ap_{dataset}"] = draw_distribution(aps, title=f"{title}: AP of the queries", style=style)
+        aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
+        figures[f"ap_{dataset}"] = draw_distribution(titled(aps, titles), title=f"{title}: AP of the queries", style=style)
         classes = titled(read_classes(path_of(config, "per_class"), dataset, experiment.runs), titles)
         if any(classes.values()):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{title}: mAP of each class", style=style)

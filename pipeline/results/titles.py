@@ -70,9 +70,10 @@ def title_of(group: str, name: str, config: Mapping[str, Any]) -> str:
     """
     title = config.get(TITLE, name)
     if not isinstance(title, str) or not seen(title):
+        where, given = f"conf/{group}/{name}.yaml", reprlib.repr(title)
         raise RetrievalError(
-            f"conf/{group}/{name}.yaml: 'title' is {reprlib.repr(title)}: give a text in which there is something to see, in "
-            "quotes if it looks like a number, or leave the key out"
+            f"{where}: 'title' is {given}: give a text in which there is something to see, in quotes if it looks "
+            "like a number, or leave the key out"
         )
     return seen(title)
 
@@ -139,7 +140,5 @@ def refuse_same(group: str, titles: Mapping[str, str]) -> None:
     for name in sorted(titles, key=lambda name: titles[name] != name):
         other = first.setdefault(seen(titles[name]), name)
         if other != name:
-            where = f"conf/{group}/{name.partition(JOINED)[0]}.yaml"
-            raise RetrievalError(
-                f"{where}: by its title {name} looks like {other}, {reprlib.repr(titles[name])}: give it another"
-            )
+            where, title = f"conf/{group}/{name.partition(JOINED)[0]}.yaml", reprlib.repr(titles[name])
+            raise RetrievalError(f"{where}: by its title {name} looks like {other}, {title}: give it another")
