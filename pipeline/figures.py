@@ -36,7 +36,8 @@ def main(config: DictConfig) -> None:
         directory = path_of(config, "per_query") / dataset
         title = titles.dataset(dataset)
         aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
-        figures[f"ap_{dataset}"] = draw_distribution(titled(aps, titles), title=f"{title}: AP of the queries", style=style)
+        shown = titled(aps, titles)
+        figures[f"ap_{dataset}"] = draw_distribution(shown, title=f"{title}: AP of the queries", style=style)
         classes = titled(read_classes(path_of(config, "per_class"), dataset, experiment.runs), titles)
         if any(classes.values()):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{title}: mAP of each class", style=style)
