@@ -35,8 +35,11 @@ def of_different_classes(
     seen: set[str] = set()
     for one in ordered:
         own = set(labels[one.query])
-        (others if own & seen else new).append(one.query)
-        seen |= own
+        if own & seen:
+            others.append(one.query)
+        else:
+            new.append(one.query)
+            seen |= own
     chosen = {*new[:count], *others[: max(0, count - len(new))]}
     return [one for one in ordered if one.query in chosen]
 

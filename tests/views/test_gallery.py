@@ -79,6 +79,7 @@ APS = [0.1, 0.2, 0.3, 0.4, 0.5]
         # The last is the best of both its labels, and stands once.
         (["a", "b", "c", "b", "ab"], "per_class", 1, "best", [4, 2], "the best query of each class by AP"),
         # While there are others, no two share one of several labels.
+        (["a", "ab", "b", "c", "c"], "best_and_worst", 2, "worst", [0, 2], "the 2 worst queries by AP, of "),
         (["ab", "b", "a", "c", "c"], "best_and_worst", 2, "worst", [0, 3], "the 2 worst queries by AP, of "),
     ],
 )
