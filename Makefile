@@ -78,4 +78,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.10 --generate-hashes --no-header --upgrade -o requirements.lock
 
 clean:  ## remove what the experiment made, except DVC's cache
-	rm -rf data/code data/prepared data/weights features/*/ metrics/costs metrics/per_query metrics/similarities plots/gallery plots/export plots/figures plots/report plots/show multirun outputs dvc_plots
+	rm -rf data/code data/prepared data/rankings data/titles data/weights features/*/ metrics/costs metrics/per_query metrics/similarities plots/gallery plots/export plots/figures plots/report plots/show multirun outputs dvc_plots

@@ -19,6 +19,7 @@ from pipeline.frame.code import PACKAGE, Code
 from pipeline.frame.experiment import Experiment, check_names, read_experiment
 from pipeline.frame.files import replacing_directory, write_json
 from pipeline.frame.yamls import read_yaml
+from pipeline.results.titles import check_titles
 
 
 def refuse_unseen(experiment: Experiment, conf: Path) -> None:
@@ -40,6 +41,7 @@ def main(config: DictConfig) -> None:
     experiment, conf = read_experiment(path_of(config, "params")), path_of(config, "conf")
     check_names(experiment, conf)
     refuse_unseen(experiment, conf)
+    check_titles(conf, experiment)
     code = Code()
     with replacing_directory(path_of(config, "out")) as partial:
         for path in sorted(Path(PACKAGE).glob("[!_]*.py")):

@@ -19,6 +19,7 @@ from pipeline.results.estimates import read_estimates
 from pipeline.results.pairs import Design, compare_pairs, populations_in_words
 from pipeline.results.published import Published, against, with_published
 from pipeline.results.tables import write_table
+from pipeline.results.titles import read_titles
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import average_of
 from pipeline.views.tables import caption, cost_markdown, latex, markdown
@@ -30,6 +31,7 @@ def main(config: DictConfig) -> None:
     published = call(Published, plain(config.published), where="published in conf/compare.yaml")
     design = call(Design, plain(config.design), where="conf/compare.yaml")
     experiment = read_experiment()
+    titles = read_titles(path_of(config, "titles"), experiment)
     runs, per_query = path_of(config, "runs"), path_of(config, "per_query")
     found, populations = {}, {}
     for dataset in experiment.datasets:
@@ -39,18 +41,20 @@ def main(config: DictConfig) -> None:
     table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)
     summary = summarise(comparison, average, compared)
-    words = caption(table, compared, summary, design, populations_in_words(populations))
+    shown = {titles.dataset(name): population for name, population in populations.items()}
+    words = caption(table, compared, summary, design, populations_in_words(shown), titles)
+    plain_words = caption(table, compared, summary, design, populations_in_words(populations))
     means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
-    beside = against(table, published)
-    shown = (comparison, table, compared.pairs, summary, words)
-    write_text(path_of(config, "markdown"), markdown(*shown) + (f"\n{beside}" if beside else ""))
-    write_text(path_of(config, "latex"), latex(*shown))
-    write_json(path_of(config, "summary"), {**summary, "caption": words})
+    beside = against(table, published, titles)
+    parts = (comparison, table, compared.pairs, summary, words, titles)
+    write_text(path_of(config, "markdown"), markdown(*parts) + (f"\n{beside}" if beside else ""))
+    write_text(path_of(config, "latex"), latex(*parts))
+    write_json(path_of(config, "summary"), {**summary, "caption": plain_words})
     write_table(path_of(config, "cost_csv"), costs)
-    write_text(path_of(config, "cost_markdown"), cost_markdown(costs))
+    write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings, per_class, report, scores_of
 from pipeline.retrieval.histogram import Sample, histogram
@@ -48,7 +49,7 @@ def main(config: DictConfig) -> None:
     values = plain(config)
     settings = checked(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
     sample = checked(Sample, values["sample"], where=CONFIG)
-    recipe = read_recipe(plain(config.ranking), where=f"conf/ranking/{config.ranking_name}.yaml")
+    recipe = read_recipe(without_title(plain(config.ranking)), where=f"conf/ranking/{config.ranking_name}.yaml")
     prepared, features = path_of(config, "prepared"), path_of(config, "features")
     manifest = read_manifest(prepared)
     other = recipe.other_dataset(manifest.dataset)

@@ -4,24 +4,20 @@
 params.yaml.
 """
 
+from dataclasses import replace
+
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
+from pipeline.results.breakdown import read_classes, read_similarities
 from pipeline.results.cost import read_costs
 from pipeline.results.per_query import read_results
+from pipeline.results.titles import read_titles, titled
 from pipeline.retrieval.settings import call
-from pipeline.views.figures import (
-    draw_classes,
-    draw_cost,
-    draw_distribution,
-    draw_map,
-    draw_similarities,
-    read_classes,
-    read_scores,
-    read_similarities,
-)
+from pipeline.views.breakdown import draw_classes, draw_similarities
+from pipeline.views.figures import draw_cost, draw_distribution, draw_map, read_scores
 from pipeline.views.style import Style, save_png, save_svg
 
 
@@ -30,21 +26,27 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(Style, plain(config.style), where="conf/style")
     experiment = read_experiment()
-    scores = read_scores(path_of(config, "table"), experiment)
+    titles = read_titles(path_of(config, "titles"), experiment)
+    scores = [
+        replace(one, run=titles.run(one.run), dataset=titles.dataset(one.dataset))
+        for one in read_scores(path_of(config, "table"), experiment)
+    ]
     figures = {"map": draw_map(scores, style)}
     for dataset in experiment.datasets:
         directory = path_of(config, "per_query") / dataset
+        title = titles.dataset(dataset)
         aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
-        figures[f"ap_{dataset}"] = draw_distribution(aps, title=f"{dataset}: AP of the queries", style=style)
-        classes = read_classes(path_of(config, "per_class"), dataset, experiment.runs)
+        shown = titled(aps, titles)
+        figures[f"ap_{dataset}"] = draw_distribution(shown, title=f"{title}: AP of the queries", style=style)
+        classes = titled(read_classes(path_of(config, "per_class"), dataset, experiment.runs), titles)
         if any(classes.values()):
-            figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{dataset}: mAP of each class", style=style)
+            figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{title}: mAP of each class", style=style)
         figures[f"similarities_{dataset}"] = draw_similarities(
-            read_similarities(path_of(config, "similarities"), dataset, experiment.encoders),
-            title=f"{dataset}: similarity of positives and negatives",
+            titled(read_similarities(path_of(config, "similarities"), dataset, experiment.encoders), titles),
+            title=f"{title}: similarity of positives and negatives",
             style=style,
         )
-    cost = draw_cost(read_costs(path_of(config, "costs")), scores, style=style)
+    cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     if cost is not None:
         figures["cost"] = cost
     with replacing_directory(path_of(config, "png")) as partial:

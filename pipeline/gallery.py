@@ -1,8 +1,9 @@
 """Per-query results + images -> the best and the worst retrievals of each encoder, as pictures.
 
 ``python -m pipeline.gallery dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and ``hog_worst.png``, and so
-for every encoder: the queries with the highest and the lowest AP, equal ones by index, each with the first of its
-ranking. Queries without positives are in neither.
+for every encoder: the queries with the highest and the lowest AP, equal ones by index, of different classes as long as
+there are; or, with ``choose=per_class``, the best and the worst of each class. Each has the first of its ranking, and
+above them its number and path, by which ``pipeline.show`` finds it. Queries without positives are in neither.
 """
 
 import os
@@ -20,9 +21,10 @@ from pipeline.frame.files import left_in
 from pipeline.frame.places import RAW
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.retrievals import read_retrievals
+from pipeline.results.titles import Titles, read_titles
 from pipeline.retrieval.settings import call
-from pipeline.views.gallery import Choice, best, worst
-from pipeline.views.sheet import SheetStyle, draw_sheet, row_of
+from pipeline.views.gallery import Choice, Which
+from pipeline.views.sheet import SheetStyle, caption_of, draw_sheet, row_of
 from pipeline.views.style import save_png
 
 
@@ -31,12 +33,12 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     style = call(SheetStyle, plain(config.sheet), where="conf/sheet")
     values = plain(config)
-    choice = call(Choice, {name: values[name] for name in ("queries", "encoders")}, where="conf/gallery.yaml")
+    choice = call(Choice, {name: values[name] for name in ("choose", "queries", "encoders")}, where="conf/gallery.yaml")
     manifest = read_manifest(path_of(config, "prepared"))
-    drawing = partial(
-        draw, config.dataset_name, manifest, path_of(config, "per_query"), path_of(config, "out"), choice.queries, style
-    )
-    draw_all(drawing, choice.among(read_experiment().encoders), path_of(config, "out"))
+    experiment = read_experiment()
+    titles = read_titles(path_of(config, "titles"), experiment)
+    drawing = partial(draw, manifest, path_of(config, "per_query"), path_of(config, "out"), choice, style, titles)
+    draw_all(drawing, choice.among(experiment.encoders), path_of(config, "out"))
 
 
 def draw_all(drawing: Callable[[str], None], encoders: Sequence[str], out: Path) -> None:
@@ -55,14 +57,18 @@ def draw_all(drawing: Callable[[str], None], encoders: Sequence[str], out: Path)
 
 
 def draw(
-    dataset: str, manifest: Manifest, per_query: Path, out: Path, queries: int, style: SheetStyle, encoder: str
+    manifest: Manifest, per_query: Path, out: Path, choice: Choice, style: SheetStyle, titles: Titles, encoder: str
 ) -> None:
     """Draw the best and the worst queries of an encoder."""
     retrievals = read_retrievals(per_query / f"{encoder}.npz", manifest)
-    for which, choose in (("best", best), ("worst", worst)):
-        rows = [row_of(one, manifest, pixels=style.pixels) for one in choose(retrievals, queries)]
-        title = f"{encoder} on {dataset}: the {len(rows)} {which} queries by AP"
-        save_png(draw_sheet(rows, title=title, style=style), out / f"{encoder}_{which}.png", dpi=style.dpi)
+    sheets: tuple[Which, Which] = ("best", "worst")
+    for which in sheets:
+        chosen, words = choice.of(retrievals, manifest.labels, which)
+        rows = [row_of(one, manifest, pixels=style.pixels) for one in chosen]
+        captions = [caption_of(one, manifest) for one in chosen]
+        title = f"{titles.run(encoder)} on {titles.dataset(manifest.dataset)}: {words}"
+        figure = draw_sheet(rows, title=title, style=style, captions=captions)
+        save_png(figure, out / f"{encoder}_{which}.png", dpi=style.dpi)
 
 
 if __name__ == "__main__":

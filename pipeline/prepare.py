@@ -1,6 +1,7 @@
 """A dataset's own layout -> its manifest, every image opened once.
 
-``python -m pipeline.prepare dataset=digits`` writes ``data/prepared/digits/``, and prints what it found.
+``python -m pipeline.prepare dataset=digits`` writes ``data/prepared/digits/`` and ``data/titles/dataset/digits.json``,
+and prints what it found.
 """
 
 import sys
@@ -10,12 +11,15 @@ from omegaconf import DictConfig
 from pipeline.datasets.overview import doubts_about, found_in
 from pipeline.datasets.preparing import prepare
 from pipeline.frame.app import app, path_of, plain
+from pipeline.results.titles import without_title, write_title
 
 
 @app("prepare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    manifest, passed_over = prepare(config.dataset_name, plain(config.dataset), path_of(config, "out"))
+    options = plain(config.dataset)
+    manifest, passed_over = prepare(config.dataset_name, without_title(options), path_of(config, "out"))
+    write_title("dataset", config.dataset_name, options, path_of(config, "titles"))
     print(found_in(manifest, passed_over))
     for doubt in doubts_about(manifest):
         print(f"warning: {manifest.dataset}: {doubt}", file=sys.stderr)

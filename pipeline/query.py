@@ -17,6 +17,7 @@ from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, path_of, plain
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
 from pipeline.retrieval.settings import Count, call
@@ -79,9 +80,10 @@ def main(config: DictConfig) -> None:
     runtime = read_runtime(values["runtime"])
     settle(runtime)
     manifest = read_manifest(path_of(config, "prepared"))
-    encoder = build_encoder(config.encoder_name, values["encoder"], path_of(config, "weights"))
+    options = without_title(values["encoder"])
+    encoder = build_encoder(config.encoder_name, options, path_of(config, "weights"))
     folder = path_of(config, "features")
-    features = features_of(encoder, values["encoder"], folder, manifest, similarity=asked.similarity)
+    features = features_of(encoder, options, folder, manifest, similarity=asked.similarity)
     rows = encode(encoder, images, runtime)
     where = f"{config.encoder_name} on your images"
     check_features(rows, asked.images, where=where, cosine=asked.similarity == "cosine", remedy=REMEDY)

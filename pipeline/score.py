@@ -15,6 +15,7 @@ from pipeline.datasets.revisited import read_ground_truth
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.files import replacing_file, write_json
 from pipeline.manifest.labels import read_labels
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
@@ -45,6 +46,7 @@ def main(config: DictConfig) -> None:
         raise RetrievalError(f"{config.features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
     values = plain(config)
     learn_on = None if config.learn_on is None else read_matrix(path_of(config, "learn_on"))[0]
+    recipe = read_recipe(without_title(values["ranking"]), where=f"ranking '{config.ranking_name}'")
     summary = score_features(
         matrix,
         known.labels if queries is None else None,
@@ -52,7 +54,7 @@ def main(config: DictConfig) -> None:
         names=known.names,
         roles=known.roles,
         groups=known.groups,
-        steps=read_recipe(values["ranking"], where=f"ranking '{config.ranking_name}'").described(None)["steps"],
+        steps=recipe.described(None)["steps"],
         learn_on=learn_on,
         per_query=config.per_query is not None,
         **{field.name: values[field.name] for field in fields(Settings)},

@@ -65,7 +65,7 @@ def main(config: DictConfig) -> None:
         )
     retrieval = find(read_retrievals(path_of(config, "per_query"), manifest), manifest, config.query)
     item = manifest.items[retrieval.query]
-    title = f"{config.run} on {manifest.dataset}: {item.path}"
+    title = f"{config.run} on {manifest.dataset}: query {retrieval.query}, {item.path}"
     row = row_of(retrieval, manifest, pixels=style.pixels)
     save_png(draw_sheet([row], title=title, style=style), path_of(config, "out"), dpi=style.dpi)
     label, path = names_of(item)

@@ -158,6 +158,9 @@ def test_every_setting_is_declared(stage: str) -> None:
         if f"{group}/{choice}" not in UNTRACKED and config[group] is not None:
             name = f"${{item.{group}}}" if group in groups else choice
             expected[f"conf/{group}/{name}.yaml"] = None
+    if stage == "rerank":  # gets its steps from a stage that leaves the title out, as extract gets its encoder
+        del expected["conf/ranking/${item.ranking}.yaml"]
+        assert "data/rankings/${item.ranking}.json" in STAGES[stage]["deps"]
     written = yaml.safe_load((TOP / f"conf/{module}.yaml").read_text())
     own = [key for key, value in written.items() if key not in {"defaults", *composed} and not is_place(key, value)]
     if own and stage != "check":
@@ -165,6 +168,16 @@ def test_every_setting_is_declared(stage: str) -> None:
     assert {path: keys and set(keys) for path, keys in declared_params(stage).items()} == {
         path: keys and set(keys) for path, keys in expected.items()
     }
+
+
+def test_what_shows_titles_depends_on_them_and_what_hands_a_config_on_writes_them() -> None:
+    for stage, entry in STAGES.items():
+        shows = "read_titles(" in (TOP / f"pipeline/{module_of(stage)}.py").read_text()
+        assert ("data/titles" in entry["deps"]) == shows
+    outs = {stage: [out for out in entry.get("outs", []) if "data/titles" in out] for stage, entry in STAGES.items()}
+    groups = {"weights": "encoder", "prepare": "dataset", "recipe": "ranking"}
+    expected = {stage: [f"data/titles/{group}/${{item.{group}}}.json"] for stage, group in groups.items()}
+    assert {stage: found for stage, found in outs.items() if found} == expected
 
 
 def test_measured_costs_are_written_by_extraction_and_no_dep() -> None:

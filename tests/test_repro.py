@@ -148,6 +148,30 @@ def test_a_comment_runs_nothing(project: Project) -> None:
     assert project.repro() == set()
 
 
+def test_a_title_makes_anew_what_shows_it_and_nothing_else(on_digits: Project) -> None:
+    on_digits.edit("conf/ranking/alpha_query_expansion.yaml", title="αQE")
+    on_digits.edit("params.yaml", rankings=["alpha_query_expansion"])
+    assert "recipe@alpha_query_expansion" in on_digits.repro()
+    ids = ("metrics/table.csv", "metrics/pairwise.csv", "metrics/summary.json", "plots/pr/digits.csv")
+    before = {path: (on_digits.top / path).read_bytes() for path in ids}
+    shows = {"compare", "figures", "pr@digits", "gallery@digits"}
+    on_digits.edit("conf/encoder/raw_pixels.yaml", title="Raw | pixels")
+    assert on_digits.repro() == {"weights@raw_pixels"} | shows
+    on_digits.edit("conf/dataset/digits.yaml", title="Digits of 8 × 8")
+    on_digits.edit("conf/ranking/alpha_query_expansion.yaml", title="query expansion")
+    assert on_digits.repro() == {"prepare@digits", "recipe@alpha_query_expansion"} | shows
+    assert {path: (on_digits.top / path).read_bytes() for path in ids} == before
+    header, _, *rows = (on_digits.top / "metrics/table.md").read_text().splitlines()
+    assert header.split("|")[2].strip() == "Digits of 8 × 8"
+    assert [row.replace(r"\|", "¦").split("|")[1].strip() for row in rows[:4]] == [
+        "Raw ¦ pixels", "Raw ¦ pixels+query expansion", "color_histogram", "color_histogram+query expansion",
+    ]  # fmt: skip
+    assert r"Raw \| pixels " in (on_digits.top / "metrics/cost.md").read_text()
+    on_digits.edit("conf/encoder/color_histogram.yaml", title="Raw | pixels")
+    done = on_digits.dvc("repro", check=False)
+    assert done.returncode and "conf/encoder/color_histogram.yaml: by its title color_histogram looks" in done.stderr
+
+
 def test_how_extraction_runs_is_not_tracked(project: Project) -> None:
     project.edit("conf/runtime/default.yaml", batch_size=3, workers=0)
     assert project.repro() == set()
@@ -246,7 +270,8 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     project.edit("params.yaml", rankings=rankings)
     runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
     reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
-    assert project.repro() == {"check"} | TABLES | reranked | plots(*DATASETS)
+    recipes = {f"recipe@{name}" for name in rankings}
+    assert project.repro() == {"check"} | TABLES | recipes | reranked | plots(*DATASETS)
     table = pd.read_csv(project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
     assert list(table.index.unique(0)) == [
         f"{encoder}{ranking}" for encoder in ENCODERS for ranking in ("", *(f"+{name}" for name in rankings))
@@ -266,7 +291,7 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     assert alone["mAP"] == pytest.approx(table.loc[("raw_pixels+pca_whitening", "digits"), "mAP"])
     project.edit("conf/ranking/pca_whitening.yaml", steps=[{"name": "pca_whitening", "dim": 7}])
     whitened = {"rerank@{}-{}-{}".format(*run) for run in runs if run[2] == "pca_whitening"}
-    assert project.repro() == TABLES | whitened | plots(*DATASETS)
+    assert project.repro() == {"recipe@pca_whitening"} | TABLES | whitened | plots(*DATASETS)
 
 
 def test_an_earlier_state_comes_back_from_the_cache(coarser: Project, digits_project: Project, tmp_path: Path) -> None:

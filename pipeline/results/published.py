@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.results.titles import Titles
+
 # A printed share that is further than this from what its own mAPs give is a slip; the rest is rounding.
 ROUNDING = 0.0005
+NONE = Titles()  # every name as it is
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def with_published(table: pd.DataFrame, published: Published) -> pd.DataFrame:
     return table.assign(published_mAP=column, difference=table["mAP"] - column)
 
 
-def against(table: pd.DataFrame, published: Published) -> str:
+def against(table: pd.DataFrame, published: Published, titles: Titles = NONE) -> str:
     """Return a Markdown table of the runs that :func:`with_published` found a published value for.
 
     Below it stands, for each row whose printed share is not what its own mAPs give, both of them. Empty if there
@@ -57,8 +60,8 @@ def against(table: pd.DataFrame, published: Published) -> str:
     compared = table.dropna(subset="published_mAP")
     cells = pd.DataFrame(
         {
-            "encoder": compared["encoder"],
-            "dataset": compared["dataset"],
+            "encoder": compared["encoder"].map(titles.run).str.replace("|", "\\|", regex=False),
+            "dataset": compared["dataset"].map(titles.dataset).str.replace("|", "\\|", regex=False),
             "mAP here": compared["mAP"].map("{:.4f}".format),
             "published": compared["published_mAP"].map("{:.4f}".format),
             "difference": compared["difference"].map("{:+.4f}".format),

@@ -31,6 +31,7 @@ from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
 from pipeline.search.searching import encode, features_of, search
@@ -108,7 +109,7 @@ class Collection:
             config = OmegaConf.load(path)  # as Hydra does, so that numbers equal those in the provenance
             assert isinstance(config, DictConfig)
             if config.get("source") != PRECOMPUTED:  # features without the network that made them
-                encoders[name] = plain(config)
+                encoders[name] = without_title(plain(config))
         if not encoders:
             raise RetrievalError("params.yaml: all features were made elsewhere: no encoder could take an image")
         manifests = {name: read_manifest(Path(folders["prepared"]) / name) for name in experiment.datasets}

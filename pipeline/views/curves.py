@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pipeline.results.estimates import Curve
 from pipeline.retrieval.levels import RECALL_LEVELS
-from pipeline.views.style import Style, plain_text
+from pipeline.views.style import Style, label_of, put_legend, put_title
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,17 @@ def draw(curves: Mapping[str, Curve], *, title: str, style: Style) -> Figure:
         title: of the figure.
         style: how figures look.
     """
-    figure = Figure(figsize=(style.width, style.height), layout="constrained")
+    figure = Figure(figsize=style.size(len(curves)), layout="constrained")
     axes = figure.add_subplot()
     looks = {encoder: style.look(index) for index, encoder in enumerate(curves)}
     for encoder in sorted(curves, key=lambda name: -float(curves[name].mean.mean())):
         (color, marker), curve = looks[encoder], curves[encoder]
         axes.fill_between(RECALL_LEVELS, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
-        axes.plot(RECALL_LEVELS, curve.mean, color=color, marker=marker, markersize=4, label=plain_text(encoder))
-    axes.set(title=plain_text(title), xlabel="recall", ylabel="interpolated precision")
+        axes.plot(RECALL_LEVELS, curve.mean, color=color, marker=marker, markersize=4, label=label_of(encoder))
+    put_title(figure, title)
+    axes.set(xlabel="recall", ylabel="interpolated precision")
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
     axes.set_xticks(RECALL_LEVELS)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    put_legend(axes)
     return figure

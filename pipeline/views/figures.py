@@ -1,23 +1,25 @@
-"""Figures of all runs: mAP with intervals, AP of the queries, classes, similarities, cost."""
+"""Figures of all runs: mAP with intervals, AP of the queries, what accuracy costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.frame.experiment import Experiment
-from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.tables import read_table
-from pipeline.views.style import Style, plain_text
+from pipeline.views.style import SMALL, Style, label_of, plain_text, put_legend, put_title
 
 SHOWN = ("mAP", "mAP_low", "mAP_high", "mAP_random")
-MOST_CLASSES = 60  # that a heat map can name
+ABREAST = 3  # panels side by side
+LEAST = 4  # rows that there is room for
+MOST_DOTS = 300  # of the queries of a run
+PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps neighbours apart
 
 
 @dataclass(frozen=True)
@@ -51,99 +53,64 @@ def read_scores(path: Path, experiment: Experiment) -> list[Score]:
 
 
 def draw_map(scores: Sequence[Score], style: Style) -> Figure:
-    """Draw mAP with its 95 % interval as bars, one group per dataset; a line across a group is what chance gives."""
+    """Draw mAP with its 95 % interval as bars, one panel per dataset; a line down a panel is what chance gives."""
     runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
     found = {(one.run, one.dataset): one for one in scores}
-    figure = Figure(figsize=(style.width, style.height), layout="constrained")
-    axes = figure.add_subplot()
-    width = 0.8 / len(runs)
-    for index, run in enumerate(runs):
-        row = [found[run, dataset] for dataset in datasets]
-        places = np.arange(len(datasets)) + (index - (len(runs) - 1) / 2) * width
+    columns = min(ABREAST, len(datasets))
+    lines = -(-len(datasets) // columns)
+    figure = Figure(figsize=style.size(lines * (len(runs) + 1.5)), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    colors = [style.look(index)[0] for index in range(len(runs))]
+    for axes, dataset in zip(panels, datasets, strict=False):
+        row = [found[run, dataset] for run in runs]
         means = [one.mean for one in row]
         spread = np.array([[one.mean - one.low for one in row], [one.high - one.mean for one in row]])
-        color, _ = style.look(index)
-        axes.bar(places, means, width * 0.9, color=color, label=plain_text(run))
+        axes.barh(range(len(runs)), means, 0.8, color=colors)
         # A mean that was summed in another order than the interval's may be beyond it by rounding.
-        axes.errorbar(places, means, yerr=np.maximum(spread, 0), fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
-    for place, dataset in enumerate(datasets):
-        chance = float(np.mean([one.random for one in scores if one.dataset == dataset]))
-        axes.plot([place - 0.45, place + 0.45], [chance, chance], color="#333333", linestyle=":", linewidth=1)
-    axes.set_xticks(range(len(datasets)), [plain_text(dataset, most=25) for dataset in datasets])
-    axes.set(ylabel="mAP", ylim=(0, 1), title="mAP and its 95 % interval; dotted: a random ranking")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ends, places = np.maximum(spread, 0), np.arange(len(runs))
+        axes.errorbar(means, places, xerr=ends, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
+        axes.axvline(float(np.mean([one.random for one in row])), color="#333333", linestyle=":", linewidth=1)
+        axes.set_title(label_of(dataset), fontsize=10)
+        axes.tick_params(labelbottom=True)
+    for axes in panels[len(datasets) :]:
+        axes.set_axis_off()
+    for axes in panels[::columns]:
+        name_rows(axes, runs)
+    panels[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
+    put_title(figure, "mAP and its 95 % interval; dotted: a random ranking")
     return figure
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Write names at rows 0, 1, ..., the first on top; of few rows none is high."""
+    axes.set_yticks(range(len(names)), [label_of(name) for name in names], fontsize=SMALL)
+    spare = max(0, LEAST - len(names)) / 2
+    axes.set_ylim(len(names) - 0.4 + spare, -0.6 - spare)
 
 
 def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: str, style: Style) -> Figure:
-    """Draw for each run the share of queries whose AP is at most a value: further right is better."""
-    figure = Figure(figsize=(style.width, style.height), layout="constrained")
-    axes = figure.add_subplot()
-    for index, (run, values) in enumerate(aps.items()):
-        color, marker = style.look(index)
-        steps = np.arange(1, len(values) + 1) / len(values)
-        axes.step(np.sort(values), steps, where="post", color=color, label=plain_text(run))
-        middle = float(np.median(values))
-        axes.plot([middle], [0.5], color=color, marker=marker)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="AP", ylabel="share of queries with at most this AP")
-    axes.set_title(plain_text(title))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+    """Draw the AP of the queries of each run as a box with its dots, and write their mean beside it.
 
-
-def draw_classes(classes: Mapping[str, Mapping[str, float]], *, title: str, style: Style) -> Figure:
-    """Draw mAP of each class and run as a heat map, the hardest class first; of many classes the hardest.
-
-    Args:
-        classes: by run and label.
-        title: of the figure.
-        style: how figures look.
+    Of many queries some are dots: evenly spread among them by their AP, the first and the last one too.
     """
-    labels = list(dict.fromkeys(label for known in classes.values() for label in known))
-    means = np.array([[known.get(label, np.nan) for known in classes.values()] for label in labels], float)
-    order = np.argsort(np.nanmean(means, axis=1), kind="stable")[:MOST_CLASSES]
-    left = f", the {len(order)} hardest of {len(labels)} classes" if len(order) < len(labels) else ""
-    figure = Figure(figsize=(style.width, max(style.height, 0.18 * len(order) + 1.4)), layout="constrained")
+    figure = Figure(figsize=style.size(len(aps)), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(means[order], aspect="auto", cmap="cividis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), [plain_text(run, most=30) for run in classes], rotation=35, ha="right")
-    axes.set_yticks(range(len(order)), [plain_text(labels[place], most=25) for place in order], fontsize=7)
-    axes.set_title(plain_text(f"{title}{left}"))
-    figure.colorbar(image, ax=axes, label="mAP")
-    return figure
-
-
-def draw_similarities(histograms: Mapping[str, Mapping[str, np.ndarray]], *, title: str, style: Style) -> Figure:
-    """Draw for each encoder how alike queries are to positives, filled, and to negatives, a dashed line.
-
-    Each is a share of its own pairs. Every panel has an axis of its own, since encoders use different parts of it.
-
-    Args:
-        histograms: by encoder, see :func:`pipeline.retrieval.histogram.histogram`.
-        title: of the figure.
-        style: how figures look.
-    """
-    columns = min(3, len(histograms))
-    rows = -(-len(histograms) // columns)
-    figure = Figure(figsize=(style.width, max(style.height, 1.6 * rows + 0.8)), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (encoder, table) in zip(panels, histograms.items(), strict=False):
-        edges = np.append(table["low"], table["high"][-1])
-        shares = {name: table[name] / max(1, table[name].sum()) for name in ("positives", "negatives")}
-        axes.stairs(shares["positives"], edges, fill=True, color=style.look(0)[0], alpha=0.5, label="positives")
-        axes.stairs(
-            shares["negatives"], edges, color=style.look(1)[0], linestyle="--", linewidth=1.2, label="negatives"
-        )
-        axes.set_title(plain_text(encoder, most=30), fontsize=9)
-        axes.set_yticks([])
-        axes.locator_params(axis="x", nbins=4)
-        axes.tick_params(labelsize=7)
-    for axes in panels[len(histograms) :]:
-        axes.set_axis_off()
-    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside upper right", ncols=2, fontsize=8)
-    figure.suptitle(plain_text(title), x=0.01, ha="left", fontsize=11)
-    figure.supxlabel("cosine", fontsize=9)
+    for row, values in enumerate(aps.values()):
+        color, _ = style.look(row)
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+        dots = np.sort(values)[np.linspace(0, len(values) - 1, min(len(values), MOST_DOTS)).astype(int)]
+        beside = row + 0.6 * (np.arange(len(dots)) * PACE % 1 - 0.5)
+        axes.plot(dots, beside, ".", color=color, markersize=4, alpha=0.8, markeredgewidth=0)
+        axes.barh(row, high - low, 0.64, left=low, color=color, alpha=0.25)
+        axes.barh(row, high - low, 0.64, left=low, fill=False, edgecolor=color)
+        axes.plot([middle, middle], [row - 0.32, row + 0.32], color="#000000", linewidth=2, solid_capstyle="butt")
+        axes.text(1.015, row, f"{values.mean():.3f}", fontsize=SMALL, va="center", transform=axes.get_yaxis_transform())
+    axes.text(1.015, 1.01, "mAP", fontsize=SMALL, transform=axes.transAxes)
+    name_rows(axes, list(aps))
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_xlabel("AP: the further right, the better\ndot: a query; box: the middle half; line: the median")
+    axes.grid(axis="x", alpha=0.3)
+    put_title(figure, title)
     return figure
 
 
@@ -162,55 +129,17 @@ def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Styl
     points = [(encoder, cost.speed, cost.bytes or 0, cost.device) for encoder, cost in costs.items() if cost.speed]
     if not points:
         return None
-    figure = Figure(figsize=(style.width, style.height), layout="constrained")
+    figure = Figure(figsize=style.size(1.6 * len(points)), layout="constrained")
     axes = figure.add_subplot()
     for encoder, speed, size, device in points:
         mean = float(np.mean([one.mean for one in scores if one.run == encoder]))
         color, marker = style.look(runs.index(encoder))
-        label = plain_text(f"{encoder}, {size} B, {device.split(' ')[0]}")
+        label = f"{label_of(encoder)}\n{size:,} B, {plain_text(device.split(' ')[0], most=12)}"
         axes.scatter([speed], [mean], s=size / 16, color=color, marker=marker, alpha=0.7, label=label)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=0.7)
+    put_legend(axes, markerscale=0.5)
     axes.set_xscale("log")
     axes.margins(x=0.1, y=0.15)
     axes.set(xlabel="images/s of the extraction", ylabel="mean mAP")
-    axes.set_title("what accuracy costs: speed, and bytes of a feature as area")
+    put_title(figure, "what accuracy costs: speed, and bytes of a feature as area")
     axes.grid(alpha=0.3, which="both")
     return figure
-
-
-def read_classes(directory: Path, dataset: str, runs: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the mAP of each class, by run and label; no label for a dataset without any.
-
-    Raises:
-        RetrievalError: see :func:`read_tables`.
-    """
-    tables = read_tables(directory, dataset, runs, {"label": str, "mAP": float})
-    return {run: dict(zip(table["label"], table["mAP"], strict=True)) for run, table in tables.items()}
-
-
-def read_similarities(directory: Path, dataset: str, encoders: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Return how alike pairs of a dataset are, by encoder (see :func:`pipeline.retrieval.histogram.histogram`).
-
-    Raises:
-        RetrievalError: see :func:`read_tables`.
-    """
-    columns = dict.fromkeys(("low", "high", "positives", "negatives"), float)
-    tables = read_tables(directory, dataset, encoders, columns)
-    return {encoder: {name: np.array(cells) for name, cells in table.items()} for encoder, table in tables.items()}
-
-
-def read_tables(
-    directory: Path, dataset: str, runs: Sequence[str], columns: Mapping[str, type]
-) -> dict[str, dict[str, list[Any]]]:
-    """Return columns of what the evaluation of each run wrote as a table, by run, their cells of some types.
-
-    Raises:
-        RetrievalError: a file is missing or of another form.
-    """
-    found = {}
-    for run in runs:
-        path = directory / dataset / f"{run}.csv"
-        with output_of(stage_of(run, dataset), str(path)):
-            table = read_table(path, *columns)
-            found[run] = {name: [kind(cell) for cell in table[name]] for name, kind in columns.items()}
-    return found

@@ -2,20 +2,56 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import Count
 
+MOST_CLASSES = 40  # that have a row
 
-def best(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
-    """Return the queries with the highest AP, the highest first."""
-    return sorted(retrievals, key=lambda one: (-one.ap, one.query))[:count]
+# What a sheet has of the rankings of an encoder.
+Which = Literal["best", "worst"]
 
 
-def worst(retrievals: Sequence[Retrieval], count: int) -> list[Retrieval]:
-    """Return the queries with the lowest AP, the lowest first."""
-    return sorted(retrievals, key=lambda one: (one.ap, one.query))[:count]
+def in_order(retrievals: Sequence[Retrieval], which: Which) -> list[Retrieval]:
+    """Return queries by their AP, the best or the worst first, equal ones by their number."""
+    sign = 1 if which == "worst" else -1
+    return sorted(retrievals, key=lambda one: (sign * one.ap, one.query))
+
+
+def of_different_classes(
+    ordered: Sequence[Retrieval], labels: Sequence[tuple[str, ...]], count: int
+) -> list[Retrieval]:
+    """Return the first queries, but while there are others none that shares a label with one before it.
+
+    Args:
+        ordered: all queries, see :func:`in_order`; those that are returned keep this order.
+        labels: of the items.
+        count: how many.
+    """
+    new: list[int] = []
+    others: list[int] = []
+    seen: set[str] = set()
+    for one in ordered:
+        own = set(labels[one.query])
+        if own & seen:
+            others.append(one.query)
+        else:
+            new.append(one.query)
+            seen |= own
+    chosen = {*new[:count], *others[: max(0, count - len(new))]}
+    return [one for one in ordered if one.query in chosen]
+
+
+def one_of_each_class(ordered: Sequence[Retrieval], labels: Sequence[tuple[str, ...]]) -> list[Retrieval]:
+    """Return the first query of each label, in the same order; one that is the first of several labels stands once."""
+    first: dict[str, int] = {}
+    for one in ordered:
+        for label in labels[one.query]:
+            first.setdefault(label, one.query)
+    chosen = set(first.values())
+    return [one for one in ordered if one.query in chosen]
 
 
 @dataclass(frozen=True)
@@ -23,10 +59,13 @@ class Choice:
     """What is shown; conf/gallery.yaml.
 
     Attributes:
+        choose: ``best_and_worst``, so many of all queries, of different classes as long as there are; or ``per_class``,
+            the best and the worst of each class. The latter is for queries with labels; without any it is the former.
         queries: how many of the best, and of the worst.
         encoders: of which encoders; None: of all.
     """
 
+    choose: Literal["best_and_worst", "per_class"]
     queries: Count
     encoders: Sequence[str] | None
 
@@ -45,3 +84,28 @@ class Choice:
             if name not in encoders:
                 raise RetrievalError(f"encoders: '{name}' is not in params.yaml: add it there, or name one of them")
         return encoders if self.encoders is None else self.encoders
+
+    def of(
+        self, retrievals: Sequence[Retrieval], labels: Sequence[tuple[str, ...]], which: Which
+    ) -> tuple[list[Retrieval], str]:
+        """Return the queries that a sheet shows, and what they are in words.
+
+        Args:
+            retrievals: all queries of a run.
+            labels: of the items.
+            which: the best or the worst.
+        """
+        ordered = in_order(retrievals, which)
+        each = one_of_each_class(ordered, labels) if self.choose == "per_class" else []
+        if each:
+            cut = f", {MOST_CLASSES} of {len(each)}" if len(each) > MOST_CLASSES else ""
+            return each[:MOST_CLASSES], f"the {which} query of each class by AP{cut}"
+        chosen = of_different_classes(ordered, labels, self.queries)
+        queries = f"{len(chosen)} {which} queries" if len(chosen) > 1 else f"{which} query"
+        return chosen, f"the {queries} by AP{differing(chosen, labels)}"
+
+
+def differing(chosen: Sequence[Retrieval], labels: Sequence[tuple[str, ...]]) -> str:
+    """Return in words that queries are of different classes, which the best ones need not be; empty if they are not."""
+    own = [label for one in chosen for label in labels[one.query]]
+    return ", of different classes" if len(chosen) > 1 and own and len(own) == len(set(own)) else ""

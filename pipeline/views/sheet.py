@@ -15,7 +15,7 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.results.retrievals import Retrieval
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.items import named, thumbnail
-from pipeline.views.style import Dpi, Inches, plain_text, refuse_colors
+from pipeline.views.style import Dpi, Inches, fit, plain_text, refuse_colors
 
 Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.
@@ -94,22 +94,38 @@ def retrieved(number: int, rank: int, score: float, manifest: Manifest, *, kind:
     return Cell(thumbnail(item, manifest, pixels), kind, named(item), f"{rank}.  {score:.4f}")
 
 
-def draw_sheet(rows: Sequence[Sequence[Cell]], *, title: str, style: SheetStyle) -> Figure:
-    """Draw a sheet; the query's frame is thick, a hit's is a full line, a miss's a broken one."""
+def caption_of(retrieval: Retrieval, manifest: Manifest) -> str:
+    """Return what names a query to ``python -m pipeline.show``: its number, and its path."""
+    return f"query={retrieval.query}   {manifest.items[retrieval.query].path}"
+
+
+def draw_sheet(
+    rows: Sequence[Sequence[Cell]], *, title: str, style: SheetStyle, captions: Sequence[str] = ()
+) -> Figure:
+    """Draw a sheet; the query's frame is thick, a hit's is a full line, a miss's a broken one.
+
+    Args:
+        rows: each a query and what was retrieved.
+        title: of all.
+        style: how it looks.
+        captions: a line above each row; or none.
+    """
     widest = max(len(row) for row in rows)
-    above, below, head = 0.2, 0.22, 0.4  # inches for lines of text
+    above, below, head = 0.4 if captions else 0.2, 0.22, 0.4  # inches for lines of text
     width = widest * (style.cell + 0.08) + 0.08
     height = len(rows) * (style.cell + above + below) + head
     figure = Figure(figsize=(width, height))
     # One pair of axes, in inches from the lower left, for all: a pair for each image would take most of the time.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
-    axes.text(0.08, height - 0.26, plain_text(title, most=120), fontsize=10, fontweight="bold")
+    room = (width - 0.16) * figure.dpi
+    fit(axes.text(0.08, height - 0.26, plain_text(title, most=120), fontsize=10, fontweight="bold"), room)
     for row_number, row in enumerate(rows):
+        bottom = height - head - (row_number + 1) * (style.cell + above + below) + below
         for column, cell in enumerate(row):
-            left = 0.08 + column * (style.cell + 0.08)
-            bottom = height - head - (row_number + 1) * (style.cell + above + below) + below
-            draw_cell(axes, cell, style, left=left, bottom=bottom)
+            draw_cell(axes, cell, style, left=0.08 + column * (style.cell + 0.08), bottom=bottom)
+        for caption in captions[row_number : row_number + 1]:
+            fit(axes.text(0.08, bottom + style.cell + 0.22, plain_text(caption, most=200), fontsize=7), room)
     axes.set(xlim=(0, width), ylim=(0, height))  # an image would fit them to itself
     return figure
 
@@ -129,5 +145,5 @@ def draw_cell(axes: Axes, cell: Cell, style: SheetStyle, *, left: float, bottom:
     axes.add_patch(frame)
     sign = f"{SIGNS[cell.kind]} " if SIGNS[cell.kind] else ""
     title = sign + plain_text(cell.title, most=style.letters)
-    axes.text(left, bottom + style.cell + 0.05, title, fontsize=7, color=color)
+    fit(axes.text(left, bottom + style.cell + 0.05, title, fontsize=7, color=color), style.cell * axes.figure.dpi)
     axes.text(left, bottom - 0.05, plain_text(cell.note), fontsize=7, verticalalignment="top")

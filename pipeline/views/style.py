@@ -1,5 +1,6 @@
 """What every figure here needs: one style, names as plain text, files that are the same bytes for the same content."""
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
+from matplotlib.text import Text
 from pydantic import Field
 
 from pipeline.frame.files import replacing_file
@@ -19,6 +22,9 @@ from pipeline.retrieval.memory import refuse_memory
 
 Inches = Annotated[float, Field(gt=0, le=200)]
 Dpi = Annotated[int, Field(ge=1, le=2400)]
+
+ROW = 0.3  # inches of a row that has the name of a run beside it, on two lines at most
+SMALL = 8  # points of such names
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "retrieval-bench"  # otherwise its names differ from run to run
@@ -59,6 +65,10 @@ class Style:
         """Return the colour and the marker of the run at a position."""
         return self.colors[index % len(self.colors)], self.markers[index % len(self.markers)]
 
+    def size(self, rows: float | int) -> tuple[float, float]:
+        """Return the size of a figure in inches, high enough for a title, labels and so many rows of ``ROW`` inches."""
+        return self.width, max(self.height, ROW * rows + 1.2)
+
 
 def refuse_colors(colors: Iterable[str], *, where: str) -> None:
     """Raise :class:`RetrievalError` for a text that is no colour."""
@@ -69,11 +79,56 @@ def refuse_colors(colors: Iterable[str], *, where: str) -> None:
 
 def plain_text(text: str, *, most: int = 80) -> str:
     """Return a name from outside as text that a figure shows as it is, on one line, and no longer than ``most``."""
-    shown = " ".join("".join(letter if letter.isprintable() else "\ufffd" for letter in text).split())
-    if len(shown) > most:
-        shown = shown[: most - 1] + "…"
+    shown = one_line(text)
+    return as_it_is(shown if len(shown) <= most else shown[: most - 1] + "…")
+
+
+def label_of(name: str, *, most: int = 28) -> str:
+    """Return a name from outside as a label: plain text on one line or two, each of at most ``most`` letters.
+
+    Of a name that is longer, the middle is left out: names of one family differ at their ends.
+    """
+    shown = one_line(name)
+    if len(shown) > 2 * most:
+        shown = shown[: most - 1] + "…" + shown[-most:]
+    if len(shown) <= most:
+        return as_it_is(shown)
+    # Where the first line may end: after a mark or a space, with room for both, the nearer to the middle the better.
+    ends = [found.end() for found in re.finditer(r"[\W_]", shown) if len(shown) - most <= found.end() <= most]
+    end = min(ends, key=lambda place: abs(place - len(shown) / 2), default=most)
+    return as_it_is(f"{shown[:end].rstrip()}\n{shown[end:]}")
+
+
+def one_line(text: str) -> str:
+    """Return text on one line, with a sign where a letter cannot be printed."""
+    return " ".join("".join(letter if letter.isprintable() else "\ufffd" for letter in text).split())
+
+
+def as_it_is(text: str) -> str:
+    """Return text as Matplotlib shows it unchanged."""
     # A leading underscore would hide a name from a legend; a dollar would start mathematics.
-    return "\u200b" + shown.replace("$", r"\$")
+    return "\u200b" + text.replace("$", r"\$")
+
+
+def fit(text: Text, room: float) -> None:
+    """Make a text smaller, if it is wider than ``room`` pixels of its figure, until it fits."""
+    for _ in range(9):  # letters are drawn on whole pixels: half the size is not quite half the width
+        width = text.get_window_extent().width
+        if width <= room:
+            return
+        text.set_fontsize(0.97 * float(text.get_fontsize()) * room / width)
+
+
+def put_title(figure: Figure, title: str) -> None:
+    """Put a title at the upper left of a figure, over all of its axes, however long it is."""
+    # Room to spare: at the dots of a file, letters are a little wider than at the figure's.
+    fit(figure.suptitle(plain_text(title, most=120), x=0.01, ha="left", fontsize=11), 0.94 * figure.bbox.width)
+
+
+def put_legend(axes: Axes, *, markerscale: float | None = None) -> None:
+    """Put a legend to the right of axes; a figure of ``ROW`` inches for each entry has room for it."""
+    beside = (1.0, 0.5)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=beside, fontsize=SMALL, markerscale=markerscale)
 
 
 def save_png(figure: Figure, target: Path, *, dpi: int) -> None:

@@ -9,19 +9,21 @@ from tabulate import tabulate
 from pipeline.results.comparison import RELATIVE, Summary
 from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared, Design, indistinguishable_from_best, leaders_of
+from pipeline.results.titles import Titles
 
 # By how much mAP may move with the order of equal scores before the caption says so.
 TIES = 0.005
+NONE = Titles()  # every name as it is
 
 
-def cost_markdown(costs: Mapping[str, Sequence[Any]]) -> str:
+def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE) -> str:
     """Return the costs (see :func:`pipeline.results.cost.cost_table`) as a Markdown table in units to read."""
 
     def shown(name: str, unit: float | int, digits: int) -> list[str]:
         return ["–" if value is None else f"{value / unit:,.{digits}f}" for value in costs[name]]
 
     columns = {
-        "encoder": [md(encoder) for encoder in costs["encoder"]],
+        "encoder": [md(titles.run(encoder)) for encoder in costs["encoder"]],
         MEAN: [f"{mean:.4f}" for mean in costs[MEAN]],
         "images/s": shown("images_per_second", 1, 1),
         "feature size, bytes": shown("feature_bytes", 1, 0),
@@ -36,54 +38,86 @@ def cost_markdown(costs: Mapping[str, Sequence[Any]]) -> str:
 
 
 def cells(
-    comparison: pd.DataFrame,
-    table: pd.DataFrame,
-    pairs: pd.DataFrame,
-    summary: Summary,
-    *,
-    bold: Callable[[str], str],
-    escape: Callable[[str], str] = str,
-) -> pd.DataFrame:
-    """Return the comparison as text, each mAP, mean mAP and share of the best with its 95 % interval.
+    comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, bold: Callable[[str], str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the comparison as text: each mAP, mean mAP and share of the best; and what stands beside it.
 
-    The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be told from the column's best,
-    a question mark one that cannot be told from a random ranking's.
+    That is the 95 % interval. The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be
+    told from the column's best, a question mark one that cannot be told from a random ranking's.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
-    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: escape(f"{value:.2%}"))
-    best = comparison.eq(comparison.max())
-    shown = shown.mask(best, shown.map(bold))
+    shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
+    shown = shown.mask(comparison.eq(comparison.max()), shown.map(bold))
+    beside = pd.DataFrame("", shown.index, shown.columns)
     alike = indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]})
     by_chance = like_chance(table)
     for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
         mark = (" ~" if (encoder, dataset) in alike else "") + (" ?" if (encoder, dataset) in by_chance else "")
-        shown.loc[encoder, dataset] += f" [{low:.3f}, {high:.3f}]{escape(mark)}"
-    shares = [(str(encoder), summary["encoders"][str(encoder)]) for encoder in shown.index]
-    shown[MEAN] += [
-        f" [{share['low']:.3f}, {share['high']:.3f}]{escape(' ~') if (encoder, MEAN) in alike else ''}"
-        for encoder, share in shares
-    ]
-    shown[RELATIVE] += [
-        ""
-        if encoder == summary["best"]
-        else f" [{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
-        for encoder, share in shares
-    ]
-    return shown.rename(index=escape, columns=escape).reset_index(names="encoder")
+        beside.loc[encoder, dataset] = f"[{low:.3f}, {high:.3f}]{mark}"
+    for encoder, share in ((str(name), summary["encoders"][str(name)]) for name in shown.index):
+        mark = " ~" if (encoder, MEAN) in alike else ""
+        beside.loc[encoder, MEAN] = f"[{share['low']:.3f}, {share['high']:.3f}]{mark}"
+        if encoder != summary["best"]:
+            ends = f"[{100 * share['relative_low']:.0f}, {100 * share['relative_high']:.0f}]"
+            beside.loc[encoder, RELATIVE] = ends
+    return shown, beside
 
 
-def markdown(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, caption: str) -> str:
+def markdown(
+    comparison: pd.DataFrame,
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    summary: Summary,
+    caption: str,
+    titles: Titles = NONE,
+) -> str:
     """Return the comparison as a Markdown table (see :func:`cells`), and its caption."""
-    shown = cells(comparison, table, pairs, summary, bold=lambda text: f"**{text}**", escape=md)
-    return f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{caption}\n"
+    shown, beside = cells(comparison, table, pairs, summary, lambda text: f"**{text}**")
+    whole = shown + beside.map(lambda text: f" {text}" if text else "")
+    named = whole.rename(index=lambda run: md(titles.run(run)), columns=lambda name: md(titles.dataset(name)))
+    rows = named.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True)
+    return f"{rows}\n\n{md(caption)}\n"
 
 
-def latex(comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, caption: str) -> str:
-    """Return the comparison as a LaTeX table (see :func:`cells`), its caption as a comment."""
-    shown = cells(comparison, table, pairs, summary, bold=lambda text: rf"\textbf{{{text}}}", escape=tex)
-    headers = [str(name) for name in shown.columns]
-    rows = tabulate(shown.to_numpy().tolist(), headers=headers, tablefmt="latex_raw", disable_numparse=True)
-    return f"% {caption}\n{rows}\n"
+def latex(
+    comparison: pd.DataFrame,
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    summary: Summary,
+    caption: str,
+    titles: Titles = NONE,
+) -> str:
+    """Return the comparison as a table for LaTeX (see :func:`cells`), with its caption and a label.
+
+    Numbers of a column have as many digits and end at one place; each is followed by its interval in a column of its
+    own. What is wider than the text is made as narrow as that.
+    """
+    shown, beside = cells(comparison, table, pairs, summary, lambda text: rf"\textbf{{{text}}}")
+    lines = [["encoder", *(rf"\multicolumn{{2}}{{c}}{{{tex(titles.dataset(str(name)))}}}" for name in shown.columns)]]
+    for run in shown.index:
+        pairs_of_cells = zip(shown.loc[run], beside.loc[run], strict=True)
+        parts = [part for number, note in pairs_of_cells for part in (number.replace("%", r"\%"), tex(note))]
+        lines.append([f"{{}}{tex(titles.run(str(run)))}", *parts])  # after a line's end, [ and * mean something
+    head, *rows = (rf"  {' & '.join(line)} \\" for line in lines)
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs, graphicx}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption[mAP of each encoder on each dataset]{{{tex(caption)}}}",
+            r"\label{tab:map}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{l{'r@{ }l' * len(shown.columns)}}}",
+            r"  \toprule",
+            head,
+            r"  \midrule",
+            *rows,
+            r"  \bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def md(text: str) -> str:
@@ -99,7 +133,14 @@ def tex(text: str) -> str:
     return "".join(marks.get(letter, letter) for letter in text)
 
 
-def caption(table: pd.DataFrame, compared: Compared, summary: Summary, design: Design, population: str) -> str:
+def caption(
+    table: pd.DataFrame,
+    compared: Compared,
+    summary: Summary,
+    design: Design,
+    population: str,
+    titles: Titles = NONE,
+) -> str:
     """Return in words what the table shows, what its marks mean, and what else must be known to read it.
 
     Args:
@@ -108,8 +149,9 @@ def caption(table: pd.DataFrame, compared: Compared, summary: Summary, design: D
         summary: of the means.
         design: of the comparisons.
         population: what they generalise to, in words.
+        titles: what the names of runs and datasets are shown as.
     """
-    lines = [f"mAP with its 95 % interval. {population}", *told_apart(table, compared, summary, design)]
+    lines = [f"mAP with its 95 % interval. {population}", *told_apart(table, compared, summary, design, titles)]
     if like_chance(table):
         lines.append("?: not distinguishable from a random ranking.")
     if compared.out_of_reach:
@@ -118,13 +160,13 @@ def caption(table: pd.DataFrame, compared: Compared, summary: Summary, design: D
     if len(tied):
         worst = tied.sort_values("tie_gap").iloc[-1]
         lines.append(
-            f"The order of equal scores moves mAP by up to {worst['tie_gap']:.3f} ({worst['encoder']} on "
-            f"{worst['dataset']}; tie_gap in table.csv)."
+            f"The order of equal scores moves mAP by up to {worst['tie_gap']:.3f} ({titles.run(worst['encoder'])} on "
+            f"{titles.dataset(worst['dataset'])}; tie_gap in table.csv)."
         )
     return " ".join(lines)
 
 
-def told_apart(table: pd.DataFrame, compared: Compared, summary: Summary, design: Design) -> list[str]:
+def told_apart(table: pd.DataFrame, compared: Compared, summary: Summary, design: Design, titles: Titles) -> list[str]:
     """Return in words what the tilde means, or that there is none, and by what test."""
     pairs = compared.pairs
     if pairs.empty:
@@ -134,8 +176,9 @@ def told_apart(table: pd.DataFrame, compared: Compared, summary: Summary, design
     how = f"({kind}, corrected for all pairs {of_all} by Holm, 5 %)"
     if design.family not in ("best", "pairs"):
         unsure = pairs[~pairs["distinguishable"].astype(bool)]
-        listed = "; ".join(f"{row.b} on {row.dataset}" for row in unsure.itertuples()) or "none"
-        return [f"Not distinguishable from {design.family} {how.replace('all pairs', 'its pairs')}: {listed}."]
+        listed = [f"{titles.run(str(row.b))} on {titles.dataset(str(row.dataset))}" for row in unsure.itertuples()]
+        how, named = how.replace("all pairs", "its pairs"), titles.run(design.family)
+        return [f"Not distinguishable from {named} {how}: {'; '.join(listed) or 'none'}."]
     if indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]}):
         return [f"~: not distinguishable from the best of the column {how}."]
     return [f"All are distinguishable from the best of their column {how}."]

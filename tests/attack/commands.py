@@ -26,13 +26,14 @@ NAMES = ("encoder=raw_pixels", "dataset=digits")
 READS = {
     "extract": (NAMES, ("data/prepared/digits/*", "data/weights/raw_pixels/*")),
     "evaluate": (NAMES, ("data/prepared/digits/*.*", "features/raw_pixels/digits/*")),
-    "pr": (NAMES[1:], ("metrics/per_query/digits/*",)),
-    "gallery": (NAMES[1:], ("data/prepared/digits/*.*", "metrics/per_query/digits/*")),
-    "compare": ((), ("metrics/runs/*/*", "metrics/per_query/digits/*", "metrics/costs/*/*")),
+    "pr": (NAMES[1:], ("data/titles/*/*", "metrics/per_query/digits/*")),
+    "gallery": (NAMES[1:], ("data/prepared/digits/*.*", "data/titles/*/*", "metrics/per_query/digits/*")),
+    "compare": ((), ("data/titles/*/*", "metrics/runs/*/*", "metrics/per_query/digits/*", "metrics/costs/*/*")),
     "headline": ((), ("metrics/runs/*/*", "metrics/per_query/digits/*")),
     "figures": (
         (),
         (
+            "data/titles/*/*",
             "metrics/cost.csv",
             "metrics/per_class/*/*",
             "metrics/table.csv",
@@ -160,6 +161,7 @@ TOUCHED = {
     "add": (("dataset=own", "root=data/prepared/digits/images"), ("add.yaml",)),
     "prepare": (NAMES[1:], ("prepare.yaml", "base.yaml", "dataset/digits.yaml")),
     "weights": (NAMES[:1], ("weights.yaml", "encoder/raw_pixels.yaml", "runtime/default.yaml")),
+    "recipe": (("ranking=k_reciprocal",), ("recipe.yaml", "ranking/k_reciprocal.yaml")),
     "extract": (NAMES, ("extract.yaml", "runtime/default.yaml")),
     "evaluate": (NAMES, ("evaluate.yaml", "ranking/similarity.yaml")),
     "pr": (NAMES[1:], ("pr.yaml", "style/default.yaml")),

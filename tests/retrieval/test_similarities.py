@@ -10,11 +10,12 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.extraction.features import read_features, write_features
 from pipeline.manifest.manifest import read_manifest
+from pipeline.results.breakdown import read_similarities
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.protocols import by_labels, by_landmarks
 from pipeline.retrieval.queries import Query
-from pipeline.views.figures import draw_similarities, read_similarities
+from pipeline.views.breakdown import draw_similarities
 from pipeline.views.style import Style
 from tests.conftest import Project
 
@@ -90,7 +91,7 @@ def test_the_figure_has_shares() -> None:
     figure = draw_similarities({"a": table, "$b_": table}, title="t", style=STYLE)
     first, second = figure.axes
     assert [patch.get_data().values.tolist() for patch in first.patches] == [[0.25, 0.75], [0.75, 0.25]]
-    assert second.get_title().strip("\u200b") == r"\$b_"
+    assert second.get_ylabel().strip("\u200b") == r"\$b_" and first.get_xlim() == second.get_xlim()
 
 
 def test_a_histogram_that_is_missing(tmp_path: Path) -> None:

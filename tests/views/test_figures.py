@@ -1,4 +1,4 @@
-"""Figures of all runs: what is drawn, from what, and what is an error."""
+"""Figures of all runs: what is drawn, from what, that all of it is seen, and what is an error."""
 
 import json
 from pathlib import Path
@@ -7,22 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.frame.experiment import Experiment
-from pipeline.results.cost import cost_of, cost_table, read_costs
+from pipeline.results.breakdown import read_classes
+from pipeline.results.cost import Cost, cost_of, cost_table, read_costs
+from pipeline.results.estimates import Curve
 from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.views.figures import (
-    Score,
-    draw_classes,
-    draw_cost,
-    draw_distribution,
-    draw_map,
-    read_classes,
-    read_scores,
-)
-from pipeline.views.style import Style
+from pipeline.views.breakdown import MOST_CLASSES, chosen_classes, draw_classes, draw_similarities
+from pipeline.views.curves import draw
+from pipeline.views.figures import MOST_DOTS, Score, draw_cost, draw_distribution, draw_map, read_scores
+from pipeline.views.style import Style, label_of
 from tests.conftest import Project
 
 STYLE = Style(6.0, 4.0, 60, ["#000000", "#111111"], ["o", "s"])
@@ -35,22 +32,33 @@ def test_bars_are_the_maps_and_their_intervals() -> None:
         ("a", "e", 0.3, 0.3, 0.3, 0.2),
         ("b", "e", 0.9, 0.8, 1.0, 0.2),
     ]
-    figure = draw_map([Score(*row) for row in rows], STYLE)
-    [axes] = figure.axes
-    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.3, 0.2, 0.9]
-    segments = axes.collections[0].get_segments()  # of the first run
-    assert [(s[0][1], s[1][1]) for s in segments] == [pytest.approx((0.4, 0.7)), pytest.approx((0.3, 0.3))]
-    chance = [line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
+    first, second = draw_map([Score(*row) for row in rows], STYLE).axes
+    assert [[bar.get_width() for bar in axes.patches] for axes in (first, second)] == [[0.5, 0.2], [0.3, 0.9]]
+    segments = second.collections[0].get_segments()
+    assert [(s[0][0], s[1][0]) for s in segments] == [pytest.approx((0.3, 0.3)), pytest.approx((0.8, 1.0))]
+    chance = [
+        line.get_xdata()[0] for axes in (first, second) for line in axes.get_lines() if line.get_linestyle() == ":"
+    ]
     assert chance == pytest.approx([0.1, 0.2])
+    assert [text.get_text().strip("\u200b") for text in first.get_yticklabels()] == ["a", "b"]
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # the first run is on top
     third = 1 / 3
     # Rounding harms none.
     draw_map([Score("a", "d", third, np.nextafter(third, 1), np.nextafter(third, 0), 0.1)], STYLE)
 
 
-def test_the_distribution_counts_queries() -> None:
+def test_the_distribution_by_hand() -> None:
+    """Of 0.2, 0.2, 0.6, 0.8 the median is 0.4, the quartiles, linear between, 0.2 and 0.6 + 0.2 / 4, the mean 0.45."""
     figure = draw_distribution({"a": np.array([0.2, 0.8, 0.2, 0.6])}, title="t", style=STYLE)
-    line = figure.axes[0].get_lines()[0]
-    assert line.get_xdata().tolist() == [0.2, 0.2, 0.6, 0.8] and line.get_ydata().tolist() == [0.25, 0.5, 0.75, 1]
+    [axes] = figure.axes
+    dots, middle = axes.get_lines()
+    assert dots.get_xdata().tolist() == [0.2, 0.2, 0.6, 0.8]
+    assert len(set(dots.get_ydata())) == 4 and np.abs(dots.get_ydata()).max() <= 0.32  # beside one another in their row
+    assert middle.get_xdata() == pytest.approx([0.4, 0.4])
+    assert (axes.patches[0].get_x(), axes.patches[0].get_width()) == pytest.approx((0.2, 0.45))
+    assert axes.texts[0].get_text() == "0.450" and axes.get_legend() is None
+    many = draw_distribution({"a": np.linspace(0, 1, 5000)}, title="t", style=STYLE).axes[0].get_lines()[0].get_xdata()
+    assert len(many) == MOST_DOTS and (many[0], many[-1]) == (0, 1)
 
 
 def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
@@ -61,8 +69,95 @@ def test_the_hardest_classes_come_first_and_are_named_as_text() -> None:
     axes = figure.axes[0]
     assert [text.get_text().strip("\u200b") for text in axes.get_yticklabels()] == [r"\$hard_", "<b>", "easy"]
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.1, 0.2], [0.5, 0.4], [0.9, 0.8]])
-    many = {"a": {str(n): n / 99 for n in range(100)}}
-    assert "the 60 hardest of 100 classes" in draw_classes(many, title="t", style=STYLE).axes[0].get_title()
+    assert [text.get_text() for text in axes.texts] == ["0.10", "0.20", "0.50", "0.40", "0.90", "0.80"]
+
+
+def test_of_many_classes_those_are_shown_on_which_runs_differ_most() -> None:
+    means = np.array([[0.5, 0.5], [0.9, 0.2], [0.1, 0.4], *[[0.3, 0.3]] * MOST_CLASSES])
+    assert chosen_classes(means)[:2].tolist() == [2, 3]  # means 0.25 and 0.3
+    assert {0, 1, 2} <= set(chosen_classes(means).tolist()) and len(chosen_classes(means)) == MOST_CLASSES
+    assert chosen_classes(means[:, :1])[:2].tolist() == [2, 3]
+    many = {run: {str(n): n / 99 if run == "a" else 0.5 for n in range(100)} for run in "ab"}
+    title = draw_classes(many, title="t", style=STYLE).get_suptitle()
+    assert "the 40 of 100 classes on which the runs differ most" in title
+    assert "classes that are hardest" in draw_classes({"a": many["a"]}, title="t", style=STYLE).get_suptitle()
+
+
+def test_values_of_classes_can_be_read_on_their_colours() -> None:
+    """At least 4.5 to 1, as WCAG 2 asks of text, all over the scale."""
+    classes = {"a": {str(n): n / 39 for n in range(40)}}
+    axes = draw_classes(classes, title="t", style=STYLE).axes[0]
+    for text, value in zip(axes.texts, sorted(classes["a"].values()), strict=True):
+        dark, light = sorted(luminance(color) for color in (text.get_color(), axes.images[0].to_rgba(value)[:3]))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def luminance(color: object) -> float:
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def figures_of(runs: list[str], dataset: str) -> dict[str, Figure | None]:
+    """Every figure of some runs on a dataset."""
+    style = Style(7.5, 4.2, 150, ["#0072B2", "#D55E00"], ["o", "s", "^"])
+    random = np.random.default_rng(0)
+    scores = [Score(run, dataset, 0.5, 0.4, 0.6, 0.1) for run in runs]
+    edges = np.linspace(-0.1, 1, 61)
+    counts = {name: random.integers(0, 50, 60).astype(float) for name in ("positives", "negatives")}
+    histogram = {"low": edges[:-1], "high": edges[1:], **counts}
+    line = np.linspace(1, 0, 11)
+    classes = {run: {f"{dataset} {number}": random.uniform() for number in range(9)} for run in runs}
+    return {
+        "map": draw_map(scores, style),
+        "ap": draw_distribution({run: random.beta(0.5, 0.5, 99) for run in runs}, title=f"{dataset}: AP", style=style),
+        "classes": draw_classes(classes, title=f"{dataset}: mAP", style=style),
+        "similarities": draw_similarities(dict.fromkeys(runs, histogram), title=f"{dataset}: alike", style=style),
+        "cost": draw_cost(dict.fromkeys(runs, Cost(4096, 9.0, "cuda (a GPU)")), scores, style=style),
+        "pr": draw(dict.fromkeys(runs, Curve(line, line, line, "classes")), title=f"{dataset}: precision", style=style),
+    }
+
+
+@pytest.mark.parametrize(
+    ("runs", "dataset"),
+    [
+        (["hog"], "d"),
+        ([f"W{'W' * 60}{number}" for number in range(15)], "W" * 80),
+        (
+            [f"vision_transformer_large_{number}+database_augmentation" for number in range(15)],
+            "a_dataset_of_landmarks",
+        ),
+    ],
+)
+def test_all_that_is_written_is_within_the_figure(runs: list[str], dataset: str) -> None:
+    for name, figure in figures_of(runs, dataset).items():
+        assert figure is not None
+        for dpi in (100, 150):  # letters are on whole pixels
+            figure.dpi = dpi
+            figure.draw_without_rendering()
+            box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+            assert box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01, name
+        for axes in figure.axes:
+            area = axes.get_window_extent()
+            assert area.width > 0.25 * figure.bbox.width or name in ("map", "classes"), name
+            names = [text.get_window_extent() for text in axes.get_yticklabels() if text.get_text()]
+            for above, below in zip(names, names[1:], strict=False):
+                assert not above.overlaps(below) or above.height == 0, name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hog", "hog"),
+        ("_a$", r"_a\$"),
+        ("efficientnet_lite0_batch_statistics", "efficientnet_lite0_\nbatch_statistics"),
+        ("two words are enough for all of it", "two words are\nenough for all of it"),
+        ("x" * 40, "x" * 28 + "\n" + "x" * 12),
+        ("a" * 50 + "b" * 50, "a" * 27 + "…\n" + "b" * 28),
+        ("line\nbreak", "line\ufffdbreak"),
+    ],
+)
+def test_labels(name: str, expected: str) -> None:
+    assert label_of(name).strip("\u200b") == expected
 
 
 def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
@@ -83,7 +178,7 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
     # The look of the third run, after a and a+r.
     assert axes.collections[0].get_facecolor()[0, :3].tolist() == pytest.approx(to_rgb(STYLE.look(2)[0]))
     assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]
-    assert axes.get_legend().get_texts()[0].get_text().strip("\u200b") == "b, 32 B, cpu"
+    assert axes.get_legend().get_texts()[0].get_text().replace("\u200b", "") == "b\n32 B, cpu"
 
 
 def test_scores_are_those_of_the_table(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 from pipeline.search.searching import encode, search
 from pipeline.show import find
-from pipeline.views.gallery import best, worst
-from pipeline.views.sheet import Cell, SheetStyle, draw_sheet, row_of
+from pipeline.views.gallery import MOST_CLASSES, Choice, Which, in_order
+from pipeline.views.sheet import Cell, SheetStyle, caption_of, draw_sheet, row_of
 from pipeline.views.style import plain_text, save_png
 from tests.conftest import Project
 
@@ -57,9 +57,58 @@ def retrieval(query: int, ap: float, top: int = 2) -> Retrieval:
 
 def test_best_and_worst_break_ties_by_index() -> None:
     found = [retrieval(0, 0.5), retrieval(1, 0.9), retrieval(2, 0.5), retrieval(3, 0.1), retrieval(4, 0.9)]
-    assert [one.query for one in best(found, 3)] == [1, 4, 0]
-    assert [one.query for one in worst(found, 3)] == [3, 0, 2]
-    assert len(best(found, 9)) == 5
+    assert [one.query for one in in_order(found, "best")] == [1, 4, 0, 2, 3]
+    assert [one.query for one in in_order(found, "worst")] == [3, 0, 2, 1, 4]
+
+
+APS = [0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("labels", "choose", "count", "which", "expected", "words"),
+    [
+        # Those of c and of b come before the second one of a, which is worse than that of b.
+        ("aacab", "best_and_worst", 3, "worst", [0, 2, 4], "the 3 worst queries by AP, of different classes"),
+        ("aacab", "best_and_worst", 4, "worst", [0, 1, 2, 4], "the 4 worst queries by AP"),
+        ("aaaaa", "best_and_worst", 2, "best", [4, 3], "the 2 best queries by AP"),
+        ("aacab", "best_and_worst", 9, "best", [4, 3, 2, 1, 0], "the 5 best queries by AP"),
+        (["", "", "", "", ""], "best_and_worst", 2, "worst", [0, 1], "the 2 worst queries by AP"),
+        (["", "", "", "", ""], "per_class", 2, "worst", [0, 1], "the 2 worst queries by AP"),
+        ("aacab", "per_class", 1, "worst", [0, 2, 4], "the worst query of each class by AP"),
+        ("aacab", "per_class", 1, "best", [4, 3, 2], "the best query of each class by AP"),
+        # The last is the best of both its labels, and stands once.
+        (["a", "b", "c", "b", "ab"], "per_class", 1, "best", [4, 2], "the best query of each class by AP"),
+        # While there are others, no two share one of several labels.
+        (["a", "ab", "b", "c", "c"], "best_and_worst", 2, "worst", [0, 2], "the 2 worst queries by AP, of "),
+        (["ab", "b", "a", "c", "c"], "best_and_worst", 2, "worst", [0, 3], "the 2 worst queries by AP, of "),
+    ],
+)
+def test_which_queries_are_shown(
+    labels: str | list[str], choose: Any, count: int, which: Which, expected: list[int], words: str
+) -> None:
+    found = [retrieval(number, ap) for number, ap in enumerate(APS)]
+    chosen, said = Choice(choose, count, None).of(found, [tuple(some) for some in labels], which)
+    assert [one.query for one in chosen] == expected and said.startswith(words)
+
+
+def test_of_very_many_classes_some_are_shown() -> None:
+    found = [retrieval(number, number / 50) for number in range(50)]
+    chosen, words = Choice("per_class", 1, None).of(found, [(str(number),) for number in range(50)], "worst")
+    assert [one.query for one in chosen] == list(range(MOST_CLASSES)) and words.endswith("by AP, 40 of 50")
+
+
+def test_all_that_is_written_on_a_sheet_is_within_it() -> None:
+    image = Image.new("RGB", (20, 20))
+    for columns in (2, 11):
+        row = [Cell(image, "hit", "W" * 90, "10.  0.1234")] * columns
+        captions = ["query=17   " + "W" * 300, "query=18"]
+        figure = draw_sheet([row, row], title="W" * 300, style=STYLE, captions=captions)
+        [axes] = figure.axes
+        for text in axes.texts:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
+        labels = [text.get_window_extent() for text in axes.texts if text.get_text().startswith("✓")]
+        assert not any(one.overlaps(two) for one, two in zip(labels, labels[1:], strict=False))
 
 
 def texts(row: list[Cell], title: str = "t") -> list[str]:
@@ -128,8 +177,8 @@ def test_the_stage_draws_what_the_results_say(project: Project, monkeypatch: pyt
     found = read_retrievals(path, manifest)
     with np.load(path) as arrays:
         ap, queries = arrays["AP"], arrays["queries"]
-    assert [one.ap for one in best(found, 2)] == sorted(ap.tolist(), reverse=True)[:2]
-    assert [one.ap for one in worst(found, 2)] == sorted(ap.tolist())[:2]
+    assert [one.ap for one in in_order(found, "best")] == sorted(ap.tolist(), reverse=True)
+    assert [one.ap for one in in_order(found, "worst")] == sorted(ap.tolist())
     for one in found:
         assert one.ap == ap[queries.tolist().index(one.query)]
         labels = [manifest.items[item].labels for item in one.items.tolist()]
@@ -137,10 +186,15 @@ def test_the_stage_draws_what_the_results_say(project: Project, monkeypatch: pyt
     monkeypatch.chdir(project.top)  # where the manifest's root starts
     config = yaml.safe_load((project.top / "conf/sheet/default.yaml").read_text())
     style = SheetStyle(**config)
-    for which, chosen in (("best", best(found, 2)), ("worst", worst(found, 2))):
-        title = f"raw_pixels on digits: the 2 {which} queries by AP"
+    for which, first in (("best", max), ("worst", min)):
+        chosen, words = Choice("best_and_worst", 2, None).of(found, manifest.labels, which)
+        assert chosen[0].ap == first(ap)
+        assert manifest.labels[chosen[0].query] != manifest.labels[chosen[1].query]
         rows = [row_of(one, manifest, pixels=style.pixels) for one in chosen]
-        save_png(draw_sheet(rows, title=title, style=style), project.top / "expected.png", dpi=style.dpi)
+        captions = [f"query={one.query}   {manifest.paths[one.query]}" for one in chosen]
+        assert captions == [caption_of(one, manifest) for one in chosen]
+        figure = draw_sheet(rows, title=f"raw_pixels on digits: {words}", style=style, captions=captions)
+        save_png(figure, project.top / "expected.png", dpi=style.dpi)
         drawn = (project.top / f"plots/gallery/digits/raw_pixels_{which}.png").read_bytes()
         assert drawn == (project.top / "expected.png").read_bytes()
 

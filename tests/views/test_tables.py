@@ -1,5 +1,6 @@
 """What the caption of the comparative table says, and the marks that it explains."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from pipeline.results.comparison import Summary, compare, relative_to_best, summarise
 from pipeline.results.pairs import Compared, Design, compare_pairs
+from pipeline.results.titles import Titles
 from pipeline.retrieval.uncertainty import Estimates, average_of
-from pipeline.views.tables import caption, like_chance, markdown
+from pipeline.views.tables import caption, latex, like_chance, markdown
 
 WORDS = "Intervals and tests are about other classes like these, each with its images."
 RUNS = ("a", "b", "c")
@@ -105,6 +107,67 @@ def test_what_is_out_of_reach_is_said() -> None:
     table, compared, summary, design, _ = shown({"d": [0.5, 0.4, 0.2]})
     nothing = Compared(compared.pairs, compared.ranks, "No difference on d could be told from chance: so.")
     assert " No difference on d could be told from chance: so." in caption(table, nothing, summary, design, WORDS)
+
+
+TITLES = Titles({"a": r"A_1 & {50 %} #$^~\x", "b": "ResNet–50|B"}, {"d": "D & D"})
+
+
+def parsed(text: str) -> tuple[list[str], list[list[str]]]:
+    """Read a table for LaTeX as LaTeX would: the columns, and the cells of each row; for want of LaTeX itself.
+
+    Braces and environments must be closed in their order, and what means something to LaTeX be escaped.
+    """
+    text = re.sub(r"(?<!\\)%.*", "", text)  # comments
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+    opened: list[str] = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if kind == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert not opened
+    start = text.index("\\begin{tabular}{") + len("\\begin{tabular}{")
+    columns = re.findall(r"[lr]", re.sub(r"@\{ \}", "", text[start : text.index("\n", start) - 1]))
+    body = text[text.index("\n", start) : text.index("\\end{tabular}")]
+    lines = re.sub(r"\\(top|mid|bottom)rule", "", body).split(r"\\" + "\n")[:-1]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)&", line)] for line in lines]
+    for cell in (cell for row in rows for cell in row):
+        # Mathematics and commands apart, no letter is left that means something.
+        plain = re.sub(r"\$\\sim\$|\\(multicolumn\{2\}\{c\}|textbf|text\w+\{\}|[&%$#_{}])", "", cell)
+        assert not set(plain) & set("\\&%$#_^~"), cell
+    return columns, rows
+
+
+def test_the_table_for_latex_is_whole_and_its_numbers_are_aligned() -> None:
+    table, compared, summary, design, _ = shown({"d": [0.5, 0.49, 0.2], "e": [0.3, 0.6, 0.049]}, random=0.05)
+    words = caption(table, compared, summary, design, WORDS, TITLES)
+    text = latex(compare(table), table, compared.pairs, summary, words, TITLES)
+    columns, (head, *rows) = parsed(text)
+    assert columns == ["l", *"rl" * 4] and len(head) == 5 and {len(row) for row in rows} == {9}
+    assert head[:2] == ["encoder", r"\multicolumn{2}{c}{D \& D}"]
+    assert [row[0] for row in rows] == [
+        r"{}A\_1 \& \{50 \%\} \#\$\textasciicircum{}$\sim$\textbackslash{}x", r"{}ResNet–50\textbar{}B", "{}c",
+    ]  # fmt: skip
+    assert [row[1] for row in rows] == [r"\textbf{0.5000}", "0.4900", "0.2000"]
+    assert rows[1][2].endswith(r"] $\sim$") and rows[2][4].endswith("] ?") and rows[1][8] == ""
+    for column in (1, 3, 5, 7):  # as many digits in each
+        assert len({len(row[column].replace(r"\textbf{", "").split(".")[1].rstrip("}")) for row in rows}) == 1
+    assert (
+        r"\label{tab:map}" in text and r"\caption[mAP of each encoder on each dataset]{mAP with its 95 \% int" in text
+    )
+
+
+def test_titles_stand_in_the_table_and_its_caption() -> None:
+    table, compared, summary, design, _ = shown({"d": [0.5, 0.49, 0.2], "e": [0.3, 0.6, 0.1]}, family="a", tie_gap=0.01)
+    words = caption(table, compared, summary, design, WORDS, TITLES)
+    assert "ResNet–50|B on D & D" in words and f"distinguishable from {TITLES.run('a')} (" in words
+    text = markdown(compare(table), table, compared.pairs, summary, words, TITLES)
+    assert text.startswith("| encoder ") and r"| ResNet–50\|B " in text and "| D & D " in text
+    assert r"ResNet–50\|B on D & D" in text.splitlines()[-1]
 
 
 def test_the_relative_mean_by_hand() -> None:
