@@ -25,6 +25,7 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.results.cost import Cost
 from pipeline.results.retrievals import Retrieval
+from pipeline.results.titles import Titles
 from pipeline.views.explorer import results_of, write_results
 from pipeline.views.looks import looks_of
 from pipeline.views.page import Found, PageStyle, charting, page_of
@@ -82,7 +83,15 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     origins = [{"run": name, **texts} for name in names]
     looks = looks_of(names, style)
     page = page_of(
-        [DATASET], rows, [], origins, PageStyle(**plain(config.page)), looks, caption="mAP.", written="a benchmark"
+        [DATASET],
+        rows,
+        [],
+        origins,
+        PageStyle(**plain(config.page)),
+        looks,
+        Titles(),
+        caption="mAP.",
+        written="a benchmark",
     )
     write_text(folder / "vega.js", charting())
     write_text(folder / "index.html", page)

@@ -17,6 +17,7 @@ from pipeline.frame.files import write_text
 from pipeline.frame.upstream import output_of, read_json
 from pipeline.results.comparison import Summary
 from pipeline.results.cost import read_costs
+from pipeline.results.titles import read_titles
 from pipeline.results.written import written_by
 from pipeline.retrieval.settings import call
 from pipeline.views.looks import looks_of
@@ -34,7 +35,7 @@ def main(config: DictConfig) -> None:
     style = call(PageStyle, plain(config.page), where="conf/page.yaml")
     figures = call(Style, plain(config.style), where="conf/style")
     experiment, runs = read_experiment(), path_of(config, "runs")
-    looks = looks_of(experiment.runs, figures)
+    looks, titles = looks_of(experiment.runs, figures), read_titles(path_of(config, "titles"), experiment)
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
     with output_of("compare", f"tables in {config.table}, {config.pairs} and {config.summary}"):
@@ -46,7 +47,9 @@ def main(config: DictConfig) -> None:
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
     written = written_by(Path())
-    page = page_of(experiment.datasets, rows, pair_rows, origins, style, looks, caption=caption, written=written)
+    page = page_of(
+        experiment.datasets, rows, pair_rows, origins, style, looks, titles, caption=caption, written=written
+    )
     write_text(path_of(config, "html"), page)
 
 

@@ -154,7 +154,7 @@ def test_a_title_makes_anew_what_shows_it_and_nothing_else(on_digits: Project) -
     assert "recipe@alpha_query_expansion" in on_digits.repro()
     ids = ("metrics/table.csv", "metrics/pairwise.csv", "metrics/summary.json", "plots/pr/digits.csv")
     before = {path: (on_digits.top / path).read_bytes() for path in ids}
-    shows = {"compare", "figures", "pr@digits", "gallery@digits"}
+    shows = {*TABLES, "pr@digits", "gallery@digits"}
     on_digits.edit("conf/encoder/raw_pixels.yaml", title="Raw | pixels")
     assert on_digits.repro() == {"weights@raw_pixels"} | shows
     on_digits.edit("conf/dataset/digits.yaml", title="Digits of 8 × 8")

@@ -17,6 +17,7 @@ from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.per_query import METRIC, of_query
 from pipeline.results.runs import read_run, scalars
+from pipeline.results.titles import Titles
 from pipeline.retrieval.settings import Count
 from pipeline.views.tables import like_chance
 from pipeline.views.templates import render
@@ -145,6 +146,7 @@ def page_of(
     origins: Sequence[Mapping[str, str]],
     style: PageStyle,
     looks: Sequence[Mapping[str, str]],
+    titles: Titles,
     *,
     caption: str,
     written: str,
@@ -158,6 +160,7 @@ def page_of(
         origins: see :func:`provenances`.
         style: how it looks.
         looks: of runs, see :func:`pipeline.views.looks.looks_of`.
+        titles: what runs and datasets are shown as.
         caption: of the table.
         written: by what the page is, see :func:`pipeline.results.written.written_by`.
     """
@@ -174,10 +177,15 @@ def page_of(
         caption=caption,
         pairs=[{**pair, **p_values_of(pair)} for pair in pairs],
         looks=looks,
+        titles=titles,
         provenances=origins,
         data={
             "datasets": list(datasets),
             "looks": looks,
+            "titles": {
+                "runs": {row["run"]: titles.run(row["run"]) for row in rows},
+                "datasets": {dataset: titles.dataset(dataset) for dataset in datasets},
+            },
             "grid": style.grid,
             "metrics": metrics,
             "stored": [name for name, query in metrics.items() if METRIC.fullmatch(query)],

@@ -1,6 +1,7 @@
 """What is chosen on the page, in a real browser: metrics, intervals, curves, classes, costs; phones and paper."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Locator, expect
 
+from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.per_query import of_query, read_metrics
 from pipeline.results.retrievals import read_retrievals
@@ -51,6 +53,32 @@ def test_another_metric_in_the_table(opened: Watched, small_project: Project, me
     for run in RUNS:
         mean = np.mean([metrics(small_project, run, dataset)[metric] for dataset in DATASETS])
         assert text_of(cell(opened, run, " mean")) == f"{mean:.4f}"
+
+
+def test_titles_stand_where_names_would(browser: Browser, small_project: Project) -> None:
+    folder = small_project.top / "titles"
+    shutil.copytree(small_project.top / "data/titles", folder)
+    write_json(folder / "encoder/raw_pixels.json", {"title": "Raw | <b>pixels</b>"})
+    write_json(folder / "dataset/digits.json", {"title": "Digits of 8 × 8"})
+    html = small_project.top / "plots/report/titled.html"
+    small_project.stage("page", f"titles={folder}", f"html={html}")
+    with watched(browser) as seen:
+        seen.page.goto(html.as_uri())
+        ready(seen)
+        assert text_of(seen.page.locator('tr[data-run="raw_pixels"] th')) == "Raw | <b>pixels</b>"
+        for place in ("header", "#comparison thead", "[data-choice=dataset]", "#chart-said", "#classes-said"):
+            expect(seen.page.locator(place).first).to_contain_text("Digits of 8 × 8")
+        for place in (
+            "#shown",
+            "[data-choice=a]",
+            "#heat thead",
+            "#rankings",
+            "#front",
+            "#cost-chart",
+            "[aria-labelledby=provenance]",
+        ):
+            expect(seen.page.locator(place).first).to_contain_text("Raw | <b>pixels</b>")
+        assert "raw_pixels" not in seen.page.locator("main").inner_text()
 
 
 def test_a_metric_without_values_of_queries_has_no_interval(opened: Watched, small_project: Project) -> None:

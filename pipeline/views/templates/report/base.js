@@ -1,5 +1,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUNS = DATA.looks.map((look) => look.run);
+const runTitle = (run) => DATA.titles.runs[run];
+const datasetTitle = (dataset) => DATA.titles.datasets[dataset];
 const RECALL = Array.from({ length: 11 }, (_, step) => step / 10);
 const byId = (id) => document.getElementById(id);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");

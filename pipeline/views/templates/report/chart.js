@@ -10,7 +10,7 @@ function axisOf(more) {
 
 // What all charts share: a colour and a mark for each run, as in the figures.
 function channels(looks) {
-  const domain = looks.map((look) => look.run);
+  const domain = looks.map((look) => runTitle(look.run));
   const of = (range) => ({ field: "run", type: "nominal", legend: null, scale: { domain, range } });
   return {
     color: of(looks.map((look) => (dark.matches ? look.dark : look.light))),
@@ -49,7 +49,7 @@ const kinds = {
       const about = state.about || found.runs[run].population;
       const known = !state.about || state.about in found.runs[run].intervals;
       const interval = known ? `with its 95 % interval${about ? `, about ${others[about]}` : ""}` : `without interval: there is too little of what it would be about`;
-      return `Interpolated precision on ${state.dataset}, mean over queries, ${interval}. Dashed: the expected precision of a random ranking, not interpolated.`;
+      return `Interpolated precision on ${datasetTitle(state.dataset)}, mean over queries, ${interval}. Dashed: the expected precision of a random ranking, not interpolated.`;
     },
   },
   recall: {
@@ -65,7 +65,7 @@ const kinds = {
     chance: (found) => found.chance,
     said: () => {
       const interval = ["", "queries"].includes(state.about) ? `with its 95 % interval, about ${others.queries}` : `without interval: there is one about ${others.queries} only`;
-      return `Recall@k on ${state.dataset}, the share of queries with a positive among the first k, ${interval}. Dashed: what a random ranking is expected to give.`;
+      return `Recall@k on ${datasetTitle(state.dataset)}, the share of queries with a positive among the first k, ${interval}. Dashed: what a random ranking is expected to give.`;
     },
   },
 };
@@ -75,7 +75,7 @@ function chart(looks, found, kind) {
   const values = looks.flatMap(({ run }) => {
     const curve = kind.of(found, run);
     return steps.map((at, place) => ({
-      run, at, value: curve.values[place], low: curve.low?.[place] ?? null, high: curve.high?.[place] ?? null,
+      run: runTitle(run), at, value: curve.values[place], low: curve.low?.[place] ?? null, high: curve.high?.[place] ?? null,
     }));
   });
   const random = kind.chance(found).map((value, place) => ({ at: steps[place], value }));
@@ -86,7 +86,7 @@ function chart(looks, found, kind) {
     { field: "run" }, { field: "at", title: x.title }, { field: "value", format: ".4f", title: kind.y.split(":")[0] },
     { field: "low", format: ".4f", title: "from" }, { field: "high", format: ".4f", title: "to" },
   ];
-  return whole(`${kind.y} against ${x.title} on ${state.dataset}: ${looks.map((look) => look.run).join(", ")}`, [
+  return whole(`${kind.y} against ${x.title} on ${datasetTitle(state.dataset)}: ${looks.map((look) => runTitle(look.run)).join(", ")}`, [
     { mark: { type: "area", opacity: 0.12 }, encoding: { x, color: colors, y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
     { name: "chance", data: { values: random }, mark: { type: "line", strokeDash: [6, 4], strokeWidth: 1.5, color: color("--quiet") }, encoding: { x, y } },
     { name: "runs", mark: { type: "line", strokeWidth: 2 }, encoding: { x, color: colors, y } },
@@ -133,7 +133,7 @@ function fillNumbers(looks, found, kind) {
   const heads = kind.steps(found).map((at) => make("th", { scope: "col" }, kind.step(at)));
   byId("numbers").replaceChildren(
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "run"), ...heads)),
-    make("tbody", {}, ...looks.map(({ run }) => line(run, kind.of(found, run).values))),
+    make("tbody", {}, ...looks.map(({ run }) => line(runTitle(run), kind.of(found, run).values))),
     make("tfoot", {}, line("random ranking", kind.chance(found))),
   );
 }

@@ -9,7 +9,7 @@ async function showClasses() {
     const [found, items] = await Promise.all([load(`${dataset}/classes`), load(`${dataset}/items`)]);
     if (dataset !== state.dataset) return;
     fillHeat(found);
-    for (const part of ["instead", "alike"]) write(byId(`${part}-of`), a);
+    for (const part of ["instead", "alike"]) write(byId(`${part}-of`), runTitle(a));
     if (byId("instead").open) {
       const instead = await load(`${dataset}/${a}/classes`);
       if (dataset === state.dataset && a === state.a) fillInstead(found, instead);
@@ -41,19 +41,19 @@ function classesInOrder(found) {
 
 function fillHeat(found) {
   const [chosen, direction] = state.classes.split(" ");
-  const head = (name) => {
-    const button = make("button", { type: "button" }, name);
+  const head = (name, title) => {
+    const button = make("button", { type: "button" }, title);
     button.addEventListener("click", () => sortClasses(name));
     return make("th", { scope: "col", "aria-sort": name === chosen ? direction : null }, button);
   };
   const line = (place) => make("tr", {}, classHead(found.labels[place]), make("td", {}, String(found.queries[place])), ...RUNS.map((run) => heatCell(found.runs[run][place])));
   const order = classesInOrder(found);
   byId("heat").replaceChildren(
-    make("thead", {}, make("tr", {}, head("class"), head("queries"), ...RUNS.map(head))),
+    make("thead", {}, make("tr", {}, head("class", "class"), head("queries", "queries"), ...RUNS.map((run) => head(run, runTitle(run))))),
     make("tbody", {}, ...order.map(line)),
   );
   const some = order.length < found.labels.length;
-  const words = found.labels.length ? `${order.length} of ${found.labels.length} classes of ${state.dataset}.` : "The queries of this dataset have no labels.";
+  const words = found.labels.length ? `${order.length} of ${found.labels.length} classes of ${datasetTitle(state.dataset)}.` : "The queries of this dataset have no labels.";
   write(byId("classes-said"), words);
   byId("all-classes").hidden = !some;
 }

@@ -19,7 +19,7 @@ function pointsOf(looks) {
   const { unit = 1 } = costs[state.cost];
   return looks.flatMap(({ run }) => {
     const [cost, value] = [DATA.runs[run].cost[state.cost], meanOver((dataset) => valueOf(run, dataset))];
-    return cost === null || value === null ? [] : [{ run, cost: cost / unit, value }];
+    return cost === null || value === null ? [] : [{ run: runTitle(run), cost: cost / unit, value }];
   });
 }
 
@@ -30,7 +30,7 @@ function costChart(looks, points, front) {
   const x = { field: "cost", type: "quantitative", title, scale: { type: scale, nice: true }, axis: axisOf({ tickCount: 6, format: state.cost === "flops" ? "~g" : "~s" }) };
   const y = { field: "value", type: "quantitative", title: measure, scale: { domain: [0, 1] }, axis: axisOf({}) };
   const tooltip = [{ field: "run" }, { field: "cost", format, title }, { field: "value", format: ".4f", title: measure }];
-  return whole(`${measure} against ${title}: ${looks.map((look) => look.run).join(", ")}`, [
+  return whole(`${measure} against ${title}: ${looks.map((look) => runTitle(look.run)).join(", ")}`, [
     { name: "front", data: { values: front }, mark: { type: "line", strokeDash: [6, 4], color: color("--quiet") }, encoding: { x, y } },
     { name: "points", mark: { type: "point", filled: true, size: 110, opacity: 1 }, encoding: { x, y, color: colors, shape, tooltip } },
     ...(window.innerWidth > 700 ? namesBeside(points, x, y) : []),

@@ -107,15 +107,15 @@ function showQuery(found) {
   byId("rankings").replaceChildren(
     ...runs.map((run, side) => {
       const [found_, scores, hits] = rankings[side];
-      const list = make("ol", { class: "found strip", "aria-label": `found by ${run}`, tabindex: phone.matches ? "0" : null });
+      const list = make("ol", { class: "found strip", "aria-label": `found by ${runTitle(run)}`, tabindex: phone.matches ? "0" : null });
       found_.forEach((one, rank) => {
         const words = hits[rank] ? { mark: "✓", meaning: "hit" } : { mark: "✗", meaning: "miss" };
         list.append(make("li", {}, tile(found, one, words.meaning, `${rank + 1}. ${four(scores[rank])}`, words)));
       });
-      return make("div", {}, make("h3", {}, `${run}: ${name} ${four(values[side][place])}`), list);
+      return make("div", {}, make("h3", {}, `${runTitle(run)}: ${name} ${four(values[side][place])}`), list);
     }),
   );
-  const said = runs.map((run, side) => `${name} ${four(values[side][place])} by ${run}`);
+  const said = runs.map((run, side) => `${name} ${four(values[side][place])} by ${runTitle(run)}`);
   write(byId("status"), `${nameOf(items, item)}: ${said.join(", ")}`);
   together([...byId("rankings").querySelectorAll("ol")]);
 }
