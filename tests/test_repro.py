@@ -189,9 +189,14 @@ def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: P
 
 def test_an_edit_of_the_plots_runs_only_plots(on_digits: Project) -> None:
     on_digits.edit("conf/style/default.yaml", dpi=110)
-    assert on_digits.repro() == {"figures", "page", "pr@digits"}  # the page has the same colors
+    assert on_digits.repro() == {"figures", "page", "pr@digits", "results"}  # the page has the same colors
     on_digits.edit("conf/pr.yaml", population="queries")
-    assert names_of(*on_digits.repro()) == {"pr", "explore", "page"}  # other intervals, which the page shows too
+    assert names_of(*on_digits.repro()) == {
+        "pr",
+        "explore",
+        "page",
+        "results",
+    }  # other intervals, which the page shows too
     on_digits.append("pipeline/pr.py", "# a remark\n")
     assert on_digits.repro() == {"check"}
     on_digits.append("pipeline/pr.py", "UNUSED = 1\n")
@@ -203,7 +208,7 @@ def test_an_edit_of_code_runs_what_is_made_of_it(on_digits: Project) -> None:
     on_digits.append("pipeline/views/figures.py", "UNUSED = 1\n")
     on_digits.append("pipeline/retrieval/uncertainty.py", "UNUSED = 1\n")
     ran = names_of(*on_digits.repro())
-    assert ran == {"check", "evaluate", "pr", "compare", "figures", "explore", "page"}
+    assert ran == {"check", "evaluate", "pr", "compare", "figures", "explore", "page", "results"}
     on_digits.append("pipeline/encoders/timm_models.py", "UNUSED = 1\n")
     weights = {f"weights@{encoder}" for encoder in ENCODERS}
     assert on_digits.repro() == {"check"} | weights

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ SECONDS = 120
 KILLED = {-signal.SIGKILL, 256 - signal.SIGKILL, -signal.SIGXFSZ, 256 - signal.SIGXFSZ}  # the latter of a warm Python
 SIZES = (0, 1, 100, 512, 1000, 4096, 10_000, 50_000)  # bytes
 MEASURED = "metrics/costs"  # seconds are in it
+WRITTEN = re.compile(rb'<p class="quiet" id="written">[^<]*</p>')
 SCORE = "python -m pipeline.score features=features/raw_pixels/digits/features.npy labels=list.txt out=scored.json"
 
 
@@ -56,15 +58,18 @@ def stages_of(top: Path) -> list[Stage]:
     ]
 
 
-def digests(top: Path, *, without: str = "") -> dict[str, str]:
-    """Return the SHA-256 of every file of a project's results, by path; of folders that are empty, nothing."""
+def digests(top: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a project's results, by path; of folders that are empty, nothing.
+
+    Of the page without the line that says by which commit it was written, and whether files have changed since.
+    """
     found = {}
     for place in ("data", "features", "metrics", "plots", "scored.json", "params.yaml", "conf"):
         root = top / place
         for path in [root] if root.is_file() else sorted(root.rglob("*")):
             name = path.relative_to(top).as_posix()
             if path.is_file() and not name.startswith(MEASURED) and "scratch" not in name:
-                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[name] = hashlib.sha256(WRITTEN.sub(b"", path.read_bytes())).hexdigest()
     return found
 
 

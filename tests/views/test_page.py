@@ -21,6 +21,7 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.cost import Cost, cost_of
 from pipeline.results.retrievals import Retrieval
+from pipeline.results.titles import Titles
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 from pipeline.views.explorer import items_of, read_curves, results_of
@@ -158,6 +159,7 @@ def test_names_on_the_page_are_text(name: str) -> None:
         caption=name,
         pairs=[],
         looks=[{**LOOK, "run": name, "sign": "●"}],
+        titles=Titles({name: name}, {name: name}),
         provenances=[{"run": name, "dataset": name, "features": name, "metrics": name}],
         data={"datasets": [name], "looks": [], "grid": 1},
     )
@@ -349,7 +351,7 @@ def test_queries_by_class_by_ap_and_in_pages(opened: Watched, small_project: Pro
 def test_more_queries_than_a_page_has(browser: Browser, project: Project) -> None:
     project.edit("conf/page.yaml", page={"title": "t", "grid": 16})
     project.edit("conf/explore.yaml", division={"chunk": 7})
-    assert {name.split("@")[0] for name in project.repro()} == {"explore", "page"}
+    assert {name.split("@")[0] for name in project.repro()} == {"explore", "page", "results"}
     with watched(browser) as seen:
         seen.page.goto(address(project, dataset="digits", a="raw_pixels", b="", query=38))
         ready(seen)
