@@ -8,19 +8,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 
-import numpy as np
 from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.frame.app import app, path_of, plain
-from pipeline.frame.files import replacing_file, write_json
+from pipeline.frame.files import write_json
 from pipeline.manifest.labels import read_labels
+from pipeline.results.evaluated import write_arrays
 from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
-from pipeline.retrieval.reading.lists import Labelled
+from pipeline.retrieval.reading.lists import Labelled, refuse_count
 from pipeline.retrieval.reading.matrices import read_matrix
 from pipeline.retrieval.scoring import flat, score_features
 
@@ -41,9 +41,8 @@ def main(config: DictConfig) -> None:
     """Run the command."""
     matrix, kind = read_matrix(path_of(config, "features"))
     known, queries = read_known(config)
-    if len(known.names) != len(matrix):
-        listed = config.labels or config.ground_truth
-        raise RetrievalError(f"{config.features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
+    listed = config.labels or config.ground_truth
+    refuse_count(len(matrix), len(known.names), features=config.features, listed=listed)
     values = plain(config)
     learn_on = None if config.learn_on is None else read_matrix(path_of(config, "learn_on"))[0]
     recipe = read_recipe(without_title(values["ranking"]), where=f"ranking '{config.ranking_name}'")
@@ -60,8 +59,7 @@ def main(config: DictConfig) -> None:
         **{field.name: values[field.name] for field in fields(Settings)},
     )
     if config.per_query is not None:
-        with replacing_file(path_of(config, "per_query")) as partial, partial.open("wb") as file:
-            np.savez(file, **flat(summary.pop("per_query")))
+        write_arrays(path_of(config, "per_query"), flat(summary.pop("per_query")))
     summary |= {"features_dtype": kind, "learn_on": config.learn_on}
     if config.out is not None:
         write_json(path_of(config, "out"), summary)

@@ -18,7 +18,7 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.labels import refuse_alike
 from pipeline.retrieval.matrix import check_features
-from pipeline.retrieval.reading.lists import Labelled
+from pipeline.retrieval.reading.lists import Labelled, refuse_count
 from pipeline.retrieval.reading.matrices import read_matrix
 from pipeline.retrieval.reading.regular import regular_file
 from pipeline.retrieval.settings import call
@@ -50,8 +50,7 @@ class Files:
         """Return the matrix, the type of its numbers and the list; RetrievalError if they are of different lengths."""
         features, listed = located(self.features), located(self.labels)
         (matrix, kind), known = read_matrix(features), read_labels(listed)
-        if len(matrix) != len(known.names):
-            raise RetrievalError(f"{features} has {len(matrix)} rows, but {listed} lists {len(known.names)} items")
+        refuse_count(len(matrix), len(known.names), features=features, listed=listed)
         return matrix, kind, known
 
 

@@ -32,6 +32,11 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
     }
     for population, left_out in evaluation.left_out.items():
         arrays |= {f"{population}_{name}": np.array(getattr(left_out, name)) for name in LEFT_OUT}
+    write_arrays(target, arrays)
+
+
+def write_arrays(target: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays by their names as an ``.npz``."""
     # Older releases of NumPy cannot be told not to pickle here.
     assert not any(array.dtype.hasobject for array in arrays.values())
     with replacing_file(target) as partial, partial.open("wb") as file:

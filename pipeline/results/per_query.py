@@ -88,8 +88,3 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
         if len({len(values) for values in (*found.values(), *counts.values(), arrays["queries"])}) > 1:
             raise ValueError("its arrays are of different queries")
     return found | counts
-
-
-def of_query(metric: str) -> str:
-    """Return what the metric of a run is called where it is that of a query."""
-    return "RR" if metric == "MRR" else metric.removeprefix("m") if metric.startswith("mAP") else metric

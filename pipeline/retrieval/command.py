@@ -16,7 +16,7 @@ import numpy as np
 from .comparing import compare_several
 from .errors import RetrievalError
 from .evaluation import Settings
-from .reading.lists import Labelled, read_listed
+from .reading.lists import Labelled, read_listed, refuse_count
 from .reading.matrices import read_matrix
 from .scoring import flat, refuse_lengths, score_features
 from .uncertainty import POPULATIONS
@@ -77,8 +77,7 @@ def read_items(features: Path, labels: Path) -> tuple[np.ndarray, Labelled]:
     """Return features and the list of their rows; :class:`RetrievalError` if they are not as many."""
     matrix, _ = read_matrix(features)
     known = read_listed(labels)
-    if len(known.names) != len(matrix):
-        raise RetrievalError(f"{features} has {len(matrix)} rows, but {labels} lists {len(known.names)} items")
+    refuse_count(len(matrix), len(known.names), features=features, listed=labels)
     return matrix, known
 
 

@@ -9,12 +9,10 @@ import numpy as np
 
 from .errors import RetrievalError
 from .evaluation import Evaluation
+from .metrics import of_query
 from .postprocessing import read_steps
 from .scoring import evaluated, known_of, parts_of, settings_of
 from .uncertainty import Estimates, LeftOut, Population, choose, distinguishable, holm, of_runs
-
-# Where the name of a mean is not that of the values it is the mean of.
-COLUMNS = {"mAP": "AP", "MRR": "RR", "mAP_interpolated": "AP_interpolated"}
 
 
 def compare_features(a: Any, b: Any, labels: Any = None, **options: Any) -> dict[str, Any]:
@@ -128,9 +126,10 @@ def joint(evaluations: list[Evaluation], metric: str, population: str) -> tuple[
         RetrievalError: there is no such metric, or too little of the population.
     """
     first = evaluations[0]
-    column = COLUMNS.get(str(metric), str(metric).replace("mAP@", "AP@"))
+    column = of_query(str(metric))
     if column not in first.values:
-        known = [*COLUMNS, *(name for name in first.values if not name.startswith("AP") and name != "RR")]
+        known = ["mAP", "MRR", "mAP_interpolated"]
+        known += [name for name in first.values if not name.startswith("AP") and name != "RR"]
         known += [f"m{name}" for name in first.values if name.startswith("AP@")]
         raise RetrievalError(f"there is no metric '{metric}': one of {', '.join(known)}; cutoffs says the k")
     values = np.column_stack([one.values[column] for one in evaluations])

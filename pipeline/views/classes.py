@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import output_of
 from pipeline.manifest.manifest import Manifest
+from pipeline.results.breakdown import read_tables
 from pipeline.results.retrievals import Retrieval
-from pipeline.results.tables import read_table
 
 MOST_OTHERS = 5  # labels that are named in the place of a class
 MOST_PAIRS = 24  # most alike ones
@@ -21,16 +21,14 @@ def read_classes(folder: Path, runs: Sequence[str]) -> dict[str, Any]:
     Raises:
         RetrievalError: a table is missing or of another form, or of other classes than the first.
     """
-    found: dict[str, Any] = {"labels": [], "queries": [], "runs": {}}
-    for run in runs:
-        path = folder / f"{run}.csv"
-        with output_of(stage_of(run, folder.name), str(path)):
-            table = read_table(path, "label", "queries", "mAP")
-            if found["runs"] and table["label"] != found["labels"]:
-                raise ValueError(f"its classes are not those of {next(iter(found['runs']))}")
-            found |= {"labels": table["label"], "queries": [int(count) for count in table["queries"]]}
-            found["runs"][run] = [float(mean) for mean in table["mAP"]]
-    return found
+    tables = read_tables(folder.parent, folder.name, runs, {"label": str, "queries": int, "mAP": float})
+    first = tables[runs[0]]
+    for run, table in tables.items():
+        with output_of(stage_of(run, folder.name), str(folder / f"{run}.csv")):
+            if table["label"] != first["label"]:
+                raise ValueError(f"its classes are not those of {runs[0]}")
+    means = {run: table["mAP"] for run, table in tables.items()}
+    return {"labels": first["label"], "queries": first["queries"], "runs": means}
 
 
 def instead_of(manifest: Manifest, retrievals: Sequence[Retrieval], labels: Sequence[str]) -> list[list[Any]]:

@@ -52,6 +52,12 @@ def read_text(path: Path, *, remedy: str) -> str:
         raise RetrievalError(f"{shown(str(path))} cannot be read ({error}): {remedy}") from None
 
 
+def refuse_count(rows: int, items: int, *, features: object, listed: object) -> None:
+    """Raise :class:`RetrievalError` if features have not a row for each item of their list; both are named."""
+    if rows != items:
+        raise RetrievalError(f"{features} has {rows} rows, but {listed} lists {items} items")
+
+
 def parsed(text: str, where: str) -> Labelled:
     r"""Read the text of a ``.csv`` with a header, or of lines ``path<TAB>label``; of which, the name of its file says.
 
