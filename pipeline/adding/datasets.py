@@ -9,6 +9,7 @@ from pipeline.datasets.overview import doubts_about, found_in
 from pipeline.datasets.preparing import opened, unopened
 from pipeline.datasets.readers import read_dataset
 from pipeline.manifest.manifest import Manifest, label_counts
+from pipeline.manifest.rules import rules_in
 from pipeline.retrieval.errors import RetrievalError, some
 
 TRIED = 20  # images, spread over the dataset
@@ -34,9 +35,10 @@ def check_dataset(entry: Entry, config: dict[str, Any], folder: Path) -> tuple[s
         folder: an existing one, for the images of an embedded dataset.
 
     Raises:
-        RetrievalError: see :func:`pipeline.datasets.readers.read_dataset` and
+        RetrievalError: see :func:`pipeline.datasets.readers.read_dataset`, :func:`pipeline.manifest.rules.rules_in` and
             :func:`pipeline.datasets.preparing.opened`; no label has two images.
     """
+    rules_in(config, where=entry.where)
     listing = read_dataset(entry.name, config, folder)
     count = len(listing.entries)
     tried = min(TRIED, count) if listing.has_images else 0

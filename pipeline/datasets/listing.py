@@ -22,7 +22,7 @@ class Listing:
         entries: a path relative to ``root``, with forward slashes, and the image's labels, one pair
             an image; their order becomes that of the manifest and the features.
         queries: the queries of a dataset that comes with them; None where every image is one.
-        given: what kind of queries these are.
+        given: what kind of queries these are (see :class:`pipeline.manifest.manifest.Manifest`).
         boxes: the crop of those entries that have one, by their position in ``entries``.
         roles: of those entries that are not both query and in the gallery, by position.
         groups: of those entries that belong to one, by position.

@@ -11,12 +11,14 @@ from typing import Any
 from pipeline.datasets.classic import read_classic
 from pipeline.datasets.clutter import make_clutter
 from pipeline.datasets.copies import make_copies
+from pipeline.datasets.counts import refuse_other_counts
 from pipeline.datasets.embedded import make_digits, make_photo_views
 from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list, with_distractors
 from pipeline.datasets.listing import Listing, check_listing
 from pipeline.datasets.revisited import read_revisited
 from pipeline.datasets.voc import read_voc
+from pipeline.manifest.rules import KEYS
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call, choose, fits
 
@@ -34,6 +36,7 @@ EMBEDDED: Mapping[str, Callable[..., Listing]] = {
     "digits": make_digits,
     "photo_views": make_photo_views,
 }
+OF_ANY_KIND = ("kind", "fetch", "distractors", "expected", *KEYS)
 
 
 def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listing:
@@ -42,7 +45,9 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     Args:
         name: of the dataset.
         config: the YAML: ``kind`` and the options of that kind's reader, and of any kind ``distractors``, folders
-            whose images are appended to the gallery. Its ``fetch`` is for ``pipeline.fetch`` and says nothing here.
+            whose images are appended to the gallery, and ``expected``, the counts of the published dataset (see
+            :mod:`pipeline.datasets.counts`). Its ``fetch`` is for ``pipeline.fetch``, and its rules (see
+            :mod:`pipeline.manifest.rules`) are for the evaluation: they say nothing here.
         directory: an existing folder for the images of an embedded dataset; the other kinds leave
             the images where they are.
 
@@ -50,7 +55,7 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
         RetrievalError: an unknown kind or option; anything the reader finds wrong; no image at all.
     """
     where = f"conf/dataset/{name}.yaml"
-    options = {key: value for key, value in config.items() if key not in ("kind", "fetch", "distractors")}
+    options = {key: value for key, value in config.items() if key not in OF_ANY_KIND}
     kind = config.get("kind", "")
     reader = choose({**LAYOUTS, **EMBEDDED}, kind, key="kind", where=where)
     listing = call(reader, options, where=where, given={"directory": directory} if kind in EMBEDDED else {})
@@ -62,4 +67,8 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     if distractors:
         listing = with_distractors(listing, distractors, where=where)
     check_listing(listing, where=where)
+    expected = config.get("expected", {})
+    if not fits(expected, Mapping[str, int]):
+        raise RetrievalError(f"{where}: 'expected' is '{expected}': expected counts by name, such as images: 60502")
+    refuse_other_counts(listing, expected, where=where)
     return listing

@@ -27,7 +27,7 @@ from pipeline.retrieval.reading.regular import regular_file
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
 LARGE = 200_000  # items; a manifest from here on is Parquet
 
-Given = Literal["revisited", "classic"]
+Given = Literal["revisited", "classic", "listed", "choice"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class Manifest:
         sha256: of its file, which features are tied to; empty before it is written.
         queries: those that the dataset comes with; None: every item is a query, all others are its gallery,
             unless its role says otherwise, and what is relevant follows from the labels.
-        given: what kind of queries these are: ``revisited``, with easy and hard items, or ``classic``, where all
-            items that show the object are ``easy``.
+        given: what kind of queries these are: ``revisited``, with easy and hard items; ``classic``, where all items
+            that show the object are ``easy``; ``listed``, the same, judged by the common rule of AP, and a query may
+            have none; or ``choice``, of which only the items that it lists are ranked, and the ``easy`` are right.
     """
 
     dataset: str

@@ -5,9 +5,11 @@ from pipeline.retrieval.protocols import (
     DIFFICULTIES,
     Difficulty,
     Protocol,
+    by_choice,
     by_classic_landmarks,
     by_labels,
     by_landmarks,
+    by_lists,
 )
 
 
@@ -17,7 +19,8 @@ def protocols_of(manifest: Manifest, *, difficulty: Difficulty) -> list[Protocol
     if manifest.queries is None:
         roles = [item.role for item in manifest.items]
         return [by_labels(manifest.labels, roles=roles, groups=[item.group for item in manifest.items])]
-    if manifest.given == "classic":
-        return [by_classic_landmarks(manifest.queries, count)]
+    if manifest.given != "revisited":
+        make = {"classic": by_classic_landmarks, "listed": by_lists, "choice": by_choice}[manifest.given]
+        return [make(manifest.queries, count)]
     others = [other for other in DIFFICULTIES if other != difficulty]
     return [by_landmarks(manifest.queries, count, difficulty=chosen) for chosen in (difficulty, *others)]

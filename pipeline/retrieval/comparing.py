@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import RetrievalError
 from .evaluation import Evaluation
-from .metrics import of_query
+from .measures import of_query
 from .postprocessing import read_steps
 from .scoring import evaluated, known_of, parts_of, settings_of
 from .uncertainty import Estimates, LeftOut, Population, choose, distinguishable, holm, of_runs

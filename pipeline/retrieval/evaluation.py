@@ -17,7 +17,7 @@ from .matrix import taken
 from .memory import refuse_memory
 from .metrics import Rule
 from .postprocessing import KReciprocal, Sets, Step, scores_after
-from .protocols import Difficulty, Protocol
+from .protocols import LANDMARKS, Difficulty, Protocol
 from .ragged import Ragged
 from .ranking import Ranking, each_ranking
 from .relevance import Without
@@ -259,7 +259,7 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
         values[f"recall@{k}"] = metrics.recall_at(ranks, k=k)
         values[f"nDCG@{k}"] = metrics.ndcg_at(ranks, k=k)
         values[f"AP@{k}"] = metrics.average_precision_at(ranks, k=k)
-        if protocol.leaves_out_empty:
+        if protocol.name in LANDMARKS:
             values[f"mP@{k}"] = metrics.landmark_precision_at(ranks, k=k)
     return values
 

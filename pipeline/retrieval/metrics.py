@@ -184,11 +184,6 @@ def expected_average_precision(
     return expected
 
 
-def of_query(metric: str) -> str:
-    """Return what the metric of a run is called where it is that of a query."""
-    return "RR" if metric == "MRR" else metric.removeprefix("m") if metric.startswith("mAP") else metric
-
-
 def first(ranks: Ragged, k: int) -> Ragged:
     """Return the ranks up to k; RetrievalError for a k that is not positive."""
     refuse_k(k)

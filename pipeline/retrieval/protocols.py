@@ -15,11 +15,12 @@ from .labels import refuse_alike
 from .metrics import Rule
 from .partitions import Partition, linked_clusters
 from .queries import Query, Role, check_queries
-from .relevance import Judge, Listed, SharedLabel, numbered
+from .relevance import Among, Judge, Listed, SharedLabel, numbered
 from .uncertainty import Population
 
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
+LANDMARKS = (*DIFFICULTIES, "classic")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Protocol:
     """How rankings of a dataset are judged.
 
     Attributes:
-        name: ``labels``; ``easy``, ``medium`` or ``hard`` of the revisited landmark benchmarks; ``classic``.
+        name: ``labels``; ``easy``, ``medium`` or ``hard`` of the revisited landmark benchmarks; ``classic``;
+            ``listed``; ``choice``.
         queries: the items that are asked for.
         gallery: the items that are ranked.
         judge: gives the positives of a query, and what is left out of its ranking.
@@ -162,3 +164,26 @@ def by_classic_landmarks(queries: Sequence[Query], items: int) -> Protocol:
     which a query is cropped is in the gallery and, where it is listed as good, a positive of it.
     """
     return replace(by_landmarks(queries, items, difficulty="medium"), name="classic")
+
+
+def by_lists(queries: Sequence[Query], items: int) -> Protocol:
+    """Return the protocol of a dataset that lists the positives of each query: easy and hard ones, judged alike.
+
+    AP is taken by the rectangle rule. A query without positives, which shows what is not in the gallery, counts for no
+    metric but those over all queries together (:mod:`.pooled`).
+    """
+    return replace(by_landmarks(queries, items, difficulty="medium"), name="listed", rule="rectangle")
+
+
+def by_choice(queries: Sequence[Query], items: int) -> Protocol:
+    """Return the protocol in which a query chooses among few items: its easy ones are right, its hard ones wrong.
+
+    All other items are left out of its ranking, so that precision at 1 is the accuracy of the choice.
+    """
+    protocol = by_landmarks(queries, items, difficulty="easy")
+    place = np.full(items, -1)
+    place[protocol.gallery] = np.arange(len(protocol.gallery))
+    right = [place[np.array(query.easy, np.int64)] for query in queries]
+    wrong = [place[np.array(query.hard, np.int64)] for query in queries]
+    judge = Among(right, wrong, len(protocol.gallery))
+    return replace(protocol, name="choice", judge=judge, rule="rectangle", partitions=lambda seed: {})

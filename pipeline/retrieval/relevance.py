@@ -104,6 +104,27 @@ class Listed:
         return without(Ragged.of(self._positives[first:last]), Ragged.of(self._ignored[first:last]))
 
 
+class Among:
+    """A query chooses among few items, those that are right and those that are wrong; all others are left out."""
+
+    def __init__(
+        self, right: Sequence[Int[np.ndarray, " _"]], wrong: Sequence[Int[np.ndarray, " _"]], items: int
+    ) -> None:
+        """Take indices into the gallery, and how many items there are in it."""
+        self._right = [np.unique(row).astype(np.int64) for row in right]
+        self._wrong = [np.asarray(row, np.int64) for row in wrong]
+        self._items = items
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
+        ignored = []
+        for right, wrong in zip(self._right[first:last], self._wrong[first:last], strict=True):
+            others = np.ones(self._items, bool)
+            others[right], others[wrong] = False, False
+            ignored.append(np.flatnonzero(others))
+        return Ragged.of(self._right[first:last]), Ragged.of(ignored)
+
+
 class Unjudged:
     """Nothing is known to be relevant, as in a search for neighbours; each item is left out of its own ranking."""
 

@@ -18,7 +18,7 @@ from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.per_query import METRIC
 from pipeline.results.runs import read_run, scalars
 from pipeline.results.titles import Titles
-from pipeline.retrieval.metrics import of_query
+from pipeline.retrieval.measures import of_query
 from pipeline.retrieval.settings import Count
 from pipeline.views.tables import like_chance
 from pipeline.views.templates import render

@@ -13,7 +13,7 @@ from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.per_query import read_metrics
 from pipeline.results.retrievals import read_retrievals
-from pipeline.retrieval.metrics import of_query
+from pipeline.retrieval.measures import of_query
 from pipeline.retrieval.uncertainty import of_queries
 from pipeline.views.classes import instead_of, most_alike
 from pipeline.views.measures import hit_rates

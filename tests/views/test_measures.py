@@ -11,7 +11,7 @@ from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.per_query import read_metrics
 from pipeline.results.retrievals import Retrieval, read_retrievals
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.metrics import of_query
+from pipeline.retrieval.measures import of_query
 from pipeline.views.classes import instead_of, most_alike, read_classes
 from pipeline.views.measures import hit_rates, measured, steps_to, values_of
 from tests.conftest import Project

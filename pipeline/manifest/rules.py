@@ -1,0 +1,76 @@
+"""How results on a dataset are judged, where its YAML says so: its metric in the table, and how that is taken.
+
+``prepare`` writes them to a file of their own, so that an edit of them evaluates anew and extracts nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from pipeline.frame.files import write_json
+from pipeline.frame.upstream import read_json
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.measures import measure_of
+from pipeline.retrieval.settings import Cutoff, call
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the authors of a dataset's protocol ask for; of ``conf/dataset/<name>.yaml``.
+
+    Attributes:
+        metric: that of its column in the table, a name of docs/metrics.md such as ``recall@1``.
+        cutoffs: the k that are asked for, beside those of conf/evaluate.yaml.
+        ap: the rule by which AP is taken, where conf/evaluate.yaml leaves it to the protocol; ``protocol``: that of the
+            kind of dataset.
+        queries_without_positives: ``skip`` where they count for nothing by definition; ``evaluate``: as
+            conf/evaluate.yaml says.
+    """
+
+    metric: str = "mAP"
+    cutoffs: Sequence[Cutoff] = ()
+    ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
+    queries_without_positives: Literal["evaluate", "skip"] = "evaluate"
+
+
+class Written(TypedDict):
+    """A file of rules."""
+
+    metric: str
+    cutoffs: list[Cutoff]
+    ap: Literal["protocol", "rectangle", "trapezoid"]
+    queries_without_positives: Literal["evaluate", "skip"]
+
+
+KEYS = tuple(field.name for field in fields(Rules))
+
+
+def rules_in(config: Mapping[str, Any], *, where: str) -> Rules:
+    """Return the rules in the YAML of a dataset.
+
+    Raises:
+        RetrievalError: one has another form; there is no such metric.
+    """
+    rules = call(Rules, {key: value for key, value in config.items() if key in KEYS}, where=where)
+    try:
+        measure_of(rules.metric)
+    except RetrievalError as error:
+        raise RetrievalError(f"{where}: {error}") from None
+    return rules
+
+
+def write_rules(target: Path, rules: Rules) -> None:
+    """Write rules for the stages that evaluate."""
+    write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs)})
+
+
+def read_rules(path: Path) -> Rules:
+    """Return the rules of a dataset.
+
+    Raises:
+        RetrievalError: the file is missing or of another form.
+    """
+    return Rules(**read_json(path, Written, stage=f"prepare@{path.stem}", what="rules"))

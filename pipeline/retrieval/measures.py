@@ -1,0 +1,75 @@
+"""The names of metrics: of a run, and of the value of each query that it is the mean of."""
+
+import re
+from dataclasses import dataclass
+
+from .errors import RetrievalError
+
+# From the name of a run's metric to that of a query's value.
+MEANS = {
+    "mAP": "AP",
+    "mAP_rectangle": "AP_rectangle",
+    "mAP_trapezoid": "AP_trapezoid",
+    "mAP_interpolated": "AP_interpolated",
+    "MAP@R": "MAP@R",
+    "R-precision": "R-precision",
+    "MRR": "RR",
+    "N-S": "N-S",
+    "2AFC": "2AFC",
+}
+# The same of those that end in @k.
+MEANS_AT = {
+    "mAP": "AP",
+    "capped_mAP": "capped_AP",
+    "P": "P",
+    "mP": "mP",
+    "mMP": "MP",
+    "recall": "recall",
+    "trec_recall": "trec_recall",
+    "nDCG": "nDCG",
+}
+# Of all queries together, each with its first k items: there is no value of a query.
+POOLED = ("micro_AP", "recall_at_P90")
+AT = re.compile(r"(?P<name>\w+)@(?P<k>[1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of a run.
+
+    Attributes:
+        name: of the run's, such as ``mAP@10``.
+        column: of the query's value, such as ``AP@10``; None of one that is of all queries together.
+        k: how many items of each ranking it looks at; None: at all, or at a number that is the query's.
+        most: the largest value that it can have.
+    """
+
+    name: str
+    column: str | None
+    k: int | None = None
+    most: float = 1.0
+
+
+def measure_of(name: str) -> Measure:
+    """Return the metric of a name.
+
+    Raises:
+        RetrievalError: there is none; the message lists those there are.
+    """
+    if name in MEANS:
+        return Measure(name, MEANS[name], most=4.0 if name == "N-S" else 1.0)
+    match = AT.fullmatch(name)
+    if match and match["name"] in MEANS_AT:
+        return Measure(name, f"{MEANS_AT[match['name']]}@{match['k']}", int(match["k"]))
+    if match and match["name"] in POOLED:
+        return Measure(name, None, int(match["k"]))
+    known = [*MEANS, *(f"{name}@k" for name in (*MEANS_AT, *POOLED))]
+    raise RetrievalError(f"unknown metric '{name}': one of {', '.join(known)}")
+
+
+def of_query(metric: str) -> str:
+    """Return what the metric of a run is called where it is that of a query; what is of no query keeps its name."""
+    try:
+        return measure_of(metric).column or metric
+    except RetrievalError:
+        return metric
