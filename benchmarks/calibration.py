@@ -153,14 +153,17 @@ def evaluated(one: Drawn, *populations: Population) -> list[Result]:
     for rows in one.features:
         scorer = scores_of(rows, protocol, SETTINGS)
         full = np.concatenate(list(each_ranking(columns_of, scorer, protocol.judge, top=0, threads=1)))
-        left_out = leave_out_each(scorer, protocol.judge, chosen, full=full, rule=protocol.rule, threads=1)
+        left_out = leave_out_each(
+            scorer, protocol.judge, chosen, full=full, rule=protocol.rule, measure=SETTINGS.measure, threads=1
+        )
         results.append(Result(full[~np.isnan(full[:, 0]), 0], left_out))
     return results
 
 
 def columns_of(ranking: Ranking) -> Float[np.ndarray, "query column"]:
-    """Return AP and the curve of some queries."""
-    return np.column_stack([average_precision(ranking.ranks), interpolated_precision(ranking.ranks)])
+    """Return AP, the curve, and AP as the metric, of some queries."""
+    ap = average_precision(ranking.ranks)
+    return np.column_stack([ap, interpolated_precision(ranking.ranks), ap])
 
 
 def estimates_of(results: Sequence[Result], population: Population) -> Estimates:

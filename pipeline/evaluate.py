@@ -3,7 +3,8 @@
 ``python -m pipeline.evaluate encoder=hog dataset=digits`` writes ``metrics/runs/hog/digits.json``,
 ``metrics/per_query/digits/hog.npz``, ``metrics/per_class/digits/hog.csv``, and ``metrics/similarities/digits/hog.csv``,
 how alike queries are to their positives and to all others. A dataset says what is asked and what is relevant: by
-default every image is a query, all others are its gallery, and those that share a label are relevant. With
+default every image is a query, all others are its gallery, and those that share a label are relevant. Its YAML may name
+the metric by which runs are told apart. With
 ``ranking=alpha_query_expansion`` the run is ``hog+alpha_query_expansion``, the stage ``rerank``, which has no
 similarities of its own.
 """
@@ -22,6 +23,7 @@ from pipeline.frame.files import write_json
 from pipeline.frame.runs import PLAIN
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
+from pipeline.manifest.rules import as_ruled, read_rules
 from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
 from pipeline.results.titles import without_title
@@ -47,7 +49,9 @@ def checked(kind: Callable[..., Checked], options: dict[str, Any], *, where: str
 def main(config: DictConfig) -> None:
     """Run the stage."""
     values = plain(config)
-    settings = checked(Settings, {field.name: values[field.name] for field in fields(Settings)}, where=CONFIG)
+    rules = read_rules(path_of(config, "rules"))
+    chosen = as_ruled({field.name: values[field.name] for field in fields(Settings)}, rules)
+    settings = checked(Settings, chosen, where=CONFIG)
     sample = checked(Sample, values["sample"], where=CONFIG)
     recipe = read_recipe(without_title(plain(config.ranking)), where=f"conf/ranking/{config.ranking_name}.yaml")
     prepared, features = path_of(config, "prepared"), path_of(config, "features")

@@ -25,7 +25,7 @@ from pipeline.views.page import PageStyle, charting, page_of, provenances, table
 from pipeline.views.style import Style
 
 # Columns of numbers that are shown.
-INTERVAL = ("mAP", "mAP_low", "mAP_high", "mAP_random")
+INTERVAL = ("value", "value_low", "value_high", "value_chance")
 PAIR = ("difference", "low", "high", "p", "p_holm", "p_least")
 
 

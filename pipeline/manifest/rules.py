@@ -67,6 +67,21 @@ def write_rules(target: Path, rules: Rules) -> None:
     write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs)})
 
 
+def as_ruled(settings: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+    """Return the settings of an evaluation as a dataset's rules have them: where conf/evaluate.yaml leaves it to these.
+
+    Cutoffs are those of both.
+    """
+    found = {**settings, "cutoffs": sorted({*settings["cutoffs"], *rules.cutoffs})}
+    if settings["metric"] == "dataset":
+        found["metric"] = rules.metric
+    if settings["ap"] == "protocol":
+        found["ap"] = rules.ap
+    if rules.queries_without_positives == "skip":
+        found["queries_without_positives"] = "skip"
+    return found
+
+
 def read_rules(path: Path) -> Rules:
     """Return the rules of a dataset.
 

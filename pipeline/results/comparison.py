@@ -12,6 +12,7 @@ from pipeline.frame.experiment import Experiment
 from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared
 from pipeline.results.runs import Fraction, read_run, scalars
+from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.uncertainty import LEVEL, Estimates, Population
 
 RELATIVE = "relative to best"
@@ -52,35 +53,48 @@ def long_table(
     """Return one row per run: encoder, dataset, mAP and the other metrics, fractions in [0, 1].
 
     ``mAP_low`` and ``mAP_high`` are the ends of the 95 % interval over ``population``, ``mAP_low_queries`` and
-    ``mAP_high_queries`` of the narrow one, over other queries; ``rank_low`` and ``rank_high`` are as in :class:`Share`.
+    ``mAP_high_queries`` of the narrow one, over other queries. ``metric`` is the one that the dataset's YAML names,
+    ``value``, ``value_low``, ``value_high`` and ``value_chance`` are of it: runs are told apart by it, and ``rank_low``
+    and ``rank_high`` are their places by it, as in :class:`Share`.
     """
     rows = []
     for place, run in enumerate(experiment.runs):
         for dataset in experiment.datasets:
-            metrics = read_run(runs, run, dataset, "intervals", "mAP_random", "tie_gap")
-            low, high = found[dataset].intervals()[:, place].tolist()
-            narrow = metrics["intervals"]["queries"]
+            metrics = read_run(runs, run, dataset, "headline", "intervals", "mAP_random", "tie_gap")
+            headline, about = metrics["headline"], populations[dataset]
+            most = measure_of(headline["metric"]).most
+            low, high = (most * found[dataset].intervals()[:, place]).tolist()
+            wide, narrow = metrics["intervals"][about], metrics["intervals"]["queries"]
             ranks = compared.ranks.get((dataset, run), (None, None))
             rows.append(
                 {"encoder": run, "dataset": dataset}
                 | scalars(metrics)
-                | {"mAP_low": low, "mAP_high": high, "population": populations[dataset]}
+                | {"mAP_low": wide["low"], "mAP_high": wide["high"], "population": about}
                 | {"mAP_low_queries": narrow["low"], "mAP_high_queries": narrow["high"]}
+                | {"metric": headline["metric"], "value": headline["value"], "value_low": low, "value_high": high}
+                | {"value_chance": headline["chance"]}
                 | {"rank_low": ranks[0], "rank_high": ranks[1]}
             )
     return pd.DataFrame(rows)
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per encoder, one column per dataset: mAP; then ``mean mAP`` and ``relative to best``.
+    """Return one row per encoder, one column per dataset: its metric; then ``mean mAP`` and ``relative to best``.
 
-    The last is the sum of an encoder's mAPs over the sum of the best encoder's, in [0, 1]. Rows and
-    columns keep the order of ``table``. No dataset can have the last columns' names: they have spaces.
+    The last is the sum of an encoder's row over the sum of the best encoder's, in [0, 1]. In sum and mean each metric
+    is divided by the largest value that it can have. Rows and columns keep the order of ``table``. No dataset can have
+    the last columns' names: they have spaces.
     """
-    wide = table.pivot(index="encoder", columns="dataset", values="mAP")
+    wide = table.pivot(index="encoder", columns="dataset", values="value")
     wide = wide.loc[table["encoder"].unique(), table["dataset"].unique()]
-    total = wide.sum(axis=1)
-    return wide.assign(**{MEAN: wide.mean(axis=1), RELATIVE: total / total.max()})
+    shares = wide / [measure_of(metric).most for metric in metrics_of(table).values()]
+    total = shares.sum(axis=1)
+    return wide.assign(**{MEAN: shares.mean(axis=1), RELATIVE: total / total.max()})
+
+
+def metrics_of(table: pd.DataFrame) -> dict[str, str]:
+    """Return the metric of each dataset; a row of ``table`` is a run."""
+    return dict(zip(table["dataset"], table["metric"], strict=True))
 
 
 def summarise(comparison: pd.DataFrame, average: Estimates, compared: Compared) -> Summary:

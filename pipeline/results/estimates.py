@@ -1,6 +1,6 @@
 """The means of runs over the queries of a dataset, and how they vary together, from what ``evaluate`` leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,9 @@ from pipeline.retrieval.uncertainty import (
 
 
 def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], population: str) -> tuple[Population, Estimates]:
-    """Return the mAP of runs on a dataset and how they vary together, and the population that this is about.
+    """Return the means by which runs on a dataset are told apart, how they vary together, and what this is about.
+
+    That is mAP, or the metric that the dataset's YAML names, divided by the largest value that it can have.
 
     Args:
         per_query: the folder of all results.
@@ -37,21 +39,22 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
             left out; the dataset has too little of the population.
     """
     columns, left = [], []
-    first: np.ndarray | None = None
+    first: Mapping[str, np.ndarray] = {}
     for run in runs:
         path = per_query / dataset / f"{run}.npz"
-        results = read_results(path, "queries", "AP")
-        first = results["queries"] if first is None else first
+        results = read_results(path, "metric", "queries", "told_apart")
+        first = first or results
         again = f"run dvc repro {stage_of(run, dataset)}"
-        if not np.array_equal(results["queries"], first):
-            raise RetrievalError(f"{path} has other queries than {runs[0]}.npz beside it: {again}")
-        columns.append(results["AP"])
+        for name, what in (("queries", "other queries"), ("metric", "another metric")):
+            if not np.array_equal(results[name], first[name]):
+                raise RetrievalError(f"{path} has {what} than {runs[0]}.npz beside it: {again}")
+        columns.append(results["told_apart"])
         left.append(read_left_out(path))
         if not alike(left[0], left[-1]):
             raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
     chosen = choose(left[0], population, remedy=too_few(dataset))
-    aps = np.column_stack(columns)
-    return chosen, of_runs(aps, None if chosen == "queries" else [one[chosen] for one in left])
+    values = np.column_stack(columns)
+    return chosen, of_runs(values, None if chosen == "queries" else [one[chosen] for one in left])
 
 
 def read_left_out(path: Path) -> dict[Population, LeftOut]:
@@ -67,7 +70,7 @@ def read_left_out(path: Path) -> dict[Population, LeftOut]:
             if names[0] not in arrays:
                 continue
             values, shares, units = (arrays[name] for name in names)
-            form = (1 + len(RECALL_LEVELS), *shares.shape)
+            form = (1 + len(RECALL_LEVELS) + 1, *shares.shape)
             if shares.ndim != 1 or values.shape != form or units.ndim or not np.isfinite(values).all():
                 raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
             found[population] = LeftOut(values.astype(float), shares.astype(float), int(units))
@@ -117,6 +120,6 @@ def read_curve(path: Path, population: str) -> Curve:
         estimates = of_queries(interpolated)
     else:
         whole = left_out[chosen]
-        estimates = of_left_out(mean, replace(whole, values=whole.values[1:]))
+        estimates = of_left_out(mean, replace(whole, values=whole.values[1:-1]))
     low, high = estimates.intervals()
     return Curve(mean, low, high, chosen)

@@ -20,6 +20,8 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
     arrays: dict[str, Any] = {
         "manifest_sha256": np.array(manifest_sha256),
         "queries": evaluation.queries,
+        "metric": np.array(evaluation.measure.name),
+        "told_apart": evaluation.columns[:, -1],
         "skipped": evaluation.skipped,
         "positives": evaluation.positives,
         "candidates": evaluation.candidates,

@@ -170,8 +170,8 @@ def out_of_reach(
 
 
 def leaders_of(table: pd.DataFrame) -> dict[str, str]:
-    """Return the encoder with the highest mAP on each dataset, the first of equal ones; a row of ``table`` is a run."""
-    best = table.loc[table.groupby("dataset", sort=False)["mAP"].idxmax()]
+    """Return the encoder with the highest value on each dataset, the first of equals; a row of ``table`` is a run."""
+    best = table.loc[table.groupby("dataset", sort=False)["value"].idxmax()]
     return dict(zip(best["dataset"], best["encoder"], strict=True))
 
 

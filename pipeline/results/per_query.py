@@ -16,14 +16,16 @@ from pipeline.retrieval.reading.regular import regular_file
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
 FORMS = {
     "manifest_sha256": ("U", 0),
+    "metric": ("U", 0),
     "queries": ("iu", 1),
+    "told_apart": ("f", 1),
     "AP": ("f", 1),
     "interpolated": ("f", 2),
     "top_items": ("iu", 2),
     "top_scores": ("f", 2),
     "top_hits": ("b", 2),
 }
-FRACTIONS = ("AP", "interpolated")
+FRACTIONS = ("AP", "interpolated", "told_apart")
 # The names of metrics; AP in the best and the worst order of equal scores is not one of them.
 METRIC = re.compile(r"AP(_(rectangle|trapezoid|interpolated|random))?|RR|R-precision|MAP@R|(P|recall|nDCG|AP|mP)@\d+")
 COUNTS = ("positives", "candidates")

@@ -27,6 +27,22 @@ class Intervals(TypedDict, total=False):
     queries: Required[Ends]
 
 
+class EndsOf(TypedDict):
+    """The ends of an interval of a metric, which may be above 1."""
+
+    low: Annotated[float, Field(ge=0)]
+    high: Annotated[float, Field(ge=0)]
+
+
+class Headline(TypedDict):
+    """The metric by which runs on a dataset are told apart, what chance gives, and its intervals by population."""
+
+    metric: str
+    value: Annotated[float, Field(ge=0)]
+    chance: Annotated[float, Field(ge=0)] | None
+    intervals: dict[str, EndsOf]
+
+
 class Run(TypedDict, total=False):
     """What others read of the metrics of a run."""
 
@@ -36,6 +52,7 @@ class Run(TypedDict, total=False):
     mAP_random: Fraction
     tie_gap: Annotated[float, Field(ge=-1, le=1)]
     intervals: Intervals
+    headline: Headline
     interpolated_precision: Annotated[list[Fraction], Field(min_length=11, max_length=11)]
 
 

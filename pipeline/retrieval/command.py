@@ -48,7 +48,6 @@ def parser_of() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="differences, intervals and p-values", epilog=LABELS)
     compare.add_argument("features", type=Path, nargs="+", help=".npy of two encoders or more, of the same items")
     compare.add_argument("labels", type=Path, help="the list of these items, .txt or .csv")
-    compare.add_argument("--metric", default="mAP", help="mAP (default), P@1, MAP@R, ...")
     compare.add_argument("--population", default="widest", choices=["widest", *POPULATIONS])
     for command in (score, compare):
         for name, choices in (
@@ -57,6 +56,7 @@ def parser_of() -> argparse.ArgumentParser:
             ("queries-without-positives", ["error", "skip"]),
         ):
             command.add_argument(f"--{name}", choices=choices, default=argparse.SUPPRESS)
+        command.add_argument("--metric", default="mAP", help="told apart by: mAP (default), recall@1, MAP@R, ...")
         command.add_argument("--cutoffs", type=numbers, default=argparse.SUPPRESS, metavar="1,5,10")
         command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of groups that are left out")
         command.add_argument("--memory", type=float, default=argparse.SUPPRESS, metavar="GIB", help="for scores")
@@ -122,7 +122,7 @@ def compare(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
         refuse_lengths(len(features[str(path)]), **{f"items in {options.labels}": known.names})
     return compare_several(
         features, known.labels, names=known.names, roles=known.roles, groups=known.groups,
-        metric=options.metric, population=options.population, **settings,
+        population=options.population, **settings,
     )  # fmt: skip
 
 

@@ -8,11 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import RetrievalError
-from .evaluation import Evaluation
-from .measures import of_query
 from .postprocessing import read_steps
 from .scoring import evaluated, known_of, parts_of, settings_of
-from .uncertainty import Estimates, LeftOut, Population, choose, distinguishable, holm, of_runs
+from .uncertainty import Estimates, choose, distinguishable, holm, of_runs
 
 
 def compare_features(a: Any, b: Any, labels: Any = None, **options: Any) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def compare_several(
         labels: of the items, the same for all.
         metric: ``mAP``, or another mean that :func:`.scoring.score_features` returns, such as ``P@1``.
         population: what interval and tests are about, ``classes``, ``images`` or ``queries`` like these; ``widest``:
-            the first that there is enough of. Of other metrics than mAP only ``queries`` are known.
+            the first that there is enough of.
         steps: see :func:`.scoring.score_features`, as of all that follows.
         query_labels: the same.
         gallery_labels: the same.
@@ -83,7 +81,7 @@ def compare_several(
     """
     if len(features) < 2:
         raise RetrievalError(f"{len(features)} features: a comparison takes those of two encoders or more")
-    chosen = settings_of(settings, per_query=False)
+    chosen = settings_of({**settings, "metric": metric}, per_query=False)
     made = read_steps(steps, where="steps")
     counts, known, found = None, None, {}
     for name, given in features.items():
@@ -109,45 +107,29 @@ def compare_several(
             found[str(name)], _ = evaluated(parts, known, chosen, steps=made)
         except RetrievalError as error:
             raise RetrievalError(f"{name}: {error}") from None
-    about, estimates = joint(list(found.values()), metric, population)
+    evaluations, most = list(found.values()), chosen.measure.most
+    left_out = evaluations[0].left_out
+    about = choose(left_out, population, remedy="there are too few of them")
+    values = np.column_stack([one.columns[:, -1] for one in evaluations])
+    estimates = of_runs(values, [one.left_out[about] for one in evaluations] if about in left_out else None)
     return {
         "metric": metric,
         "population": about,
         "units": estimates.units,
-        "means": dict(zip(found, estimates.means.tolist(), strict=True)),
-        "pairs": pairs_of(list(found), estimates),
+        "means": dict(zip(found, (most * estimates.means).tolist(), strict=True)),
+        "pairs": pairs_of(list(found), estimates, most),
     }
 
 
-def joint(evaluations: list[Evaluation], metric: str, population: str) -> tuple[Population, Estimates]:
-    """Return what means of a metric are about, and how those of several evaluations of the same queries vary together.
-
-    Raises:
-        RetrievalError: there is no such metric, or too little of the population.
-    """
-    first = evaluations[0]
-    column = of_query(str(metric))
-    if column not in first.values:
-        known = ["mAP", "MRR", "mAP_interpolated"]
-        known += [name for name in first.values if not name.startswith("AP") and name != "RR"]
-        known += [f"m{name}" for name in first.values if name.startswith("AP@")]
-        raise RetrievalError(f"there is no metric '{metric}': one of {', '.join(known)}; cutoffs says the k")
-    values = np.column_stack([one.values[column] for one in evaluations])
-    left_out: Mapping[Population, LeftOut] = first.left_out if column == "AP" else {}
-    few = "there are too few of them" if column == "AP" else f"of {metric} only queries are known"
-    about = choose(left_out, population, remedy=few)
-    return about, of_runs(values, None if about == "queries" else [one.left_out[about] for one in evaluations])
-
-
-def pairs_of(names: list[str], estimates: Estimates) -> list[dict[str, Any]]:
-    """Return the tests of all pairs, in the order of the names."""
+def pairs_of(names: list[str], estimates: Estimates, most: float) -> list[dict[str, Any]]:
+    """Return the tests of all pairs, in the order of the names; ``most`` is the largest value of the metric."""
     pairs = list(combinations(range(len(names)), 2))
     first, second = np.array(pairs, np.int64).T
     differences = estimates.differences(first, second)
     low, high = differences.intervals()
     p_values = differences.p_values()
     corrected = holm(p_values)
-    columns = (differences.values, low, high, p_values, corrected, distinguishable(corrected))
+    columns = (most * differences.values, most * low, most * high, p_values, corrected, distinguishable(corrected))
     keys = ("difference", "low", "high", "p", "p_holm", "distinguishable")
     return [
         {"a": names[i], "b": names[j], **dict(zip(keys, row, strict=True))}

@@ -14,6 +14,7 @@ from .distances import similarity_of
 from .errors import RetrievalError, shown
 from .left_out import leave_out_each
 from .matrix import taken
+from .measures import Measure, measure_of
 from .memory import refuse_memory
 from .metrics import Rule
 from .postprocessing import KReciprocal, Sets, Step, scores_after
@@ -42,7 +43,8 @@ class Settings:
         difficulty: of the landmark protocols, the one whose results stand first.
         queries_without_positives: ``error``, or ``skip`` to leave them out of every mean; the landmark protocols
             leave them out by definition.
-        cutoffs: the k of P@k, recall@k, nDCG@k and mAP@k.
+        metric: the one that results are told apart by, a name of :mod:`.measures`.
+        cutoffs: the k of P@k, recall@k, nDCG@k, mAP@k and the like, beside that of the metric.
         top: how many of the first items of each ranking to keep.
         left_out: whether classes and images are left out in groups, for intervals of what others would give; it takes
             about as long as the rankings do. Without, intervals are of other queries only.
@@ -55,6 +57,7 @@ class Settings:
     ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
     difficulty: Difficulty = "medium"
     queries_without_positives: Literal["error", "skip"] = "error"
+    metric: str = "mAP"
     cutoffs: Sequence[Cutoff] = (1, 5, 10)
     top: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     left_out: bool = True
@@ -70,6 +73,18 @@ class Settings:
         for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
             if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
+        measure_of(self.metric)
+
+    @property
+    def measure(self) -> Measure:
+        """The metric that results are told apart by."""
+        return measure_of(self.metric)
+
+    @property
+    def ks(self) -> list[int]:
+        """All cutoffs, ascending."""
+        own = self.measure.k if self.measure.column else None
+        return sorted({*self.cutoffs, *([] if own is None else [own])})
 
     def rule(self, protocol: Protocol) -> Rule:
         """Return the rule by which AP is taken."""
@@ -86,13 +101,16 @@ class Evaluation:
         gallery: how many items there are to rank.
         positives: how many each query has.
         candidates: how many items each ranking has.
-        values: by name, one value per query: ``AP`` and the other metrics, fractions in [0, 1].
+        values: by name, one value per query: ``AP`` and the other metrics, fractions in [0, 1]; ``N-S`` in [1, 4].
         interpolated: precision at recall 0, 0.1, ..., 1.
         fine: mean over queries of the precision at recall 0, 0.01, ..., 1.
         top_items: the first items of each ranking; -1 past its end.
         top_scores: their cosines, dot products or Euclidean distances, or what a step made; NaN past its end.
         top_hits: whether each is a positive.
-        left_out: the means of AP and of ``interpolated`` without groups of what could have been others, by population.
+        measure: the metric that results are told apart by.
+        value: of it.
+        left_out: the means of AP, of ``interpolated`` and of the metric without groups of what could have been others,
+            by population; the metric's divided by the largest value that it can have.
         ranks: of the positives of each query, from 1; None where they are not kept.
     """
 
@@ -107,6 +125,8 @@ class Evaluation:
     top_items: Int[np.ndarray, "query top"]
     top_scores: Float[np.ndarray, "query top"]
     top_hits: Bool[np.ndarray, "query top"]
+    measure: Measure
+    value: float
     left_out: Mapping[Population, LeftOut] = field(default_factory=dict)
     ranks: Ragged | None = None
 
@@ -120,12 +140,21 @@ class Evaluation:
         """What means can be generalised to, the widest first."""
         return populations_of(self.left_out)
 
+    @property
+    def columns(self) -> Float[np.ndarray, "query 13"]:
+        """Of each query what means are taken of, see :func:`columns_of`."""
+        return columns_of(self.values, self.interpolated, self.measure)
+
     def estimates(self, population: Population) -> Estimates:
-        """Return mAP and the mean curve, and how they vary over a population, one of :attr:`populations`."""
-        columns = np.column_stack([self.ap, self.interpolated])
-        if population == "queries":
-            return of_queries(columns)
-        return of_left_out(columns.mean(axis=0), self.left_out[population])
+        """Return mAP, the mean curve and the metric, and how they vary over a population of :attr:`populations`.
+
+        The metric is divided by the largest value that it can have.
+        """
+        if population not in self.left_out:
+            return of_queries(self.columns)
+        curve = np.ascontiguousarray(self.interpolated.T).mean(axis=1)
+        means = np.array([self.ap.mean(), *curve, self.value / self.measure.most])
+        return of_left_out(means, self.left_out[population])
 
 
 def evaluate(
@@ -166,7 +195,8 @@ def evaluate(
         )
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
-    full = np.column_stack([joined["AP"], joined["interpolated"]])
+    measure = settings.measure
+    full = columns_of(joined, joined["interpolated"], measure)
     joined = {name: array[has] for name, array in joined.items()}
     fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
     members = np.append(protocol.gallery, -1)  # place -1, past the end of a ranking, stays -1
@@ -183,16 +213,35 @@ def evaluate(
         top_scores=joined.pop("top_scores"),
         top_hits=joined.pop("top_hits"),
         values=joined,
+        measure=measure,
+        value=float(joined[str(measure.column)].mean()),
         left_out=leave_out_each(
             scorer,
             protocol.judge,
             protocol.partitions(settings.seed) if settings.left_out else {},
             full=full,
             rule=settings.rule(protocol),
+            measure=measure,
             memory=settings.memory,
         ),
         ranks=None if found is None else Ragged(found, starts),
     )
+
+
+def columns_of(
+    values: Mapping[str, np.ndarray], interpolated: Float[np.ndarray, "query 11"], measure: Measure
+) -> Float[np.ndarray, "query 13"]:
+    """Return of each query what means are taken of: AP, the curve, and the metric over the largest value it can have.
+
+    Raises:
+        RetrievalError: the protocol does not have the metric.
+    """
+    if measure.column is None or measure.column not in values:
+        raise RetrievalError(f"metric is '{measure.name}', which this protocol does not have (docs/metrics.md)")
+    columns: Float[np.ndarray, "query 13"] = np.column_stack(
+        [values["AP"], interpolated, values[measure.column] / measure.most]
+    )
+    return columns
 
 
 def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings, ranks: bool) -> dict[str, np.ndarray]:
@@ -254,7 +303,7 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
         "R-precision": metrics.r_precision(ranks),
         "RR": metrics.reciprocal_rank(ranks),
     }
-    for k in settings.cutoffs:
+    for k in settings.ks:
         values[f"P@{k}"] = metrics.precision_at(ranks, k=k)
         values[f"recall@{k}"] = metrics.recall_at(ranks, k=k)
         values[f"nDCG@{k}"] = metrics.ndcg_at(ranks, k=k)
@@ -336,7 +385,7 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
     """Return the means over queries, fractions in [0, 1], with their 95 % intervals, and the counts."""
     values = evaluation.values
     means = {name: float(column.mean()) for name, column in values.items()}
-    intervals = intervals_of(evaluation)
+    intervals, own = intervals_of(evaluation)
     population = evaluation.populations[0]
     summary: dict[str, Any] = {
         "mAP": means["AP"],
@@ -344,6 +393,12 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "mAP_high": intervals[population]["high"],
         "population": population,
         "intervals": intervals,
+        "headline": {
+            "metric": evaluation.measure.name,
+            "value": evaluation.value,
+            "chance": means["AP_random"] if evaluation.measure.column == "AP" else None,
+            "intervals": own,
+        },
         "mAP_random": means["AP_random"],
         "mAP_rectangle": means["AP_rectangle"],
         "mAP_trapezoid": means["AP_trapezoid"],
@@ -354,7 +409,7 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "MRR": means["RR"],
     }
     for name in ("P", "mP", "recall", "nDCG", "AP"):
-        for k in settings.cutoffs:
+        for k in settings.ks:
             if f"{name}@{k}" in means:
                 summary["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
     return summary | {
@@ -366,13 +421,19 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
     }
 
 
-def intervals_of(evaluation: Evaluation) -> dict[Population, dict[str, float]]:
-    """Return the ends of the 95 % interval of mAP for each population that there is enough of."""
-    return {
-        population: {"low": float(low), "high": float(high)}
-        for population in evaluation.populations
-        for low, high in [evaluation.estimates(population).intervals()[:, 0]]
-    }
+Intervals = dict[Population, dict[str, float]]
+
+
+def intervals_of(evaluation: Evaluation) -> tuple[Intervals, Intervals]:
+    """Return the ends of the 95 % interval for each population that there is enough of: of mAP, and of the metric."""
+    of_map: Intervals = {}
+    of_metric: Intervals = {}
+    for population in evaluation.populations:
+        ends = evaluation.estimates(population).intervals()
+        of_map[population] = {"low": float(ends[0, 0]), "high": float(ends[1, 0])}
+        low, high = (evaluation.measure.most * ends[:, -1]).tolist()
+        of_metric[population] = {"low": low, "high": high}
+    return of_map, of_metric
 
 
 def per_class(evaluation: Evaluation, labels: Sequence[tuple[str, ...]]) -> dict[str, tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""The mean AP and precision-recall curve again without each group of a partition, in one pass over all scores.
+"""Mean AP, a mean metric and the precision-recall curve again without each group of a partition, in one pass.
 
 A group is gone from queries and gallery both: its queries are not asked, its positives are not there to be found, and
 its negatives are in nobody's way. Nothing is approximate.
@@ -15,17 +15,19 @@ from jaxtyping import Bool, Float, Float32, Int, UInt64
 from .compiled import compiled
 from .counting import INTERVALS, SPILL, STRETCH, in_order, intervals, leave_out, pick, sort_keys
 from .counting import fill as fill_table
+from .measures import Measure
 from .metrics import Rule
 from .partitions import Partition
 from .ragged import Ragged
 from .ranking import COLUMNS, ROWS, blas, fill
 from .relevance import Judge
 from .similarity import Scorer
+from .single import AS_RULED, metric_of, number_of
 from .uncertainty import LeftOut, Population
 
-# AP, then the interpolated precision at recall 0, 0.1, ..., 1.
+# AP, then the interpolated precision at recall 0, 0.1, ..., 1, then the metric that is asked for.
 LEVELS = 11
-COLUMN_COUNT = 1 + LEVELS
+COLUMN_COUNT = 1 + LEVELS + 1
 EVERY_GROUP = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -44,6 +46,7 @@ def leave_out_each(
     *,
     full: Float[np.ndarray, "query column"],
     rule: Rule,
+    measure: Measure,
     memory: float = 1.0,
     threads: int | None = None,
 ) -> dict[Population, LeftOut]:
@@ -55,8 +58,9 @@ def leave_out_each(
         scorer: gives the scores of any queries and items.
         judge: gives the positives of a query and what is left out of its ranking.
         partitions: by name.
-        full: of each query AP and the interpolated precisions with nothing left out; NaN without positives.
+        full: of each query AP, the interpolated precisions and the metric with nothing left out; NaN without positives.
         rule: by which AP is taken.
+        measure: the metric, of queries.
         memory: GiB for scores.
         threads: how many bands of queries are worked on at once; None for one a core.
     """
@@ -67,9 +71,10 @@ def leave_out_each(
     rows = max(int(memory * 2**30 / 8 / workers), least) // max(scorer.items, 1)
     band = max(1, min(rows, ROWS))
     asked = list(partitions.values())
+    metric = (number_of(measure), measure.k or 0, measure.most)
 
     def work(first: int) -> list[Sums]:
-        return sums_of(scorer, judge, asked, range(first, min(first + ROWS, scorer.queries)), band, rule)
+        return sums_of(scorer, judge, asked, range(first, min(first + ROWS, scorer.queries)), band, rule, metric)
 
     total: list[Sums] | None = None
     with blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
@@ -88,7 +93,13 @@ def leave_out_each(
 
 
 def sums_of(
-    scorer: Scorer, judge: Judge, partitions: list[Partition], queries: range, band: int, rule: Rule
+    scorer: Scorer,
+    judge: Judge,
+    partitions: list[Partition],
+    queries: range,
+    band: int,
+    rule: Rule,
+    metric: tuple[int, int, float],
 ) -> list[Sums]:
     """Return the sums over some queries, at most ``ROWS``, of which the scores of ``band`` are in memory at a time."""
     positives, ignored = judge(queries.start, queries.stop)
@@ -122,6 +133,7 @@ def sums_of(
                 shared_groups(partition, here, Ragged(items, wanted.starts)),
                 partition.groups,
                 rule == "trapezoid",
+                *metric,
                 sums.sums,
                 sums.counts,
             )
@@ -238,10 +250,13 @@ def walk(
     shared: np.ndarray,
     groups: int,
     trapezoid: bool,
+    metric: int,
+    k: int,
+    most: float,
     sums: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Add the AP and the curve of each query without each group to the sums of its stratum.
+    """Add the AP, the curve and the metric of each query without each group to the sums of its stratum.
 
     Args:
         gaps: see :func:`gaps_of`.
@@ -253,6 +268,9 @@ def walk(
         shared: of each positive a mask of the groups by which it is relevant.
         groups: how many there are.
         trapezoid: whether AP is taken by the trapezoid rule.
+        metric: its number, see :mod:`.single`.
+        k: of the metric.
+        most: the largest value that it can have, by which it is divided.
         sums: group x stratum x column.
         counts: queries of each group and stratum that have positives.
     """
@@ -264,13 +282,14 @@ def walk(
             while mask >> np.uint64(group) != np.uint64(1):
                 group += 1
             single[item] = group
-    most = 0
+    longest = 0
     for query in range(len(starts) - 1):
-        most = max(most, starts[query + 1] - starts[query])
+        longest = max(longest, starts[query + 1] - starts[query])
     # Negatives between two positives: of all, and those that go with a group.
-    totals = np.empty(most + 1, np.int64)
-    gone = np.empty((groups, most + 1), np.int32)
-    precisions = np.empty(most, np.float64)
+    totals = np.empty(longest + 1, np.int64)
+    gone = np.empty((groups, longest + 1), np.int32)
+    precisions = np.empty(longest, np.float64)
+    ranks = np.empty(longest, np.int64)
     for query in range(len(starts) - 1):
         start, hits = starts[query], starts[query + 1] - starts[query]
         if hits == 0:
@@ -299,6 +318,7 @@ def walk(
                 rank = found + negatives
                 precision = found / rank
                 precisions[found - 1] = precision
+                ranks[found - 1] = rank
                 if trapezoid:
                     before = (found - 1) / (rank - 1) if rank > 1 else 1.0
                     area += (before + precision) / 2
@@ -311,6 +331,8 @@ def walk(
             stratum = strata[query]
             counts[group, stratum] += 1
             sums[group, stratum, 0] += area / found
+            value = area / found if metric == AS_RULED else metric_of(metric, k, ranks[:found], precisions)
+            sums[group, stratum, 1 + LEVELS] += value / most
             for level in range(LEVELS):
                 needed = max((level * found + LEVELS - 2) // (LEVELS - 1), 1)
                 sums[group, stratum, 1 + level] += precisions[needed - 1]

@@ -32,8 +32,9 @@ class LeftOut:
     """Means over queries with each group of a partition left out.
 
     Attributes:
-        values: AP, then the interpolated precision at recall 0, 0.1, ..., 1. Where kinds are held as they are, the mean
-            of all moves by what each of its strata does, as if the group had been of the kind's usual mixture.
+        values: AP, then the interpolated precision at recall 0, 0.1, ..., 1, then the metric by which runs are told
+            apart. Where kinds are held as they are, the mean of all moves by what each of its strata does, as if the
+            group had been of the kind's usual mixture.
         shares: the share of queries that go with each group; what has several groups counts for each in equal parts.
         units: how many units the groups were dealt from.
     """
@@ -138,15 +139,15 @@ def of_left_out(means: Float[np.ndarray, " column"], left_out: LeftOut) -> Estim
 
 
 def of_runs(values: Float[np.ndarray, "query run"], left_out: Sequence[LeftOut] | None) -> Estimates:
-    """Return the mAP of runs on the same queries.
+    """Return the means of runs on the same queries.
 
     Args:
-        values: their AP.
+        values: of the metric that they are told apart by.
         left_out: of each run, by the same groups; None: queries are drawn.
     """
     if left_out is None:
         return of_queries(values)
-    rows = np.stack([one.values[0] for one in left_out])
+    rows = np.stack([one.values[-1] for one in left_out])
     return of_left_out(values.mean(axis=0), replace(left_out[0], values=rows))
 
 

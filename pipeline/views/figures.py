@@ -13,9 +13,10 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
 from pipeline.results.tables import read_table
+from pipeline.retrieval.measures import measure_of
 from pipeline.views.style import SMALL, Style, label_of, plain_text, put_legend, put_title
 
-SHOWN = ("mAP", "mAP_low", "mAP_high", "mAP_random")
+SHOWN = ("value", "value_low", "value_high", "value_chance")
 ABREAST = 3  # panels side by side
 LEAST = 4  # rows that there is room for
 MOST_DOTS = 300  # of the queries of a run
@@ -24,7 +25,7 @@ PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps n
 
 @dataclass(frozen=True)
 class Score:
-    """The mAP of a run on a dataset, the ends of its 95 % interval, and what a random ranking gives; in [0, 1]."""
+    """The metric of a run on a dataset, its 95 % interval, and what a random ranking gives: NaN if that is unknown."""
 
     run: str
     dataset: str
@@ -32,34 +33,41 @@ class Score:
     low: float
     high: float
     random: float
+    metric: str = "mAP"
+
+    @property
+    def name(self) -> str:
+        """The dataset, and the metric where it is not mAP."""
+        return self.dataset + ("" if self.metric == "mAP" else f" ({self.metric})")
 
 
 def read_scores(path: Path, experiment: Experiment) -> list[Score]:
-    """Return the mAP of every run on every dataset from the comparative table.
+    """Return what runs are told apart by on every dataset from the comparative table.
 
     Raises:
         RetrievalError: the table is missing or of another form.
     """
     with output_of("compare", f"table in {path}"):
-        table = read_table(path, "encoder", "dataset", *SHOWN)
-        rows = {
-            (run, dataset): [float(table[name][row]) for name in SHOWN]
-            for row, (run, dataset) in enumerate(zip(table["encoder"], table["dataset"], strict=True))
-        }
-        wrong = [value for values in rows.values() for value in values if not 0 <= value <= 1]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is no fraction")
-        return [Score(run, dataset, *rows[run, dataset]) for dataset in experiment.datasets for run in experiment.runs]
+        table = read_table(path, "encoder", "dataset", "metric", *SHOWN)
+        found = {}
+        for row, (run, dataset) in enumerate(zip(table["encoder"], table["dataset"], strict=True)):
+            values = [float(table[name][row] or "nan") for name in SHOWN]
+            metric = table["metric"][row]
+            wrong = [value for value in values if not 0 <= value <= measure_of(metric).most and value == value]
+            if wrong or np.isnan(values[:3]).any():
+                raise ValueError(f"{[*wrong, 'nothing'][0]} is no {metric}")
+            found[run, dataset] = Score(run, dataset, values[0], values[1], values[2], values[3], metric)
+        return [found[run, dataset] for dataset in experiment.datasets for run in experiment.runs]
 
 
 def draw_map(scores: Sequence[Score], style: Style) -> Figure:
-    """Draw mAP with its 95 % interval as bars, one panel per dataset; a line down a panel is what chance gives."""
+    """Draw means with their 95 % intervals as bars, one panel per dataset; a line down a panel is what chance gives."""
     runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
     found = {(one.run, one.dataset): one for one in scores}
     columns = min(ABREAST, len(datasets))
     lines = -(-len(datasets) // columns)
     figure = Figure(figsize=style.size(lines * (len(runs) + 1.5)), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     colors = [style.look(index)[0] for index in range(len(runs))]
     for axes, dataset in zip(panels, datasets, strict=False):
         row = [found[run, dataset] for run in runs]
@@ -70,14 +78,16 @@ def draw_map(scores: Sequence[Score], style: Style) -> Figure:
         ends, places = np.maximum(spread, 0), np.arange(len(runs))
         axes.errorbar(means, places, xerr=ends, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
         axes.axvline(float(np.mean([one.random for one in row])), color="#333333", linestyle=":", linewidth=1)
-        axes.set_title(label_of(dataset), fontsize=10)
-        axes.tick_params(labelbottom=True)
+        axes.set_title(label_of(row[0].name), fontsize=10)
+        most = measure_of(row[0].metric).most
+        axes.set(xlim=(0, most), xticks=(0, most / 2, most))
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
     for axes in panels[::columns]:
         name_rows(axes, runs)
-    panels[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
-    put_title(figure, "mAP and its 95 % interval; dotted: a random ranking")
+    metrics = {one.metric for one in scores}
+    shown = metrics.pop() if len(metrics) == 1 else "each dataset's metric"
+    put_title(figure, f"{shown} and its 95 % interval; dotted: a random ranking")
     return figure
 
 

@@ -85,14 +85,15 @@ def table_rows(
     for run in experiment.runs:
         found = {}
         for dataset in experiment.datasets:
-            cell, metrics = cells[run, dataset], read_run(runs, run, dataset, "intervals", "mAP_random")
-            by_population = {name: (ends["low"], ends["high"]) for name, ends in metrics["intervals"].items()}
+            cell, metrics = cells[run, dataset], read_run(runs, run, dataset, "headline", "mAP_random")
+            headline = metrics["headline"]
+            by_population = {name: (ends["low"], ends["high"]) for name, ends in headline["intervals"].items()}
             found[dataset] = Found(
                 {name: value for name, value in scalars(metrics).items() if is_metric(name, value)},
                 metrics["mAP_random"],
-                {"tested": (cell["mAP_low"], cell["mAP_high"]), **by_population},
+                {"tested": (cell["value_low"], cell["value_high"]), **by_population},
                 {name: metrics[name] for name in COUNTED if name in metrics},
-                cell["mAP"] == cells[leaders[dataset], dataset]["mAP"],
+                cell["value"] == cells[leaders[dataset], dataset]["value"],
                 (run, dataset) in alike,
                 (run, dataset) in by_chance,
             )

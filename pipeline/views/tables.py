@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from pipeline.results.comparison import RELATIVE, Summary
+from pipeline.results.comparison import RELATIVE, Summary, metrics_of
 from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared, Design, indistinguishable_from_best, leaders_of
 from pipeline.results.titles import Titles
@@ -40,10 +40,10 @@ def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE) -> 
 def cells(
     comparison: pd.DataFrame, table: pd.DataFrame, pairs: pd.DataFrame, summary: Summary, bold: Callable[[str], str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the comparison as text: each mAP, mean mAP and share of the best; and what stands beside it.
+    """Return the comparison as text: each value, their mean and the share of the best; and what stands beside it.
 
-    That is the 95 % interval. The best of each column is bold, ties all of them. A tilde marks an mAP that cannot be
-    told from the column's best, a question mark one that cannot be told from a random ranking's.
+    That is the 95 % interval. The best of each column is bold, ties all of them. A tilde marks what cannot be
+    told from the column's best, a question mark what cannot be told from a random ranking's.
     """
     shown = comparison.map(lambda value: f"{value:.4f}")
     shown[RELATIVE] = comparison[RELATIVE].map(lambda value: f"{value:.2%}")
@@ -51,7 +51,7 @@ def cells(
     beside = pd.DataFrame("", shown.index, shown.columns)
     alike = indistinguishable_from_best(pairs, {**leaders_of(table), MEAN: summary["best"]})
     by_chance = like_chance(table)
-    for encoder, dataset, low, high in table[["encoder", "dataset", "mAP_low", "mAP_high"]].itertuples(index=False):
+    for encoder, dataset, low, high in table[["encoder", "dataset", "value_low", "value_high"]].itertuples(index=False):
         mark = (" ~" if (encoder, dataset) in alike else "") + (" ?" if (encoder, dataset) in by_chance else "")
         beside.loc[encoder, dataset] = f"[{low:.3f}, {high:.3f}]{mark}"
     for encoder, share in ((str(name), summary["encoders"][str(name)]) for name in shown.index):
@@ -74,7 +74,10 @@ def markdown(
     """Return the comparison as a Markdown table (see :func:`cells`), and its caption."""
     shown, beside = cells(comparison, table, pairs, summary, lambda text: f"**{text}**")
     whole = shown + beside.map(lambda text: f" {text}" if text else "")
-    named = whole.rename(index=lambda run: md(titles.run(run)), columns=lambda name: md(titles.dataset(name)))
+    heads = headings(table, titles)
+    named = whole.rename(
+        index=lambda run: md(titles.run(run)), columns=lambda name: md(heads.get(str(name), str(name)))
+    )
     rows = named.reset_index(names="encoder").to_markdown(index=False, disable_numparse=True)
     return f"{rows}\n\n{md(caption)}\n"
 
@@ -93,7 +96,9 @@ def latex(
     own. What is wider than the text is made as narrow as that.
     """
     shown, beside = cells(comparison, table, pairs, summary, lambda text: rf"\textbf{{{text}}}")
-    lines = [["encoder", *(rf"\multicolumn{{2}}{{c}}{{{tex(titles.dataset(str(name)))}}}" for name in shown.columns)]]
+    heads = headings(table, titles)
+    names = (tex(heads.get(str(name), str(name))) for name in shown.columns)
+    lines = [["encoder", *(rf"\multicolumn{{2}}{{c}}{{{name}}}" for name in names)]]
     for run in shown.index:
         pairs_of_cells = zip(shown.loc[run], beside.loc[run], strict=True)
         parts = [part for number, note in pairs_of_cells for part in (number.replace("%", r"\%"), tex(note))]
@@ -104,7 +109,7 @@ def latex(
             r"% \usepackage{booktabs, graphicx}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption[mAP of each encoder on each dataset]{{{tex(caption)}}}",
+            rf"\caption[{kind_of(table)} of each encoder on each dataset]{{{tex(caption)}}}",
             r"\label{tab:map}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r@{ }l' * len(shown.columns)}}}",
@@ -118,6 +123,20 @@ def latex(
             "",
         ]
     )
+
+
+def headings(table: pd.DataFrame, titles: Titles) -> dict[str, str]:
+    """Return what heads the column of each dataset, and that of the means: the metric with it, where it is not mAP."""
+    metrics = metrics_of(table)
+    plain = set(metrics.values()) == {"mAP"}
+    named = {name: titles.dataset(name) + ("" if plain else f" ({metric})") for name, metric in metrics.items()}
+    return named | {MEAN: MEAN if plain else f"mean {kind_of(table)}"}
+
+
+def kind_of(table: pd.DataFrame) -> str:
+    """Return the metric of all datasets, or what stands for several."""
+    metrics = set(metrics_of(table).values())
+    return metrics.pop() if len(metrics) == 1 else "metric"
 
 
 def md(text: str) -> str:
@@ -151,7 +170,9 @@ def caption(
         population: what they generalise to, in words.
         titles: what the names of runs and datasets are shown as.
     """
-    lines = [f"mAP with its 95 % interval. {population}", *told_apart(table, compared, summary, design, titles)]
+    kind = kind_of(table)
+    shown = "Each dataset's metric" if kind == "metric" else kind
+    lines = [f"{shown} with its 95 % interval. {population}", *told_apart(table, compared, summary, design, titles)]
     if like_chance(table):
         lines.append("?: not distinguishable from a random ranking.")
     if compared.out_of_reach:
@@ -186,5 +207,5 @@ def told_apart(table: pd.DataFrame, compared: Compared, summary: Summary, design
 
 def like_chance(table: pd.DataFrame) -> set[tuple[str, str]]:
     """Return the (encoder, dataset) whose interval holds what a random ranking gives, or is below it."""
-    rows = table[table["mAP_low"] <= table["mAP_random"]]
+    rows = table[table["value_low"] <= table["value_chance"].astype(float)]
     return set(zip(rows["encoder"], rows["dataset"], strict=True))

@@ -19,6 +19,8 @@ from pipeline.retrieval.queries import Query
 from pipeline.retrieval.similarity import Kind, Scorer
 
 RULES: tuple[Rule, ...] = ("rectangle", "trapezoid")
+METRICS = ["mAP", "mAP_rectangle", "mAP_trapezoid", "mAP_interpolated", "MAP@R", "R-precision", "MRR"]
+METRICS += ["recall@1", "recall@3", "P@3", "mAP@3", "nDCG@1", "nDCG@3"]
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,13 @@ def evaluated(features: np.ndarray, protocol: Protocol, options: Settings) -> Ev
 
 
 def means_of(evaluation: Evaluation) -> np.ndarray:
-    return np.array([evaluation.ap.mean(), *evaluation.interpolated.mean(axis=0)])
+    return np.array(
+        [evaluation.ap.mean(), *evaluation.interpolated.mean(axis=0), evaluation.value / evaluation.measure.most]
+    )
 
 
 def columns_of(hits: Sequence[bool], rule: Rule) -> np.ndarray | None:
-    """Return AP and the interpolated precisions of a ranking from their definitions; None without positives."""
+    """Return AP, the interpolated precisions and AP as the metric, from their definitions; None without positives."""
     ranks = [rank for rank, hit in enumerate(hits, start=1) if hit]
     if not ranks:
         return None
@@ -88,7 +92,7 @@ def columns_of(hits: Sequence[bool], rule: Rule) -> np.ndarray | None:
         max(found / rank for found, rank in enumerate(ranks, start=1) if 10 * found >= level * total)
         for level in range(11)
     ]
-    return np.array([area / total, *curve])
+    return np.array([area / total, *curve, area / total])
 
 
 def all_scores(scorer: Scorer) -> np.ndarray:
@@ -131,7 +135,7 @@ def check_classes(case: Case, rule: Rule) -> None:
         return
     numbers = groups_of_labels(case, partition)
     left_out = found.left_out["classes"]
-    assert left_out.values.shape == (12, partition.groups) and left_out.units == len(numbers)
+    assert left_out.values.shape == (13, partition.groups) and left_out.units == len(numbers)
     for group in range(partition.groups):
         left = without_classes(case, {name for name, number in numbers.items() if number == group})
         expected = means_of(found)  # where there is nothing left to ask for
@@ -173,6 +177,25 @@ def test_classes_as_if_they_had_never_been_there(rule: Rule, case: Case) -> None
 @given(case=cases(several=True))
 def test_classes_of_items_that_have_several(rule: Rule, case: Case) -> None:
     check_classes(case, rule)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@settings(max_examples=15, derandomize=True)
+@given(case=cases(several=True))
+def test_another_metric_without_classes(metric: str, case: Case) -> None:
+    options = chosen("trapezoid", metric=metric)
+    found = evaluated(case.features, case.protocol(), options)
+    partition = case.protocol().partitions(0).get("classes")
+    if partition is None:
+        return
+    numbers = groups_of_labels(case, partition)
+    for group in range(partition.groups):
+        left = without_classes(case, {name for name, number in numbers.items() if number == group})
+        expected = found.value
+        if left is not None and any(any(hits) for hits in rankings_of(left)):
+            expected = evaluated(left.features, left.protocol(), options).value
+        value = found.left_out["classes"].values[-1, group] * options.measure.most
+        np.testing.assert_allclose(value, expected, rtol=0, atol=1e-9)
 
 
 @settings(max_examples=40, derandomize=True)
@@ -261,7 +284,9 @@ def test_the_sums_of_every_stratum_without_images(case: Case, rule: Rule, most: 
         protocol = case.protocol()
         partition = protocol.partitions(0)["images"]
     scorer = scores_of(case.features, protocol, chosen(rule))
-    [found] = sums_of(scorer, protocol.judge, [partition], range(len(protocol.queries)), len(protocol.queries), rule)
+    [found] = sums_of(
+        scorer, protocol.judge, [partition], range(len(protocol.queries)), len(protocol.queries), rule, (0, 0, 1.0)
+    )
     expected = np.zeros_like(found.sums)
     counts = np.zeros_like(found.counts)
     for group in range(partition.groups):
@@ -287,17 +312,17 @@ def dealt(groups: Sequence[int], strata: Sequence[int], count: int) -> Partition
 
 def sums_for(means: Sequence[Sequence[float]], counts: int) -> Sums:
     """Return the sums of so many queries with these means, the same in each column."""
-    table = np.repeat(np.array(means)[:, :, None], 12, axis=2)
+    table = np.repeat(np.array(means)[:, :, None], 13, axis=2)
     return Sums(table * counts, np.full(table.shape[:2], counts))
 
 
 def test_strata_are_held_as_they_are_by_hand() -> None:
     # Two kinds of three queries, one of each kind in each group.
     partition = dealt([0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], 3)
-    full = np.repeat([[0.1], [0.3], [0.5], [0.6], [0.7], [0.8]], 12, axis=1)  # mean 0.5
+    full = np.repeat([[0.1], [0.3], [0.5], [0.6], [0.7], [0.8]], 13, axis=1)  # mean 0.5
     found = left_out_of(partition, sums_for([[0.2, 0.5], [0.4, 0.5], [0.6, 0.8]], 2), full)
     # Means without each group deviate by -0.2, 0, 0.2 and by -0.1, -0.1, 0.2; each kind is half of all queries.
-    np.testing.assert_allclose(found.values, np.tile([0.5 - 0.15, 0.5 - 0.05, 0.5 + 0.2], (12, 1)))
+    np.testing.assert_allclose(found.values, np.tile([0.5 - 0.15, 0.5 - 0.05, 0.5 + 0.2], (13, 1)))
     np.testing.assert_allclose(found.shares, [1 / 3] * 3)
     assert found.units == 6
 
@@ -305,7 +330,7 @@ def test_strata_are_held_as_they_are_by_hand() -> None:
 def test_a_stratum_in_some_of_the_groups_by_hand() -> None:
     # Four groups with a query each of the first kind; the second has a query in two of them alone.
     partition = dealt([0, 1, 2, 3, 0, 1], [0, 0, 0, 0, 1, 1], 4)
-    full = np.repeat([[0.5]], 6, axis=0).repeat(12, axis=1)
+    full = np.repeat([[0.5]], 6, axis=0).repeat(13, axis=1)
     means = [[0.5, 0.2], [0.5, 0.6], [0.5, 0.41], [0.5, 0.43]]
     found = left_out_of(partition, sums_for(means, 3), full)
     # The second kind is a third of all queries. In the groups that have one its mean deviates by -0.2 and 0.2; in the
@@ -318,8 +343,8 @@ def test_a_stratum_in_some_of_the_groups_by_hand() -> None:
 
 def test_queries_without_positives_have_no_share() -> None:
     partition = dealt([0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0], 3)
-    full = np.repeat([[0.1], [np.nan], [0.3], [0.5], [np.nan], [np.nan]], 12, axis=1)
-    sums = Sums(np.ones((3, 1, 12)), np.array([[2], [0], [4]]))
+    full = np.repeat([[0.1], [np.nan], [0.3], [0.5], [np.nan], [np.nan]], 13, axis=1)
+    sums = Sums(np.ones((3, 1, 13)), np.array([[2], [0], [4]]))
     found = left_out_of(partition, sums, full)
     np.testing.assert_allclose(found.shares, [1 / 3, 2 / 3, 0])
     np.testing.assert_allclose(found.values[0], [1 / 2, 0.3, 1 / 4])  # in the middle nothing is left: the mean of all
@@ -337,7 +362,7 @@ def test_memory_and_threads_change_nothing(similarity: Kind) -> None:
     options = chosen("rectangle", similarity)
     scorer = scores_of(features, protocol, options)
     evaluation = evaluate(scorer, protocol, names=[], settings=options)
-    full = np.column_stack([evaluation.ap, evaluation.interpolated])
+    full = evaluation.columns
     for memory, threads in ((0.0, 1), (0.0, 2), (1.0, 1), (1.0, 2)):
         found = leave_out_each(
             scorer,
@@ -345,6 +370,7 @@ def test_memory_and_threads_change_nothing(similarity: Kind) -> None:
             protocol.partitions(0),
             full=full,
             rule="rectangle",
+            measure=options.measure,
             memory=memory,
             threads=threads,
         )
@@ -375,4 +401,4 @@ def test_the_seed_deals_anew() -> None:
     }
     again = evaluated(features, by_labels(labels), chosen("rectangle", "cosine", seed=0)).left_out["classes"]
     np.testing.assert_array_equal(found[0].values, again.values)
-    assert found[0].values.shape == (12, 50) and not np.allclose(found[0].values, found[1].values)
+    assert found[0].values.shape == (13, 50) and not np.allclose(found[0].values, found[1].values)
