@@ -20,7 +20,7 @@ MADE = {"source": "precomputed", "datasets": {"seen": {}}}
         ({"source": "timm"}, {"kind": "list", "images": "none"}, "takes images, and dataset 'seen' has none"),
         (MADE, {"kind": "list"}, None),
         (MADE, {"kind": "list", "images": "none"}, None),
-        ({"source": "precomputed", "datasets": {"other": {}}}, {}, "has no features of 'seen': add them under 'datasets'"),
+        ({"source": "precomputed", "datasets": {"other": {}}}, {}, "has no features of 'seen': add them under"),
         ({"source": "precomputed", "datasets": 3}, {}, "has no features of 'seen'"),
         ({"source": "precomputed"}, {}, "has no features of 'seen'"),
     ],
