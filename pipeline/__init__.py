@@ -5,11 +5,13 @@ imported when asked for: every stage imports this package, and no stage but ``ch
 do nothing that results can depend on.
 
 ``python -m pipeline.<command>`` imports it first, before what takes seconds to import: here begins how a command ends
-(:mod:`pipeline.frame.ending`), and a stage keeps the lock of DVC (:mod:`pipeline.mending.lock`).
+(:mod:`pipeline.frame.ending`), without a package that it needs too, and a stage keeps the lock of DVC
+(:mod:`pipeline.mending.lock`).
 """
 
 import sys
 from importlib import import_module
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +33,22 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'pipeline' has no attribute '{name}'")
 
 
+def say_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of a package that is not installed, in one line, who imports it; of all else that ends a command, as ever."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not name or name == __name__:
+        return sys.__excepthook__(kind, error, trace)
+    importer = __name__
+    while trace:
+        spec = trace.tb_frame.f_globals.get("__spec__")  # that of __main__ has the command's name
+        importer, trace = spec.name if spec else importer, trace.tb_next
+    remedy = "source .venv/bin/activate (after make setup)"
+    print(f"error: no package '{name}' here, which {importer} imports: {remedy}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 if sys.argv[:1] == ["-m"]:  # while Python looks for the command
+    sys.excepthook = say_missing
     from pipeline.frame import ending
     from pipeline.mending import lock
 

@@ -49,10 +49,16 @@ def add(config: DictConfig) -> None:
         completed, checked = rules_of(entry.group)
         entry, options = described(entry, target, folder, completed)
         found, doubts = checked(entry, options, folder)
+    new, wrong = not target.exists(), misfits(entry, options, experiment, conf)
     write_both(target, text_of(entry), params, changed)
-    following = [*stages, "and what is made of all runs: the table, the figures and the page"]
-    print(f"{found}\n{params} names {target}. Next: dvc repro, which runs", *following, sep="\n  ")
-    for doubt in (*doubts, *misfits(entry, options, experiment, conf)):
+    print(f"{found}\n{params} names {target}{', which is new: git add it' if new else ''}")
+    if wrong:
+        print("Before dvc repro, which stops at this:", *wrong, "Then it runs:", sep="\n  ")
+    else:
+        print("Next: dvc repro, which runs")
+    for stage in (*stages, "and what is made of all runs: the table, the figures and the page"):
+        print(f"  {stage}")
+    for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)
 
 

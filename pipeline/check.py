@@ -3,16 +3,17 @@
 ``python -m pipeline.check`` writes ``data/code/<command>.json`` for each command: the modules that run, each with a
 digest of its code without comments and docstrings. ``data/code/sources.json`` has the same for the sources of encoders
 and the networks in ``own/``; which of them an encoder is made of, its YAML says and ``weights`` notes. Every stage
-depends on a file here, and thereby on this check: it runs again if its code has changed, and a name without a YAML is
-said before anything runs.
+depends on a file here, and thereby on this check: it runs again if its code has changed, and a name without a YAML, or
+an encoder that will have no features of a dataset, is said before anything runs.
 """
 
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
-from pipeline.encoders.precomputed import NAME as PRECOMPUTED
-from pipeline.encoders.precomputed import without_images
+from pipeline.encoders.fitting import misfit
 from pipeline.encoders.sources import OWN, SOURCES
 from pipeline.frame.app import app, path_of
 from pipeline.frame.code import PACKAGE, Code
@@ -22,17 +23,20 @@ from pipeline.frame.yamls import read_yaml
 from pipeline.results.titles import check_titles
 
 
-def refuse_unseen(experiment: Experiment, conf: Path) -> None:
-    """Raise :class:`RetrievalError` if an encoder takes images, and a dataset has none."""
-    unseen = [name for name in experiment.datasets if value_in(conf / "dataset" / f"{name}.yaml", "images") == "none"]
-    for encoder in experiment.encoders if unseen else ():
-        if value_in(conf / "encoder" / f"{encoder}.yaml", "source") != PRECOMPUTED:
-            raise without_images(encoder, unseen[0])
+def refuse_misfits(experiment: Experiment, conf: Path) -> None:
+    """Raise :class:`RetrievalError` if an encoder and a dataset do not go together."""
+    encoders = {name: said_in(conf / "encoder" / f"{name}.yaml") for name in experiment.encoders}
+    datasets = {name: said_in(conf / "dataset" / f"{name}.yaml") for name in experiment.datasets}
+    for (encoder, config), (dataset, described) in product(encoders.items(), datasets.items()):
+        wrong = misfit(encoder, config, dataset, described)
+        if wrong is not None:
+            raise wrong
 
 
-def value_in(path: Path, key: str) -> object:
-    """Return what a YAML, which has been checked, says under a key; None if nothing."""
-    return read_yaml(path, name=str(path)).get(key)
+def said_in(path: Path) -> dict[str, Any]:
+    """Return what a YAML, which has been checked, says; nothing if it is no mapping."""
+    found = read_yaml(path, name=str(path))
+    return found if isinstance(found, dict) else {}
 
 
 @app("check")
@@ -40,7 +44,7 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     experiment, conf = read_experiment(path_of(config, "params")), path_of(config, "conf")
     check_names(experiment, conf)
-    refuse_unseen(experiment, conf)
+    refuse_misfits(experiment, conf)
     check_titles(conf, experiment)
     code = Code()
     with replacing_directory(path_of(config, "out")) as partial:

@@ -15,6 +15,7 @@ from tabulate import tabulate
 from pipeline.encoders.building import build_encoder
 from pipeline.extraction.runtime import read_runtime, settle
 from pipeline.frame.app import app, path_of, plain
+from pipeline.frame.home import expanded
 from pipeline.manifest.images import decode_rgb, read_file
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.results.titles import without_title
@@ -58,7 +59,7 @@ class Search:
 def read_image(path: str) -> Image.Image:
     """Return the image in a file; RetrievalError if it holds none."""
     name = shown(path)
-    return decode_rgb(read_file(Path(path), name=name), name=name, remedy=REMEDY)
+    return decode_rgb(read_file(expanded(path), name=name), name=name, remedy=REMEDY)
 
 
 def table(found: Found, manifest: Manifest, similarity: Kind) -> str:

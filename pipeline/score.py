@@ -30,7 +30,7 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     if (config.labels is None) == (config.ground_truth is None):
         raise RetrievalError("give either labels=L.txt or ground_truth=gnd_roxford5k.pkl")
     if config.labels is not None:
-        return read_labels(path_of(config, "labels")), None
+        return read_labels(path_of(config, "labels"), alone=True), None
     truth = read_ground_truth(path_of(config, "ground_truth"))
     names = [*truth.gallery, *truth.asked]
     return Labelled(names, [()] * len(names)), truth.queries

@@ -244,7 +244,7 @@ def test_raw_data_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RetrievalError, match="~nobody-of-that-name/a .*: .* Write the path without '~'"):
+    with pytest.raises(RetrievalError, match="~nobody-of-that-name/a: .* Write the path without '~'"):
         located("~nobody-of-that-name/a")
     monkeypatch.setenv("RETRIEVAL_RAW", "~nobody-of-that-name")
     with pytest.raises(RetrievalError, match="RETRIEVAL_RAW: .* Write the path without '~'"):

@@ -94,6 +94,18 @@ def test_its_command(installed: Path) -> None:
     assert used(installed, *command, "--version").stdout.startswith("retrieval-bench ")
 
 
+def test_its_command_with_labels_alone(installed: Path) -> None:
+    folder = installed.parent
+    a, b = np.random.default_rng(3).standard_normal((2, 48, 8)).astype(np.float32)
+    np.save(folder / "a.npy", a)
+    np.save(folder / "b.npy", b)
+    (folder / "alone.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    done = used(installed, "-m", "retrieval_bench.command", "score", "a.npy", "alone.txt")
+    assert json.loads(done.stdout) == score_features(a, LABELS)
+    done = used(installed, "-m", "retrieval_bench.command", "compare", "a.npy", "b.npy", "alone.txt")
+    assert json.loads(done.stdout) == pipeline.compare_several({"a.npy": a, "b.npy": b}, LABELS)
+
+
 def test_its_command_with_queries_and_gallery_apart(installed: Path) -> None:
     folder = installed.parent
     features = np.random.default_rng(2).standard_normal((48, 8))

@@ -13,6 +13,7 @@ from pipeline.manifest.rules import rules_in
 from pipeline.retrieval.errors import RetrievalError, some
 
 TRIED = 20  # images, spread over the dataset
+FEW = 10  # labels; docs/uncertainty.md says what these tell apart
 
 
 def with_kind(values: dict[str, Any], *, where: str) -> dict[str, Any]:
@@ -47,7 +48,11 @@ def check_dataset(entry: Entry, config: dict[str, Any], folder: Path) -> tuple[s
     manifest = unopened(entry.name, listing)
     if manifest.queries is None and max(label_counts(manifest).values(), default=0) < 2:
         raise RetrievalError(f"{entry.where}: no label has two images, so that nothing can be found: is 'root' right?")
-    return found_in(manifest, listing.passed_over, tried=tried), [*doubts_about(manifest), *lonely(manifest)]
+    return found_in(manifest, listing.passed_over, tried=tried), [
+        *doubts_about(manifest),
+        *lonely(manifest),
+        *few(manifest),
+    ]
 
 
 def lonely(manifest: Manifest) -> Iterator[str]:
@@ -58,3 +63,10 @@ def lonely(manifest: Manifest) -> Iterator[str]:
             f"{len(alone)} labels have a single image ({some(alone)}), a query without positives, at which evaluate "
             "stops: exclude them, or set queries_without_positives: skip in conf/evaluate.yaml"
         )
+
+
+def few(manifest: Manifest) -> Iterator[str]:
+    """Yield in a line that there are few labels, from which little follows about others."""
+    count = len(label_counts(manifest))
+    if manifest.queries is None and 1 < count < FEW:
+        yield f"{count} labels are few: intervals will be wide (docs/uncertainty.md)"

@@ -1,13 +1,12 @@
 """What follows when a dataset or an encoder has been added: the stages that are new, and what will not fit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pipeline.adding.entry import Entry
-from pipeline.encoders.precomputed import NAME as PRECOMPUTED
-from pipeline.encoders.precomputed import without_images
+from pipeline.encoders.fitting import misfit
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
@@ -34,8 +33,8 @@ def stages_of(entry: Entry, experiment: Experiment, graph: Path) -> list[str]:
     return added
 
 
-def misfits(entry: Entry, config: Mapping[str, Any], experiment: Experiment, conf: Path) -> Iterator[str]:
-    """Yield in a line each with what in params.yaml an entry does not go together."""
+def misfits(entry: Entry, config: Mapping[str, Any], experiment: Experiment, conf: Path) -> list[str]:
+    """Return in a line each with what in params.yaml an entry does not go together, so that ``check`` will stop."""
 
     def said(group: str, name: str) -> Mapping[str, Any]:
         path = conf / group / f"{name}.yaml"
@@ -43,17 +42,7 @@ def misfits(entry: Entry, config: Mapping[str, Any], experiment: Experiment, con
         return found if isinstance(found, dict) else {}
 
     if entry.group == "dataset":
-        for encoder in experiment.encoders:
-            yield from misfit(encoder, said("encoder", encoder), entry.name, config)
+        found = [misfit(encoder, said("encoder", encoder), entry.name, config) for encoder in experiment.encoders]
     else:
-        for dataset in experiment.datasets:
-            yield from misfit(entry.name, config, dataset, said("dataset", dataset))
-
-
-def misfit(encoder: str, config: Mapping[str, Any], dataset: str, described: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in a line why an encoder does not go together with a dataset."""
-    if config.get("source") == PRECOMPUTED:
-        if dataset not in (config.get("datasets") or ()):
-            yield f"encoder '{encoder}' has no features of '{dataset}': add them there, or drop one from params.yaml"
-    elif described.get("images") == "none":
-        yield str(without_images(encoder, dataset))
+        found = [misfit(entry.name, config, dataset, said("dataset", dataset)) for dataset in experiment.datasets]
+    return [str(wrong) for wrong in found if wrong is not None]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking, place_of
+from pipeline.manifest.images import formats
 from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError, shown, some
 from pipeline.retrieval.reading.lists import spelt
@@ -20,13 +21,19 @@ from pipeline.retrieval.reading.regular import regular_file
 
 EXCLUDE = "remove or move them, or name them under 'exclude', which takes patterns such as '**/Thumbs.db'"
 LISTED = "put the file there or remove the line"
+READ, UNREAD, OTHER = "read", "unread", "other"
+# Of images that this Pillow may know nothing of: of telephones, of cameras, of newer or drawn formats.
+PHOTOGRAPHS = {
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".svg", ".raw", ".dng", ".arw", ".cr2", ".cr3", ".crw", ".nef"),
+    *(".orf", ".pef", ".raf", ".rw2", ".srw", ".jp2", ".webp", ".tif", ".tiff"),
+}
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Listing:
     """Read ``<root>/<class>/**/<image>``: the first folder below the root is the label.
 
-    Files whose name Pillow does not know as an image's are an error, because silently skipping them
+    Files whose name is not that of an image that is read are an error, because silently skipping them
     would change the dataset; hidden files (``.DS_Store``) are passed over.
 
     Args:
@@ -36,15 +43,16 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
-        RetrievalError: the root is missing; a file lies beside the class folders, is no image by its
-            name or at all, or leaves the root; an excluded path is not there.
+        RetrievalError: the root is missing, or has images but no folders; a file lies beside the class folders, is no
+            image by its name or at all, or leaves the root; an excluded path is not there.
     """
     top = existing(root)
     below = Below.of(top, exclude, root=root, follow_links=follow_links)
+    refuse_flat(below.kept, where=str(top))
     refuse_strays(
         {
             "beside the class folders": [name for name in below.kept if "/" not in name],
-            "no image by its name": [name for name in below.kept if "/" in name and not is_named_image(name)],
+            **strays_by_name([name for name in below.kept if "/" in name]),
         },
         where=str(top),
     )
@@ -55,9 +63,31 @@ def read_folder(root: str, exclude: Sequence[str] = (), follow_links: bool = Fal
     return Listing(as_written(root), entries, passed_over=below.passed_over)
 
 
-def is_named_image(name: str) -> bool:
-    """Return whether Pillow knows the end of a file's name as an image's."""
-    return Path(name).suffix.lower() in Image.registered_extensions()
+def refuse_flat(names: Sequence[str], *, where: str) -> None:
+    """Raise :class:`RetrievalError` if a folder has images and no folders, and so no labels."""
+    images = [name for name in names if ending(name) in (READ, UNREAD)]
+    if images and not any("/" in name for name in names):
+        raise RetrievalError(
+            f"{where} has {len(images)} images, but no folders, which are the labels: make a folder for each label, or "
+            "give list=<file of path<TAB>label> (kind: list)"
+        )
+
+
+def strays_by_name(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return what by its name is no image that is read, by what it is."""
+    found = {of: [name for name in names if ending(name) == of] for of in (UNREAD, OTHER)}
+    kinds = ", ".join(sorted({Path(name).suffix.lower() for name in found[UNREAD]}))
+    unread = f"{len(found[UNREAD])} in formats that are not read, {kinds}: convert to JPEG or PNG"
+    return {unread: found[UNREAD], "no image by its name": found[OTHER]}
+
+
+def ending(name: str) -> str:
+    """Return what the end of a file's name says it is: an image that is read, one of another format, something else."""
+    suffix = Path(name).suffix.lower()
+    known = Image.registered_extensions().get(suffix)
+    if known in formats():
+        return READ
+    return UNREAD if known or suffix in PHOTOGRAPHS else OTHER
 
 
 def refuse_strays(strays: Mapping[str, Sequence[str]], *, where: str, remedy: str = EXCLUDE) -> None:
@@ -250,8 +280,7 @@ def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> L
         passed_over.update(below.passed_over)
         if not below.kept:
             raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
-        strays = [name for name in below.kept if not is_named_image(name)]
-        refuse_strays({"no image by its name": strays}, where=f"{where}, distractors: {top}", remedy="remove them")
+        refuse_strays(strays_by_name(below.kept), where=f"{where}, distractors: {top}", remedy="remove them")
         for name in below.kept:
             confine(top, name, where=f"{where}, distractors", follow_links=False)
             roles[len(entries)], places[len(entries)] = "gallery", as_written(root)

@@ -10,17 +10,19 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.datasets.layouts import UNREAD, ending
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.readers import read_dataset
 from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
 from pipeline.frame.rows import csv_of
-from pipeline.manifest.images import decode_rgb, read_file
+from pipeline.manifest.images import REMEDY, decode_rgb, read_file
 from pipeline.manifest.items import Box, Item, join_box
 from pipeline.manifest.manifest import Manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
 
 ATTRIBUTES = "attributes.csv"
+CONVERT = "convert it to JPEG or PNG, its format is not read"
 
 
 def check_images(dataset: str, listing: Listing, *, threads: int) -> Manifest:
@@ -74,7 +76,8 @@ def opened(listing: Listing, number: int) -> Item:
     place = place_of(item.root or listing.root) / item.path
     name = shown(str(place))
     data = read_file(place, name=name)
-    width, height = decode_rgb(data, name=name).size
+    remedy = CONVERT if ending(item.path) == UNREAD else REMEDY
+    width, height = decode_rgb(data, name=name, remedy=remedy).size
     if item.box is not None:
         refuse_overhang(item.box, width, height, name=name)
     return replace(item, width=width, height=height, sha256=hashlib.sha256(data).hexdigest())

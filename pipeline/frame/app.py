@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pipeline.frame.home import expanded
 from pipeline.frame.output import joined, printable, settle_output
 from pipeline.frame.runs import run_name
 from pipeline.frame.tracked import LEAVES, refuse_untracked
@@ -93,15 +94,17 @@ def app(
             started.clear()
             settle_output()
             with one_line():
+                if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra would leave out comments, and needs names
+                    from pipeline.frame.helping import help_of
+
+                    print(help_of(CONF, config_name, main.__globals__["__doc__"]))
+                    return
                 try:
                     compose_and_run()
                 except Exception as error:
                     # Of a damaged YAML Hydra raises nearly every exception type while it composes.
                     if started or isinstance(error, (RetrievalError, MemoryError)) or getattr(error, "filename", None):
                         raise
-                    if {"-h", "--help"} & set(sys.argv[1:]):  # of a command that needs names to compose its config
-                        print(main.__globals__["__doc__"].strip(), f"\n\nSettings: conf/{config_name}.yaml")
-                        return
                     from pipeline.frame.mistakes import explained
 
                     raise RetrievalError(explained(error, CONF, config_name, sys.argv[1:])) from None
@@ -238,8 +241,8 @@ class Values(dict[str, Any]):
 
 
 def path_of(config: DictConfig, key: str) -> Path:
-    """Return the path that a setting is; :class:`RetrievalError` if it is no text."""
+    """Return the path that a setting is, ``~`` expanded; :class:`RetrievalError` if it is no text."""
     value = config.get(key)
     if not isinstance(value, str) or not value:
         raise RetrievalError(f"{key} is {value!r}, which is no path: give one, in quotes if it looks like a number")
-    return Path(value)
+    return expanded(value)

@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 from upath import UPath
 
+from pipeline.frame.home import expanded
 from pipeline.retrieval.errors import RetrievalError
 
 # A folder of this machine, or one behind a URL that fsspec opens.
@@ -69,10 +70,7 @@ def located(root: str | Path) -> Path:
         RetrievalError: nobody knows the home folder that ``~`` stands for.
     """
     elsewhere = os.environ.get(ELSEWHERE)
-    try:
-        path = Path(root).expanduser()
-        if elsewhere and path.is_relative_to(RAW):
-            return Path(elsewhere).expanduser() / path.relative_to(RAW)
-    except RuntimeError as error:
-        raise RetrievalError(f"{root} or {ELSEWHERE}: {error} Write the path without '~'") from None
+    path = expanded(root)
+    if elsewhere and path.is_relative_to(RAW):
+        return expanded(elsewhere, where=ELSEWHERE) / path.relative_to(RAW)
     return path

@@ -7,13 +7,13 @@ from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.reading.lists import REMEDY, Labelled, parsed, read_text
 
 
-def read_labels(path: Place) -> Labelled:
-    """Read a list of items (see :func:`pipeline.retrieval.reading.lists.parsed`).
+def read_labels(path: Place, *, alone: bool = False) -> Labelled:
+    """Read a list of items, or where it may be one, of labels alone (:func:`pipeline.retrieval.reading.lists.parsed`).
 
     Raises:
         RetrievalError: the file cannot be read, has no items, or a line is of another form; it is named.
     """
-    return parsed(read_list_text(path, remedy=REMEDY), str(path))
+    return parsed(read_list_text(path, remedy=REMEDY), str(path), alone=alone)
 
 
 def read_list_text(path: Place, *, remedy: str) -> str:

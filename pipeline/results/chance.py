@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
+from pipeline.retrieval.metrics import expected_average_precision_at
+
 Counts = Int[np.ndarray, " query"]
 Values = Float[np.ndarray, " query"]
 AT = re.compile(r"(P|recall|nDCG|AP)@(\d+)")
@@ -26,7 +28,7 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
     if metric == "R-precision":
         return np.asarray(share)
     if metric == "MAP@R":
-        return average_precision(positives, candidates, positives)
+        return expected_average_precision_at(positives, candidates, positives)
     found = AT.fullmatch(metric)
     if found is None:
         return None
@@ -38,18 +40,7 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
         return hit_rate(positives, candidates, k)
     if name == "nDCG":
         return np.asarray(share * discounts(seen) / discounts(np.minimum(k, positives)))
-    return average_precision(positives, candidates, seen)
-
-
-def average_precision(positives: Counts, candidates: Counts, seen: Counts) -> Values:
-    """Return the expected AP with only the first ``seen`` ranks counted, divided by the positives.
-
-    The item at rank i is a positive with probability R / N, and if so, (i - 1)(R - 1) / (N - 1) of those before it are
-    expected to be: the sum over ranks of R / N (1 + (i - 1)(R - 1) / (N - 1)) / i, over R.
-    """
-    harmonic = special.digamma(seen + 1.0) + np.euler_gamma
-    others = (positives - 1) / np.maximum(candidates - 1, 1)
-    return np.asarray((harmonic + others * (seen - harmonic)) / candidates)
+    return expected_average_precision_at(positives, candidates, seen)
 
 
 def hit_rate(positives: Counts, candidates: Counts, k: int) -> Values:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import special
 from typing_extensions import NotRequired, TypedDict
 
 from pipeline.frame.experiment import Experiment
@@ -13,7 +12,7 @@ from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared
 from pipeline.results.runs import Fraction, read_run, scalars
 from pipeline.retrieval.measures import measure_of
-from pipeline.retrieval.uncertainty import LEVEL, Estimates, Population
+from pipeline.retrieval.uncertainty import Estimates, Population, critical_t
 
 RELATIVE = "relative to best"
 
@@ -134,7 +133,7 @@ def relative_to_best(average: Estimates) -> tuple[np.ndarray, np.ndarray, np.nda
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = average.covariance / np.outer(means, means)
         variances = np.diag(relative) + relative[best, best] - 2 * relative[best]
-        half = special.stdtrit(average.df, (1 + LEVEL) / 2) * np.sqrt(np.maximum(variances, 0))
+        half = critical_t(average.df) * np.sqrt(np.maximum(variances, 0))
         ratio = means / means[best]
     if not average.df > 0:  # nothing is known of how they vary
         half[:] = np.inf

@@ -18,7 +18,16 @@ from scipy import special
 from pipeline.results.estimates import read_estimates, read_left_out
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.partitions import GROUPS
-from pipeline.retrieval.uncertainty import FEWEST, LEAST_DF, LEVEL, Differences, Estimates, Population, populations_of
+from pipeline.retrieval.uncertainty import (
+    FEWEST,
+    LEAST_DF,
+    LEVEL,
+    Differences,
+    Estimates,
+    Population,
+    critical_t,
+    populations_of,
+)
 
 # AP needs a positive beside the query.
 FEWEST_IMAGES = 2
@@ -138,8 +147,7 @@ def multiple(df: float, power: float) -> float:
     That is the noncentrality of t for which the chance to exceed the critical value is ``power``; that of being
     significant on the wrong side is left out, which is below 0.0001 for powers above 0.5 and 3 degrees of freedom.
     """
-    critical = special.stdtrit(df, (1 + LEVEL) / 2)
-    return float(special.nctdtrinc(df, 1 - power, critical))
+    return float(special.nctdtrinc(df, 1 - power, critical_t(df)))
 
 
 def components_of(of_classes: float, of_images: float, *, classes: int, images: int | float) -> Components:

@@ -23,9 +23,10 @@ from .uncertainty import POPULATIONS
 
 DISTRIBUTION = "retrieval-bench"
 LABELS = """\
-A list of labels has one line per row of the features, in the same order: path<TAB>label; the files need not exist. A
-.csv has the columns path and labels (several joined by |; none: a distractor) and, if wanted, role (both, query or
-gallery) and group: items of a query's group are left out of its ranking."""
+A list of labels has one line per row of the features, in the same order: path<TAB>label, or in all lines the label
+alone, without a tab; the files need not exist. A .csv has the columns path and labels (several joined by |; none: a
+distractor) and, if wanted, role (both, query or gallery) and group: items of a query's group are left out of its
+ranking."""
 
 
 def parser_of() -> argparse.ArgumentParser:

@@ -162,25 +162,35 @@ def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarra
 def expected_average_precision(
     positives: Int[np.ndarray, " query"], candidates: Int[np.ndarray, " query"], *, rule: Rule = "rectangle"
 ) -> Float[np.ndarray, " query"]:
-    r"""Return the mean AP of each query over all orders of its ranking: chance level.
+    """Return the mean AP of each query over all orders of its ranking: chance level. NaN without positives.
 
-    With R positives among M candidates, and :math:`H_M` the harmonic number,
+    See :func:`expected_average_precision_at`. With R positives among M candidates it is by the trapezoid rule the mean
+    of that by the rectangle rule and R / M.
+    """
+    expected = expected_average_precision_at(positives, candidates, candidates)
+    if rule == "trapezoid":
+        asked = positives > 0
+        expected = (expected + np.divide(positives, candidates, out=np.zeros(len(positives)), where=asked)) / 2
+    return expected
 
-    .. math:: E = \frac{1}{M} \left( H_M + \frac{R - 1}{M - 1} (M - H_M) \right),
+
+def expected_average_precision_at(
+    positives: Int[np.ndarray, " query"], candidates: Int[np.ndarray, " query"], seen: Int[np.ndarray, " query"]
+) -> Float[np.ndarray, " query"]:
+    r"""Return the mean over all orders of a ranking of :func:`average_precision_at`, each query with a k of its own.
+
+    With R positives among M candidates, of which the first k are ``seen``, and :math:`H_k` the harmonic number,
+
+    .. math:: E = \frac{1}{M} \left( H_k + \frac{R - 1}{M - 1} (k - H_k) \right),
 
     since at rank i there is a positive with probability R / M, and before it (i - 1)(R - 1)/(M - 1) on average
-    (Y. Bestgen, "Exact expected average precision of the random baseline for system evaluation", 2015). By the
-    trapezoid rule it is the mean of this and R / M.
+    (Y. Bestgen, "Exact expected average precision of the random baseline for system evaluation", 2015). NaN without
+    positives.
     """
-    largest = int(candidates.max(initial=0))
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])[candidates]
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(seen.max(initial=0)) + 1))])[seen]
     others = np.divide(positives - 1, candidates - 1, out=np.zeros(len(positives)), where=candidates > 1)
     expected = np.full(len(positives), np.nan)
-    asked = positives > 0
-    mean = harmonic + others * (candidates - harmonic)
-    np.divide(mean, candidates, out=expected, where=asked)
-    if rule == "trapezoid":
-        expected = (expected + np.divide(positives, candidates, out=np.zeros(len(positives)), where=asked)) / 2
+    np.divide(harmonic + others * (seen - harmonic), candidates, out=expected, where=positives > 0)
     return expected
 
 

@@ -6,6 +6,7 @@ and images are left out in groups (:mod:`.left_out`), and how far means move giv
 benchmarks/calibration.py shows how often the intervals cover, and how often the tests reject what is equal.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -92,7 +93,7 @@ class Differences:
         """Return the ends of the 95 % interval of each difference, by t: 0 is outside just where p is below 0.05."""
         if self.df <= 0:  # all that differences of means in [0, 1] can be
             return np.stack([np.full(len(self.values), -1.0), np.full(len(self.values), 1.0)])
-        half = special.stdtrit(self.df, (1 + LEVEL) / 2) * np.sqrt(self.variances)
+        half = critical_t(self.df) * np.sqrt(self.variances)
         found: Float[np.ndarray, "2 pair"] = np.stack([self.values - half, self.values + half])
         return found
 
@@ -229,6 +230,11 @@ def choose(left_out: Mapping[Population, LeftOut], population: str, *, remedy: s
     )
 
 
+def critical_t(df: float, *, level: float = LEVEL) -> float:
+    """Return how many standard errors an interval by t reaches to each side; without a degree of freedom infinitely."""
+    return float(special.stdtrit(df, (1 + level) / 2)) if df > 0 else math.inf
+
+
 def ends(
     means: Float[np.ndarray, " column"], variances: Float[np.ndarray, " column"], df: float, *, level: float = LEVEL
 ) -> Float[np.ndarray, "2 column"]:
@@ -238,7 +244,7 @@ def ends(
     vary. Where all units have 0, or all 1, nothing is known of how they vary, and the interval is E. Wilson's, 1927, of
     as many draws of 0 and 1, with t. Without a degree of freedom it is all of [0, 1].
     """
-    t = float(special.stdtrit(df, (1 + level) / 2)) if df > 0 else np.inf
+    t = critical_t(df, level=level)
     inside = (means > 0) & (means < 1)
     spread = np.where(inside, means * (1 - means), 1)
     half = t * np.sqrt(variances) / spread if df > 0 else np.full(len(means), np.inf)

@@ -72,7 +72,9 @@ def test_a_folder_of_photographs(add: Add, top: Path, photos: Path) -> None:
     assert said.startswith(
         "photos: 5 images, 2 labels of 2 to 3 images (median 2.5), 5 of them opened; passed over: no"
     )
-    assert "prepare@photos\n  extract@raw_pixels-photos and 4 more\n" in said and "rerank" not in said
+    assert "params.yaml names conf/dataset/photos.yaml, which is new: git add it\nNext: dvc repro, which runs\n" in said
+    assert "\n  prepare@photos\n  extract@raw_pixels-photos and 4 more\n" in said and "rerank" not in said
+    assert "warning: 2 labels are few: intervals will be wide (docs/uncertainty.md)\n" in said
     text = (top / "conf/dataset/photos.yaml").read_text()
     assert yaml.safe_load(text) == {"kind": "folder", "root": str(photos)} and "\nkind: folder\nroot: " in text
     # Of params.yaml all else stays, comments too.
@@ -96,6 +98,7 @@ def test_a_yaml_that_is_there_is_named(add: Add, top: Path, photos: Path) -> Non
     before = contents(top / "conf")
     assert "features of 512 dimensions" in add("encoder=resnet18_random") and contents(top / "conf") == before
     assert read_experiment().encoders[-1] == "resnet18_random"
+    assert "git add" not in add("encoder=resnet34_random")
     # The same said again, in another order, is no other; a key more is.
     (top / "conf/dataset/photos.yaml").write_text(f"root: '{photos}'  # mine\nkind: folder\n")
     before = contents(top)
@@ -135,12 +138,16 @@ def test_features_made_elsewhere(add: Add, top: Path) -> None:
     files = ("datasets.seen.features=F.npy", "datasets.seen.labels=L.txt")
     said = add("encoder=mine", *files)
     assert "mine: features of seen, made elsewhere" in said
-    assert "warning: encoder 'mine' has no features of 'digits': add them there, or drop one from params.yaml" in said
+    stops, runs = said.split("Then it runs:\n")
+    assert "Before dvc repro, which stops at this:\n  encoder 'mine' has no features of 'digits': add them" in stops
+    assert "Next:" not in said and "  extract@mine-digits and 2 more\n" in runs
     written = yaml.safe_load((top / "conf/encoder/mine.yaml").read_text())["datasets"]["seen"]
     assert written["features_sha256"] == sha256_of(top / "F.npy")
     said = add("dataset=seen", "root=.", "list=L.txt", "images=none")
     assert "seen: 4 items, 2 labels of 2 images each, no image files" in said
-    assert "warning: encoder 'hog' takes images, and dataset 'seen' has none (images: none in its YAML)" in said
+    stops, runs = said.split("Then it runs:\n")
+    assert "stops at this:\n  encoder 'raw_pixels' takes images, and dataset 'seen' has none (images: none in" in stops
+    assert "  prepare@seen\n" in runs
     assert "encoder 'mine'" not in said
     (top / "L.txt").write_text("a\tx\n")
     assert "F.npy has 4 rows, but L.txt lists 1 items" in add("encoder=less", *files)
@@ -198,6 +205,23 @@ def test_images_that_cannot_be_used(add: Add, top: Path, photos: Path) -> None:
     (photos / "cat/deep").unlink()
     said = add("dataset=a", f"root={photos}")
     assert "conf/dataset/a.yaml: no label has two images, so that nothing can be found" in said
+    assert contents(top) == before
+
+
+def test_many_labels_are_not_few(add: Add, draw: Callable[..., Path], tmp_path: Path) -> None:
+    for number in range(20):
+        draw(f"ten/{number // 2}/{number}.png", seed=number)
+    assert " are few" not in add("dataset=ten", f"root={tmp_path / 'ten'}")
+
+
+def test_photographs_without_folders(add: Add, top: Path, draw: Callable[..., Path], tmp_path: Path) -> None:
+    before = contents(top)
+    draw("flat/1.png")
+    (tmp_path / "flat/2.HEIC").touch()
+    assert add("dataset=a", f"root={tmp_path / 'flat'}") == (
+        f"error: {tmp_path / 'flat'} has 2 images, but no folders, which are the labels: make a folder for each label, "
+        "or give list=<file of path<TAB>label> (kind: list)\n"
+    )
     assert contents(top) == before
 
 

@@ -40,7 +40,7 @@ def lists(rng: Random, folder: Path) -> None:
     made = twins(rng, given, separator)
     path.write_bytes(mutation.lines(rng, made, separator) if made == given or rng.random() < 0.2 else made.encode())
     if rng.random() < 0.5:
-        found = read_labels(path)
+        found = read_labels(path, alone=rng.random() < 0.5)
         if not len(found.names) == len(found.labels) == len(found.lines):
             raise Wrong(f"{len(found.names)} names, {len(found.labels)} labels, {len(found.lines)} lines")
         refuse_merged(path, found.labels, found.lines)

@@ -97,6 +97,24 @@ def test_a_folder_with_strays(folder: Path, tmp_path: Path) -> None:
     refused(tmp_path, r"own has strays: 4\.png \(beside the class folders\)", kind="folder", root=str(folder))
 
 
+def test_formats_that_are_not_read_are_named(folder: Path, tmp_path: Path) -> None:
+    for name in ("cat/a.HEIC", "cat/b.heic", "dog/c.eps", "dog/notes.txt"):
+        (folder / name).touch()
+    refused(
+        tmp_path,
+        r"strays: cat/a\.HEIC, cat/b\.heic, dog/c\.eps \(3 in formats that are not read, \.eps, \.heic: convert to "
+        r"JPEG or PNG\); dog/notes\.txt \(no image by its name\): remove or move them",
+        kind="folder",
+        root=str(folder),
+    )
+    (folder / "cat/a.HEIC").write_bytes(b"ftypheic")
+    write_list(folder, "cat/1.jpg\tcat", "cat/a.HEIC\tcat")  # a list may call images as it likes: it is opened
+    with pytest.raises(
+        RetrievalError, match=r"a\.HEIC is not an image that .*: convert it to JPEG or PNG, its format is"
+    ):
+        prepare("own", {"kind": "list", "root": str(folder)}, tmp_path / "prepared/own")
+
+
 def test_linked_class_folders_are_followed_or_refused_never_dropped(folder: Path, draw: Draw, tmp_path: Path) -> None:
     draw("elsewhere/4.png")
     os.symlink(tmp_path / "elsewhere", folder / "emu")

@@ -234,6 +234,20 @@ def test_a_setting_of_a_yaml_that_is_no_path(
     assert "other is None, which is no path" in run(lambda config: print(path_of(config, "other")), name="made")
 
 
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert path_of(DictConfig({"runs": "~/a.npy"}), "runs") == Path("/home/me/a.npy")
+    with pytest.raises(RetrievalError, match="^~nobody-of-that-name/a: .* Write the path without '~'$"):
+        path_of(DictConfig({"runs": "~nobody-of-that-name/a"}), "runs")
+
+
+def test_help_needs_no_names(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["query", "--help"])
+    app("query")(no_work)()
+    said = capsys.readouterr().out
+    assert "\nk: 10                 # how many nearest neighbours to show\n" in said and "encoder=???" in said
+
+
 def test_settings_that_are_missing_or_no_mapping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., str]
 ) -> None:

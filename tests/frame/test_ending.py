@@ -155,3 +155,28 @@ def test_a_command_that_is_still_importing_ends_in_one_line() -> None:
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert [line for line in err.splitlines() if not line.startswith("import time:")] == ["interrupted"]
+
+
+def without(*modules: str, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where modules are not installed; without any named, where nothing is but Python."""
+    (folder / "sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({modules}))")
+    return subprocess.run(
+        [sys.executable, *([] if modules else ["-S"]), "-m", f"pipeline.{command}"],
+        cwd=TOP, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_without_its_environment_a_command_says_which_to_activate(tmp_path: Path) -> None:
+    remedy = "source .venv/bin/activate (after make setup)"
+    for modules, command, said in (
+        ((), "check", "no package 'zc' here, which pipeline.frame.holding imports"),
+        (("omegaconf",), "score", "no package 'omegaconf' here, which pipeline.score imports"),
+        (("yaml",), "mend", "no package 'yaml' here, which pipeline.mending.lock imports"),
+    ):
+        done = without(*modules, folder=tmp_path, command=command)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {said}: {remedy}\n")
+
+
+def test_a_module_of_the_project_that_is_missing_is_a_bug(tmp_path: Path) -> None:
+    done = without("pipeline.frame.yamls", folder=tmp_path, command="check")
+    assert done.returncode == 1 and done.stderr.startswith("Traceback") and "make setup" not in done.stderr

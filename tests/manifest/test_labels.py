@@ -70,6 +70,38 @@ def test_a_quote_that_nothing_ends_swallows_no_rows(tmp_path: Path, row: str) ->
         read_labels(tmp_path / "L.csv")
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_labels_alone_are_of_numbered_rows(tmp_path: Path, ends: str) -> None:
+    path = tmp_path / "L.txt"
+    path.write_bytes(f"\ufeffcat {ends} cat, a/b{ends}dog.jpg".encode())  # the last line without an end
+    found = read_labels(path, alone=True)
+    assert found.names == ["row 0", "row 1", "row 2"] and list(found.lines) == [1, 2, 3]
+    assert found.labels == [("cat ",), (" cat, a/b",), ("dog.jpg",)]
+    with pytest.raises(RetrievalError, match=r"L\.txt:1: expected path<TAB>label, got 'cat '"):
+        read_labels(path)  # a list of images, whose paths are needed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cat\na.png\tdog\n", r"L\.txt:1: expected path<TAB>label \(or no tab in any line, for labels alone\)"),
+        ("a.png\tdog\n\ncat\n", r"L\.txt:3: expected path<TAB>label"),
+        ("cat\n\ndog\n", r"L\.txt:2: an empty line among labels alone: remove it"),
+        ("cat\n \n", r"L\.txt:2: an empty line"),
+        ("cat\nx/1.JPG\n", r"L\.txt:2: 'x/1\.JPG' is a path without a label: give path<TAB>label"),
+        ("x/1.jpeg cat\n", r"'x/1\.jpeg cat' is a path"),  # a space for the tab
+        ("1.webp,cat\n", r"'1\.webp,cat' is a path"),
+        ("x\\1.tif\n", r"is a path"),
+        (" \n\n", r"L\.txt lists no item"),
+        ("", r"L\.txt lists no item"),
+    ],
+)  # fmt: skip
+def test_what_labels_alone_cannot_be(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "L.txt").write_text(text)
+    with pytest.raises(RetrievalError, match=said):
+        read_labels(tmp_path / "L.txt", alone=True)
+
+
 @pytest.mark.parametrize("name", ["L.txt", "L.csv"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)

@@ -225,6 +225,18 @@ def test_the_expectation_is_the_mean_over_all_orders(positives: int, items: int,
     assert expected[0] == pytest.approx(mean, abs=1e-12)
 
 
+@pytest.mark.parametrize(("positives", "items"), [(1, 1), (1, 5), (2, 5), (3, 7), (6, 6)])
+def test_so_is_that_of_the_first_k(positives: int, items: int) -> None:
+    for k in range(1, items + 1):
+        orders = list(combinations(range(1, items + 1), positives))
+        sums = [sum(Fraction(j, rank) for j, rank in enumerate(order, 1) if rank <= k) for order in orders]
+        mean = sum(sums) / positives / len(orders)
+        expected = metrics.expected_average_precision_at(np.array([positives]), np.array([items]), np.array([k]))
+        assert expected[0] == pytest.approx(float(mean), abs=1e-12)
+    whole = metrics.expected_average_precision(np.array([positives, 0]), np.array([items, items]))
+    assert whole[0] == expected[0] and np.isnan(whole[1])
+
+
 def test_zero_is_no_cutoff() -> None:
     for function in EVERY[7:]:
         with pytest.raises(RetrievalError, match="it must be at least 1"):

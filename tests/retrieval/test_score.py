@@ -51,6 +51,14 @@ def test_the_command_and_the_function_agree(case: Path) -> None:
     assert printed["features_dtype"] == "float32" and 0 < printed["mAP"] < 1 and "P@7" in printed
 
 
+def test_labels_alone(case: Path) -> None:
+    (case / "L.txt").write_text("".join(f"class {i % 3}\n" for i in range(30)))
+    done = command(case, "features=F.npy", "labels=L.txt")
+    assert done.returncode == 0, done.stderr
+    expected = score_features(np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)])
+    assert json.loads(done.stdout) == {**expected, "features_dtype": "float32"}
+
+
 def test_the_stage_writes_the_same(case: Path, small_project: Any) -> None:
     top = small_project.top
     rows = (top / "data/prepared/digits/manifest.csv").read_text().splitlines()[1:]
@@ -145,6 +153,10 @@ def save(folder: Path, change: str) -> None:
         labels[3] = "a/3.jpg\talone"
     elif change == "no tab":
         labels[3] = "a/3.jpg"
+    elif change == "paths alone":
+        labels = [line.split("\t")[0] for line in labels]
+    elif change == "labels alone, of one class":
+        labels = ["same"] * 29 + ["other"]
     (folder / "L.txt").write_text("\n".join(labels) + "\n")
     if change == "pickle":
         np.save(folder / "F.npy", np.array([[1.0, "x"]], dtype=object), allow_pickle=True)
@@ -167,7 +179,9 @@ def save(folder: Path, change: str) -> None:
         ("one class", "every ranking of any features is perfect: give labels that tell items apart"),
         ("one item", "1 rows: a query and an item to rank are the least"),
         ("alone", "query 3 (a/3.jpg) has no positives, as have 1 of 30"),
-        ("no tab", "L.txt:4: expected path<TAB>label, got 'a/3.jpg'"),
+        ("no tab", "L.txt:4: expected path<TAB>label (or no tab in any line, for labels alone), got 'a/3.jpg'"),
+        ("paths alone", "L.txt:1: 'a/0.jpg' is a path without a label: give path<TAB>label"),
+        ("labels alone, of one class", "query 29 (row 29) has no positives, as have 1 of 30"),
         ("pickle", "F.npy cannot be read (Object arrays cannot be loaded when allow_pickle=False)"),
         ("no npy", "F.npy cannot be read"),
     ],

@@ -16,6 +16,7 @@ from pipeline.retrieval.uncertainty import (
     Estimates,
     LeftOut,
     average_of,
+    critical_t,
     df_of,
     distinguishable,
     ends,
@@ -32,6 +33,13 @@ ap_values = st.lists(st.floats(0.01, 1), min_size=3, max_size=30)
 
 def of(means: list[float], variances: list[float], df: float) -> Estimates:
     return Estimates(np.array(means), np.diag(variances), df, 10)
+
+
+def test_critical_t_is_that_of_scipy() -> None:
+    for df in (0.5, 1.0, 7.3, 1e6):
+        assert critical_t(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+        assert critical_t(df, level=0.8) == pytest.approx(stats.t.ppf(0.9, df), rel=1e-9)
+    assert critical_t(0.0) == critical_t(-1.0) == np.inf
 
 
 # ---- means of queries

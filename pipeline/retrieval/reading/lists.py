@@ -12,6 +12,9 @@ from ..queries import Role, as_role
 from .regular import regular_file
 
 REMEDY = "give a list of path<TAB>label, or a .csv"
+IMAGE = r"\.(?:jpe?g|png|gif|bmp|tiff?|webp|avif|hei[cf]|jp2|p[gnp]m)"
+# A path of an image, whatever follows it; or a file's name and something more.
+PATH = re.compile(rf"[/\\].*{IMAGE}\b|{IMAGE}[\s,;]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Labelled:
     """The items in the order of the features' rows.
 
     Attributes:
-        names: of the items, usually paths.
+        names: of the items, usually paths; of labels alone ``row 0``, ``row 1``, ...
         labels: what is in each; none: a distractor.
         roles: ``both``, ``query`` or ``gallery`` of each; None: both.
         groups: the group of each, None for none; None: there are no groups.
@@ -34,8 +37,12 @@ class Labelled:
 
 
 def read_listed(path: Path) -> Labelled:
-    """Read a list of items, see :func:`parsed`; :class:`RetrievalError` also if the file cannot be read."""
-    return parsed(read_text(path, remedy=REMEDY), str(path))
+    """Read a list of items or of labels alone, see :func:`parsed`.
+
+    Raises:
+        RetrievalError: see :func:`read_text` and :func:`parsed`.
+    """
+    return parsed(read_text(path, remedy=REMEDY), str(path), alone=True)
 
 
 def read_text(path: Path, *, remedy: str) -> str:
@@ -58,18 +65,26 @@ def refuse_count(rows: int, items: int, *, features: object, listed: object) -> 
         raise RetrievalError(f"{features} has {rows} rows, but {listed} lists {items} items")
 
 
-def parsed(text: str, where: str) -> Labelled:
+def parsed(text: str, where: str, *, alone: bool = False) -> Labelled:
     r"""Read the text of a ``.csv`` with a header, or of lines ``path<TAB>label``; of which, the name of its file says.
 
     The columns of a CSV are ``path`` and ``labels`` (joined by ``|``, a ``|`` or ``\`` inside one has a ``\`` before
     it) and, if wanted, ``role`` and ``group``; an empty group is none. Empty lines are passed over. Paths come in one
     spelling (see :func:`spelt`); all else is as it is written, white space included.
 
+    Args:
+        text: of the file.
+        where: its name.
+        alone: whether lines may be labels alone, where nobody asks for paths: no line has a tab then.
+
     Raises:
         RetrievalError: it has no items, or a line is not of this form; it is named.
     """
     try:
-        found = read_csv(text, where) if where.lower().endswith(".csv") else read_lines(text, where)
+        if where.lower().endswith(".csv"):
+            found = read_csv(text, where)
+        else:
+            found = read_alone(text, where) if alone and "\t" not in text else read_lines(text, where, alone=alone)
     except csv.Error as error:
         raise RetrievalError(f"{where} cannot be read ({error}): {REMEDY}") from None
     if not found.names:
@@ -82,8 +97,9 @@ def spelt(path: str) -> str:
     return path if "://" in path else PurePosixPath(path).as_posix()
 
 
-def read_lines(text: str, where: str) -> Labelled:
-    """Read lines ``path<TAB>label``."""
+def read_lines(text: str, where: str, *, alone: bool) -> Labelled:
+    """Read lines ``path<TAB>label``; an error says where they might be labels ``alone``."""
+    rule = " (or no tab in any line, for labels alone)" if alone else ""
     names, labels, lines = [], [], []
     for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         line = line.removesuffix("\n")
@@ -91,13 +107,25 @@ def read_lines(text: str, where: str) -> Labelled:
             continue
         name, _, label = line.partition("\t")
         if not name.strip() or not label.strip():
-            raise RetrievalError(f"{where}:{number}: expected path<TAB>label, got {line!r}")
+            raise RetrievalError(f"{where}:{number}: expected path<TAB>label{rule}, got {line!r}")
         if "\t" in label:
             raise RetrievalError(f"{where}:{number}: more than one tab, so that the label is not clear: {line!r}")
         names.append(spelt(name))
         labels.append((label,))
         lines.append(number)
     return Labelled(names, labels, lines=lines)
+
+
+def read_alone(text: str, where: str) -> Labelled:
+    """Read lines that are a label each, in the order of the features' rows; an empty one would move those after it."""
+    labels = [line.removesuffix("\n") for line in io.StringIO(text, newline=None)] if text.strip() else []
+    for number, label in enumerate(labels, start=1):
+        if not label.strip():
+            raise RetrievalError(f"{where}:{number}: an empty line among labels alone: remove it, or give a label")
+        if PATH.search(label):
+            raise RetrievalError(f"{where}:{number}: {label!r} is a path without a label: give path<TAB>label")
+    names = [f"row {number}" for number in range(len(labels))]
+    return Labelled(names, [(label,) for label in labels], lines=range(1, len(labels) + 1))
 
 
 def read_csv(text: str, where: str) -> Labelled:

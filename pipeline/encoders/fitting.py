@@ -1,0 +1,30 @@
+"""Whether an encoder and a dataset go together, by what their YAMLs say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.encoders.precomputed import NAME as PRECOMPUTED
+from pipeline.encoders.precomputed import without_images
+from pipeline.retrieval.errors import RetrievalError
+
+
+def misfit(
+    encoder: str, config: Mapping[str, Any], dataset: str, described: Mapping[str, Any]
+) -> RetrievalError | None:
+    """Return the error of an encoder that has no features of a dataset, and will not make any; None if it does.
+
+    Args:
+        encoder: its name.
+        config: its YAML.
+        dataset: its name.
+        described: its YAML.
+    """
+    if config.get("source") != PRECOMPUTED:
+        return without_images(encoder, dataset) if described.get("images") == "none" else None
+    datasets = config.get("datasets")
+    if isinstance(datasets, Mapping) and dataset in datasets:
+        return None
+    return RetrievalError(
+        f"encoder '{encoder}' has no features of '{dataset}': add them under 'datasets' in its YAML, or drop one of "
+        "the two from params.yaml"
+    )
