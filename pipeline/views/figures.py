@@ -155,9 +155,7 @@ def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Styl
         axes.grid(alpha=0.3)
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
-    named = [
-        Axes.scatter(panels[0], [], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)
-    ]
+    named = [panels[0].scatter([], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)]
     put_legend(panels[columns - 1], handles=[*named, Line2D([], [], **FRONT, label="Pareto front")])
     figure.supxlabel("images/s of the extraction", fontsize=10)
     figure.supylabel("mAP", fontsize=10)
@@ -192,7 +190,7 @@ def area_of(marker: str) -> float:
     style = MarkerStyle(marker)
     fine = style.get_transform() + Affine2D().scale(1000)  # curves get as many edges as at this size
     polygons = style.get_path().transformed(fine).to_polygons()
-    return sum(polygon_area(polygon / 1000) for polygon in polygons)
+    return sum(polygon_area(np.asarray(polygon, float) / 1000) for polygon in polygons)
 
 
 def polygon_area(corners: Float[np.ndarray, "corner 2"]) -> float:
