@@ -149,10 +149,11 @@ def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Styl
             area = LARGEST * (known[encoder].bytes or 0) / max(cost.bytes or 1 for cost in known.values())
             axes.scatter([speed], [mean], **dots(*looks[encoder], area=area))
         axes.set_title(label_of(dataset), fontsize=10)
-        axes.set_xscale("log")
-        axes.margins(x=0.2, y=0.15)
         axes.tick_params(labelbottom=True, labelsize=SMALL)
         axes.grid(alpha=0.3)
+    for axes in panels:  # any of them scales all, those that are not seen too
+        axes.set_xscale("log")
+        axes.margins(x=0.2, y=0.15)
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
     named = [panels[0].scatter([], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)]

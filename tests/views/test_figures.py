@@ -234,6 +234,20 @@ def test_the_pareto_front_of_each_dataset() -> None:
     assert [axes.get_legend() is None for axes in (x, y)] == [True, False]
 
 
+def test_no_marker_of_costs_is_cut() -> None:
+    """Of four datasets, beside whose panels there are two empty ones, the largest markers are within their panels."""
+    costs = {str(number): Cost(64, 10.0**number, "cpu") for number in range(4)}
+    scores = [Score(run, d, place / 3, 0.0, 1.0, 0.1) for d in "wxyz" for place, run in enumerate(costs)]
+    figure = draw_cost(costs, scores, style=Style(7.5, 4.2, 60, ["#000000"], ["o"]))
+    assert figure is not None
+    figure.draw_without_rendering()
+    for axes in figure.axes[:4]:
+        panel, radius = axes.get_window_extent(), np.sqrt(LARGEST / np.pi) * figure.dpi / 72
+        for dot in axes.collections[:4]:
+            x, y = axes.transData.transform(dot.get_offsets()[0])
+            assert panel.x0 + radius < x < panel.x1 - radius and panel.y0 + radius < y < panel.y1 - radius
+
+
 def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     columns = ["encoder", "dataset", "mAP", "mAP_low", "mAP_high", "population", "mAP_random"]
