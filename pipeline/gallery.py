@@ -2,8 +2,9 @@
 
 ``python -m pipeline.gallery dataset=digits`` writes ``plots/gallery/digits/hog_best.png`` and ``hog_worst.png``, and so
 for every encoder: the queries with the highest and the lowest AP, equal ones by index, of different classes as long as
-there are; or, with ``choose=per_class``, the best and the worst of each class. Each has the first of its ranking, and
-above them its number and path, by which ``pipeline.show`` finds it. Queries without positives are in neither.
+there are; or, with ``choose=per_class``, the best and the worst of each class. A query with AP 1 is none of the worst.
+Each has the first of its ranking, and above them its number and path, by which ``pipeline.show`` finds it. Queries
+without positives are in neither.
 """
 
 import os

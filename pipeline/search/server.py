@@ -31,6 +31,7 @@ from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
 from pipeline.manifest.images import decode_rgb
 from pipeline.manifest.manifest import Manifest, read_manifest
+from pipeline.results.runs import read_run
 from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.matrix import check_features
@@ -80,7 +81,7 @@ class Collection:
     Attributes:
         encoders: their configs, by name.
         manifests: of the datasets, by name.
-        folders: where ``weights`` and ``features`` lie.
+        folders: where ``weights``, ``features`` and the metrics of ``runs`` lie.
         runtime: how to encode.
     """
 
@@ -125,6 +126,20 @@ class Collection:
         Of the longest sides; of equal ones the first in params.yaml.
         """
         return max(self.manifests, key=lambda name: median_side(self.manifests[name]))
+
+    @cached_property
+    def leading(self) -> list[str]:
+        """The encoders that are chosen at first: the two with the highest mAP on the dataset that is shown at first.
+
+        Of equal ones the first in params.yaml; those that were not evaluated on it come last.
+
+        Raises:
+            RetrievalError: the metrics of an encoder are damaged.
+        """
+        runs = Path(self.folders["runs"])
+        known = [name for name in self.encoders if (runs / name / f"{self.first}.json").exists()]
+        values = {name: read_run(runs, name, self.first)["mAP"] for name in known}
+        return sorted(self.encoders, key=lambda name: -values.get(name, -1))[:2]
 
     def decode(self, data: bytes, *, name: str) -> Image.Image:
         """Return the image in an upload; uploads take turns, since one can need much memory.
@@ -210,11 +225,11 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
     pages = Flask(__name__, static_folder=None)
     pages.request_class = InMemory
     pages.config.update(MAX_CONTENT_LENGTH=megabytes << 20, TRUSTED_HOSTS=TRUSTED)
+    first = {"dataset": collection.first, "encoders": collection.leading}
 
     def page(status: int = 200, *, problem: str | None = None, **shown: Any) -> Response:
         values: dict[str, Any] = {
-            "dataset": collection.first,
-            "encoders": list(collection.encoders)[:2],
+            **first,
             "name": None,
             "picture": None,
             "columns": [],

@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.transforms import Affine2D
 
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.upstream import output_of
@@ -20,6 +24,9 @@ SHOWN = ("value", "value_low", "value_high", "value_chance")
 ABREAST = 3  # panels side by side
 LEAST = 4  # rows that there is room for
 MOST_DOTS = 300  # of the queries of a run
+PANEL = 8  # rows as high as a panel of costs
+LARGEST, KEY = 250.0, 50.0  # square points: of the feature with most bytes, and of a marker in a legend
+FRONT: Mapping[str, Any] = {"color": "#333333", "linestyle": "--", "linewidth": 1, "zorder": 1}
 PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps neighbours apart
 
 
@@ -125,7 +132,7 @@ def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: 
 
 
 def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Style) -> Figure | None:
-    """Draw mean mAP against images/s, a feature's bytes as area: what an encoder's accuracy costs.
+    """Draw mAP against images/s, a feature's bytes as area, one panel per dataset, in each the Pareto front as a line.
 
     Args:
         costs: of each encoder; those whose features were made elsewhere have no speed and are left out.
@@ -135,21 +142,69 @@ def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Styl
     Returns:
         None if no speed is known.
     """
-    runs = list(dict.fromkeys(one.run for one in scores))
-    points = [(encoder, cost.speed, cost.bytes or 0, cost.device) for encoder, cost in costs.items() if cost.speed]
-    if not points:
+    runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
+    known = {encoder: cost for encoder, cost in costs.items() if cost.speed}
+    if not known:
         return None
-    figure = Figure(figsize=style.size(1.6 * len(points)), layout="constrained")
-    axes = figure.add_subplot()
-    for encoder, speed, size, device in points:
-        mean = float(np.mean([one.mean for one in scores if one.run == encoder]))
-        color, marker = style.look(runs.index(encoder))
-        label = f"{label_of(encoder)}\n{size:,} B, {plain_text(device.split(' ')[0], most=12)}"
-        axes.scatter([speed], [mean], s=size / 16, color=color, marker=marker, alpha=0.7, label=label)
-    put_legend(axes, markerscale=0.5)
-    axes.set_xscale("log")
-    axes.margins(x=0.1, y=0.15)
-    axes.set(xlabel="images/s of the extraction", ylabel="mean mAP")
+    looks = {encoder: style.look(runs.index(encoder)) for encoder in known}
+    means = {(one.run, one.dataset): one.mean for one in scores}
+    columns = min(ABREAST, len(datasets))
+    lines = -(-len(datasets) // columns)
+    figure = Figure(figsize=style.size(max(1.6 * (len(known) + 1), PANEL * lines)), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, dataset in zip(panels, datasets, strict=False):
+        points = {encoder: (cost.speed or 0, means[encoder, dataset]) for encoder, cost in known.items()}
+        axes.plot(*zip(*front_of(list(points.values())), strict=True), **FRONT)
+        for encoder, (speed, mean) in points.items():
+            area = LARGEST * (known[encoder].bytes or 0) / max(cost.bytes or 1 for cost in known.values())
+            axes.scatter([speed], [mean], **dots(*looks[encoder], area=area))
+        axes.set_title(label_of(dataset), fontsize=10)
+        axes.tick_params(labelbottom=True, labelsize=SMALL)
+        axes.grid(alpha=0.3)
+    for axes in panels:  # any of them scales all, those that are not seen too
+        axes.set_xscale("log")
+        axes.margins(x=0.2, y=0.15)
+    for axes in panels[len(datasets) :]:
+        axes.set_axis_off()
+    named = [panels[0].scatter([], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)]
+    put_legend(panels[columns - 1], handles=[*named, Line2D([], [], **FRONT, label="Pareto front")])
+    figure.supxlabel("images/s of the extraction", fontsize=10)
+    figure.supylabel("mAP", fontsize=10)
     put_title(figure, "what accuracy costs: speed, and bytes of a feature as area")
-    axes.grid(alpha=0.3, which="both")
     return figure
+
+
+def entries(costs: Mapping[str, Cost]) -> list[tuple[str, str]]:
+    """Return encoders, and what a legend says of each: name, bytes of a feature, device of the extraction."""
+    return [
+        (name, f"{label_of(name)}\n{cost.bytes or 0:,} B, {plain_text(cost.device.split(' ')[0], most=12)}")
+        for name, cost in costs.items()
+    ]
+
+
+def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the Pareto front of points (speed, mAP), from the slowest: those that no other equals or beats in both.
+
+    Of equal points all are on it.
+    """
+    beaten = {one for one in points for other in points if other != one and other[0] >= one[0] and other[1] >= one[1]}
+    return sorted(one for one in points if one not in beaten)
+
+
+def dots(color: str, marker: str, *, area: float) -> dict[str, Any]:
+    """Return how ``Axes.scatter`` draws markers of an area in square points, whatever their shape."""
+    return {"color": color, "marker": marker, "s": area / area_of(marker), "alpha": 0.7, "linewidths": 0}
+
+
+def area_of(marker: str) -> float:
+    """Return the area of a marker in square points where its ``s`` is 1: pi / 4 of a circle, 1 of a square."""
+    style = MarkerStyle(marker)
+    fine = style.get_transform() + Affine2D().scale(1000)  # curves get as many edges as at this size
+    polygons = style.get_path().transformed(fine).to_polygons()
+    return sum(polygon_area(np.asarray(polygon, float) / 1000) for polygon in polygons)
+
+
+def polygon_area(corners: Float[np.ndarray, "corner 2"]) -> float:
+    """Return the area of a polygon that does not cross itself."""
+    x, y = corners.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

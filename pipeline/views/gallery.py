@@ -88,7 +88,7 @@ class Choice:
     def of(
         self, retrievals: Sequence[Retrieval], labels: Sequence[tuple[str, ...]], which: Which
     ) -> tuple[list[Retrieval], str]:
-        """Return the queries that a sheet shows, and what they are in words.
+        """Return the queries that a sheet shows, and what they are in words; of the worst none that has AP 1.
 
         Args:
             retrievals: all queries of a run.
@@ -96,13 +96,45 @@ class Choice:
             which: the best or the worst.
         """
         ordered = in_order(retrievals, which)
-        each = one_of_each_class(ordered, labels) if self.choose == "per_class" else []
+        shown = ordered if which == "best" else [one for one in ordered if one.ap < 1]
+        if not shown:
+            return [], "no worst query, all have AP 1" if ordered else "no query has positives"
+        each = one_of_each_class(shown, labels) if self.choose == "per_class" else []
         if each:
-            cut = f", {MOST_CLASSES} of {len(each)}" if len(each) > MOST_CLASSES else ""
-            return each[:MOST_CLASSES], f"the {which} query of each class by AP{cut}"
-        chosen = of_different_classes(ordered, labels, self.queries)
-        queries = f"{len(chosen)} {which} queries" if len(chosen) > 1 else f"{which} query"
-        return chosen, f"the {queries} by AP{differing(chosen, labels)}"
+            return each[:MOST_CLASSES], in_words_of_each(each, shown, ordered, labels, which)
+        chosen = of_different_classes(shown, labels, self.queries)
+        return chosen, in_words(chosen, shown, ordered, labels, which)
+
+
+def in_words_of_each(
+    each: Sequence[Retrieval],
+    shown: Sequence[Retrieval],
+    ordered: Sequence[Retrieval],
+    labels: Sequence[tuple[str, ...]],
+    which: Which,
+) -> str:
+    """Return what a sheet of one query per class has, of those that may be shown and of all."""
+    cut = f", {MOST_CLASSES} of {len(each)}" if len(each) > MOST_CLASSES else ""
+    classes, of_all = ({label for one in some for label in labels[one.query]} for some in (shown, ordered))
+    perfect = "; classes in which all have AP 1 are left out" if classes != of_all else ""
+    return f"the {which} query of each class by AP{cut}{perfect}"
+
+
+def in_words(
+    chosen: Sequence[Retrieval],
+    shown: Sequence[Retrieval],
+    ordered: Sequence[Retrieval],
+    labels: Sequence[tuple[str, ...]],
+    which: Which,
+) -> str:
+    """Return what a sheet has of all queries, of those that may be shown and of all."""
+    different = differing(chosen, labels)
+    perfect = sum(one.ap == 1 for one in ordered)
+    if chosen[-1].ap == 1 and perfect > len(chosen):
+        return f"{len(chosen)} of the {perfect} queries with AP 1{different}"
+    queries = f"{len(chosen)} {which} queries" if len(chosen) > 1 else f"{which} query"
+    others = "; all other queries have AP 1" if len(chosen) == len(shown) < len(ordered) else ""
+    return f"the {queries} by AP{different}{others}"
 
 
 def differing(chosen: Sequence[Retrieval], labels: Sequence[tuple[str, ...]]) -> str:

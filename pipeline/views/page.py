@@ -177,6 +177,7 @@ def page_of(
         metrics=metrics,
         counted=COUNTED,
         caption=caption,
+        marked_alike=any(row["alike"] or any(found.alike for found in row["found"].values()) for row in rows),
         pairs=[{**pair, **p_values_of(pair)} for pair in pairs],
         looks=looks,
         titles=titles,

@@ -21,6 +21,8 @@ Kind = Literal["query", "hit", "miss", "found"]
 # Told apart without colours too.
 SIGNS: Mapping[Kind, str] = {"query": "?", "hit": "✓", "miss": "✗", "found": ""}
 
+BARE = 6  # images that a sheet without any is as wide as, for its title
+
 
 @dataclass(frozen=True)
 class SheetStyle:
@@ -105,12 +107,12 @@ def draw_sheet(
     """Draw a sheet; the query's frame is thick, a hit's is a full line, a miss's a broken one.
 
     Args:
-        rows: each a query and what was retrieved.
+        rows: each a query and what was retrieved; of none there is only the title.
         title: of all.
         style: how it looks.
         captions: a line above each row; or none.
     """
-    widest = max(len(row) for row in rows)
+    widest = max((len(row) for row in rows), default=BARE)
     above, below, head = 0.4 if captions else 0.2, 0.22, 0.4  # inches for lines of text
     width = widest * (style.cell + 0.08) + 0.08
     height = len(rows) * (style.cell + above + below) + head

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
@@ -125,10 +126,10 @@ def put_title(figure: Figure, title: str) -> None:
     fit(figure.suptitle(plain_text(title, most=120), x=0.01, ha="left", fontsize=11), 0.94 * figure.bbox.width)
 
 
-def put_legend(axes: Axes, *, markerscale: float | None = None) -> None:
+def put_legend(axes: Axes, *, handles: Sequence[Artist] | None = None) -> None:
     """Put a legend to the right of axes; a figure of ``ROW`` inches for each entry has room for it."""
-    beside = (1.0, 0.5)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=beside, fontsize=SMALL, markerscale=markerscale)
+    entries = {} if handles is None else {"handles": handles}
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=SMALL, **entries)
 
 
 def save_png(figure: Figure, target: Path, *, dpi: int) -> None:

@@ -1,6 +1,7 @@
 """The local page: what it finds, what it refuses, and what a real browser makes of it."""
 
 import io
+import json
 import logging
 import re
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from pipeline.search.serving import server_of
 from tests.browser import PHONE, started, watched
 from tests.conftest import Project
 
-FOLDERS = {"prepared": "data/prepared", "weights": "data/weights", "features": "features"}
+FOLDERS = {"prepared": "data/prepared", "weights": "data/weights", "features": "features", "runs": "metrics/runs"}
 NASTY = "<script>alert(1)<..%2f..%2fetc%2fpasswd>.jpg"
 
 
@@ -67,6 +69,27 @@ def test_photographs_come_before_digits(client: FlaskClient, small_project: Proj
     }
     assert Collection({}, manifests, {}, Runtime("cpu", 8, 0)).first == "a"
     assert Collection({}, {**manifests, "c": Manifest("c", Path("r"), (large,))}, {}, Runtime("cpu", 8, 0)).first == "a"
+
+
+def test_the_two_best_encoders_are_chosen_at_first(tmp_path: Path) -> None:
+    """On the photographs b has 0.9, d 0.5, and a 0.1, which has 1 on digits; c has no metrics."""
+    for encoder, photos, digits in (("a", 0.1, 1.0), ("b", 0.9, 0.2), ("d", 0.5, 0.3)):
+        (tmp_path / encoder).mkdir()
+        for dataset, value in (("photos", photos), ("digits", digits)):
+            (tmp_path / encoder / f"{dataset}.json").write_text(json.dumps({"mAP": value}))
+    manifests = {
+        name: Manifest(name, Path("r"), (Item("a.png", ("a",), side, 9, "0"),))
+        for name, side in (("digits", 8), ("photos", 300))
+    }
+    collection = Collection({name: {} for name in "abcd"}, manifests, {"runs": str(tmp_path)}, Runtime("cpu", 8, 0))
+    assert collection.leading == ["b", "d"]
+    page = create_app(collection, megabytes=1, k=4).test_client().get("/").text
+    assert re.findall(r'value="(\w)"( checked)?', page) == [("a", ""), ("b", " checked"), ("c", ""), ("d", " checked")]
+    for chosen, expected in (("abc", ["b", "a"]), ("ca", ["a", "c"]), ("c", ["c"])):
+        assert replace(collection, encoders={name: {} for name in chosen}).leading == expected
+    (tmp_path / "d/photos.json").write_text("{")
+    with pytest.raises(RetrievalError, match="run dvc repro evaluate@d-photos"):
+        create_app(replace(collection), megabytes=1, k=4)
 
 
 def test_a_black_image_has_no_cosine(client: FlaskClient) -> None:
@@ -178,7 +201,7 @@ def bare() -> FlaskClient:
     """The pages without a project: enough for what is refused before anything is searched."""
     manifest = Manifest("digits", Path("nowhere"), ())
     return create_app(
-        Collection({"hog": {}}, {"digits": manifest}, {}, Runtime("cpu", 8, 0)), megabytes=1, k=4
+        Collection({"hog": {}}, {"digits": manifest}, {"runs": "nowhere"}, Runtime("cpu", 8, 0)), megabytes=1, k=4
     ).test_client()
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -266,11 +267,12 @@ def test_what_accuracy_costs(opened: Watched, small_project: Project) -> None:
     costs = pd.read_csv(small_project.top / "metrics/cost.csv").set_index("encoder")
     for cost, column, sign in (("bytes", "feature_bytes", 1), ("speed", "images_per_second", -1)):
         choose(opened, "cost", cost)
-        for metric in ("mAP", "P@1"):
+        for metric, worth in product(("mAP", "P@1"), (*DATASETS, "mean")):
             choose(opened, "metric", metric)
-            means = {
-                run: np.mean([metrics(small_project, run, dataset)[metric] for dataset in DATASETS]) for run in RUNS
-            }
+            choose(opened, "worth", "mean" if worth == "mean" else "dataset")
+            over = DATASETS if worth == "mean" else [worth]
+            choose(opened, "dataset", over[0])
+            means = {run: np.mean([metrics(small_project, run, dataset)[metric] for dataset in over]) for run in RUNS}
             front = [
                 run
                 for run in RUNS
@@ -282,11 +284,66 @@ def test_what_accuracy_costs(opened: Watched, small_project: Project) -> None:
             ]
             front.sort(key=lambda run: costs[column][run])
             expect(opened.page.locator("#front")).to_contain_text(f"cheaper: {', '.join(front)}.")
+            shown = "mean " + metric if worth == "mean" else f"{metric} on {worth}"
+            expect(opened.page.locator("#cost-chart")).to_contain_text(shown)
+            for run in RUNS:
+                dot = opened.page.locator(f'#cost-chart .points_marks path[aria-label*="run: {run}"]')
+                expect(dot).to_have_attribute("aria-label", re.compile(f"; {re.escape(shown)}: "))
+                value = re.search(r": ([\d.]+); run", str(dot.get_attribute("aria-label")))
+                assert value and float(value[1]) == pytest.approx(means[run])
     expect(opened.page.locator("#cost-chart svg .points_marks path")).to_have_count(2)
     opened.page.get_by_role("checkbox", name="color_histogram").uncheck()
     expect(opened.page.locator("#cost-chart svg .points_marks path")).to_have_count(1)
     choose(opened, "cost", "flops")  # none: neither is a network
     expect(opened.page.locator("#front")).to_contain_text("raw_pixels")
+
+
+def test_costs_of_features_made_elsewhere_are_their_bytes(browser: Browser, small_project: Project) -> None:
+    table = pd.read_csv(small_project.top / "metrics/cost.csv")
+    table["images_per_second"] = np.nan
+    table.to_csv(small_project.top / "elsewhere.csv", index=False)
+    html = small_project.top / "plots/report/elsewhere.html"
+    small_project.stage("page", f"costs={small_project.top}/elsewhere.csv", f"html={html}")
+    with watched(browser) as seen:
+        seen.page.goto(html.as_uri())
+        ready(seen)
+        expect(seen.page.locator("[data-choice=cost]")).to_have_value("bytes")
+        expect(seen.page.locator("#front")).to_contain_text("On the front")
+        assert seen.problems == []
+
+
+def test_it_begins_with_the_best_run_of_the_dataset(browser: Browser, small_project: Project) -> None:
+    """The second is better on photo_views; what was chosen stays chosen on another dataset."""
+    best = {dataset: sorted(RUNS, key=lambda run: -metrics(small_project, run, dataset)["mAP"]) for dataset in DATASETS}
+    assert best == {"digits": list(RUNS), "photo_views": list(RUNS)[::-1]}
+
+    def shown(seen: Watched) -> list[str]:
+        return [seen.page.locator(f"#choice [data-choice={side}]").input_value() for side in "ab"]
+
+    with watched(browser) as seen:
+        seen.page.goto(address(small_project, dataset="photo_views"))
+        ready(seen)
+        assert shown(seen) == best["photo_views"]
+        choose(seen, "dataset", "digits")
+        assert shown(seen) == best["digits"]
+        choose(seen, "b", "")
+        choose(seen, "dataset", "photo_views")
+        assert shown(seen) == ["raw_pixels", ""]
+        assert seen.problems == []
+
+
+def test_a_table_that_is_too_wide_says_that_it_scrolls(browser: Browser, small_project: Project) -> None:
+    for width, hint in ((1280, False), (390, True)):
+        with watched(browser, viewport={"width": width, "height": 900}) as seen:
+            seen.page.goto(address(small_project))
+            ready(seen)
+            box = seen.page.get_by_role("region", name="Rows of the comparative table")
+            assert box.evaluate("box => box.scrollWidth > box.clientWidth") == hint
+            said = seen.page.locator("section[aria-labelledby=table] > .further")
+            expect(said).to_be_visible(visible=hint)
+            box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+            expect(box).to_have_class("scroll")
+            expect(said).to_be_visible(visible=hint)  # nothing moves while one scrolls
 
 
 def test_p_values_and_what_they_go_with(opened: Watched, small_project: Project) -> None:

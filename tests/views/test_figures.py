@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -18,7 +19,16 @@ from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.breakdown import MOST_CLASSES, chosen_classes, draw_classes, draw_similarities
 from pipeline.views.curves import draw
-from pipeline.views.figures import MOST_DOTS, Score, draw_cost, draw_distribution, draw_map, read_scores
+from pipeline.views.figures import (
+    LARGEST,
+    MOST_DOTS,
+    Score,
+    draw_cost,
+    draw_distribution,
+    draw_map,
+    front_of,
+    read_scores,
+)
 from pipeline.views.style import Style, label_of
 from tests.conftest import Project
 
@@ -176,9 +186,66 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
     assert figure is not None and draw_cost({"a": read["a"]}, scores, style=STYLE) is None
     axes = figure.axes[0]
     # The look of the third run, after a and a+r.
-    assert axes.collections[0].get_facecolor()[0, :3].tolist() == pytest.approx(to_rgb(STYLE.look(2)[0]))
-    assert axes.collections[0].get_offsets().tolist() == [[5.0, 0.5]] and axes.collections[0].get_sizes() == [2]
-    assert axes.get_legend().get_texts()[0].get_text().replace("\u200b", "") == "b\n32 B, cpu"
+    dot = axes.collections[0]
+    assert dot.get_facecolor()[0, :3].tolist() == pytest.approx(to_rgb(STYLE.look(2)[0]))
+    assert dot.get_offsets().tolist() == [[5.0, 0.5]]
+    names = [text.get_text().replace("\u200b", "") for text in axes.get_legend().get_texts()]
+    assert names == ["b\n32 B, cpu", "Pareto front"]
+
+
+def test_equal_bytes_have_equal_areas() -> None:
+    """Half as many bytes, half the area; that of a marker is counted on a drawing of it, dot by dot."""
+    style = Style(6.0, 4.0, 60, ["#000000"], list("os^DvPX*<"))
+    costs = {str(number): Cost(1000 if number else 2000, 9.0, "cpu") for number in range(9)}
+    scores = [Score(run, "d", 0.5, 0.4, 0.6, 0.1) for run in costs]
+    figure = draw_cost(costs, scores, style=style)
+    assert figure is not None
+    dots = figure.axes[0].collections[:9]
+    areas = [inked(marker, float(dot.get_sizes()[0])) for marker, dot in zip(style.markers, dots, strict=True)]
+    assert areas[0] == pytest.approx(LARGEST, rel=0.02)
+    assert areas[1:] == pytest.approx([LARGEST / 2] * 8, rel=0.02)
+    assert all(dot.get_linewidths().tolist() == [0] for dot in dots)
+
+
+def inked(marker: str, size: float) -> float:
+    """The area of a marker in square points, as it is drawn with ten dots a point."""
+    figure = Figure(figsize=(1, 1), dpi=720)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.scatter([0.5], [0.5], s=size, marker=marker, color="#000000", linewidths=0)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return float((1 - np.asarray(canvas.buffer_rgba())[..., 0] / 255).sum()) / 100
+
+
+def test_the_pareto_front_of_each_dataset() -> None:
+    """b is slower than a and worse; c is slower and better; d equals c and is slower; e is a again."""
+    points = {"a": (9.0, 0.5), "b": (8.0, 0.4), "c": (5.0, 0.7), "d": (4.0, 0.7), "e": (9.0, 0.5)}
+    assert front_of(list(points.values())) == [(5.0, 0.7), (9.0, 0.5), (9.0, 0.5)]
+    costs = {run: Cost(64, speed, "cpu") for run, (speed, _) in points.items()}
+    scores = [Score(run, "x", mean, mean, mean, 0.1) for run, (_, mean) in points.items()]
+    scores += [Score(run, "y", 0.9 if run == "a" else 0.1, 0.0, 1.0, 0.1) for run in points]
+    figure = draw_cost(costs, scores, style=STYLE)
+    assert figure is not None
+    x, y = figure.axes
+    assert [axes.get_title().strip("\u200b") for axes in (x, y)] == ["x", "y"]
+    assert x.get_lines()[0].get_xydata().tolist() == [[5.0, 0.7], [9.0, 0.5], [9.0, 0.5]]
+    assert y.get_lines()[0].get_xydata().tolist() == [[9.0, 0.9]]
+    assert [axes.get_legend() is None for axes in (x, y)] == [True, False]
+
+
+def test_no_marker_of_costs_is_cut() -> None:
+    """Of four datasets, beside whose panels there are two empty ones, the largest markers are within their panels."""
+    costs = {str(number): Cost(64, 10.0**number, "cpu") for number in range(4)}
+    scores = [Score(run, d, place / 3, 0.0, 1.0, 0.1) for d in "wxyz" for place, run in enumerate(costs)]
+    figure = draw_cost(costs, scores, style=Style(7.5, 4.2, 60, ["#000000"], ["o"]))
+    assert figure is not None
+    figure.draw_without_rendering()
+    for axes in figure.axes[:4]:
+        panel, radius = axes.get_window_extent(), np.sqrt(LARGEST / np.pi) * figure.dpi / 72
+        for dot in axes.collections[:4]:
+            x, y = axes.transData.transform(dot.get_offsets()[0])
+            assert panel.x0 + radius < x < panel.x1 - radius and panel.y0 + radius < y < panel.y1 - radius
 
 
 def test_scores_are_those_of_the_table(tmp_path: Path) -> None:

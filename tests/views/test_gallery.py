@@ -91,6 +91,45 @@ def test_which_queries_are_shown(
     assert [one.query for one in chosen] == expected and said.startswith(words)
 
 
+WORST = "the worst query of each class by AP"
+
+
+@pytest.mark.parametrize(
+    ("aps", "labels", "choose", "which", "expected", "words"),
+    [
+        # b and c are perfect: the second query of a comes before them.
+        ([2, 4, 10, 10], "aabc", "all", "worst", [0, 1], "the 2 worst queries by AP; all other queries have AP 1"),
+        ([2, 4, 6, 10], "aabc", "all", "worst", [0, 2], "the 2 worst queries by AP, of different classes"),
+        ([10, 4, 10, 10], "aabc", "all", "worst", [1], "the worst query by AP; all other queries have AP 1"),
+        ([10, 10, 10, 10], "aabc", "all", "worst", [], "no worst query, all have AP 1"),
+        ([], "", "all", "worst", [], "no query has positives"),
+        ([], "", "all", "best", [], "no query has positives"),
+        ([10, 10, 5, 10], "aabc", "all", "best", [0, 3], "2 of the 3 queries with AP 1, of different classes"),
+        ([10, 10, 5, 10], "aaba", "all", "best", [0, 2], "the 2 best queries by AP, of different classes"),
+        ([10, 4, 5, 10], "aabc", "all", "best", [0, 3], "the 2 best queries by AP, of different classes"),
+        ([2, 4, 10, 5], "aabc", "each", "worst", [0, 3], f"{WORST}; classes in which all have AP 1 are left out"),
+        ([2, 4, 9, 5], "aabc", "each", "worst", [0, 3, 2], WORST),
+        ([2, 4, 10, 5], "aabc", "each", "best", [2, 3, 1], "the best query of each class by AP"),
+        ([10, 10, 10, 10], "aabc", "each", "worst", [], "no worst query, all have AP 1"),
+    ],
+)
+def test_a_perfect_query_is_none_of_the_worst(
+    aps: list[int], labels: str, choose: str, which: Which, expected: list[int], words: str
+) -> None:
+    """APs are in tenths."""
+    found = [retrieval(number, ap / 10) for number, ap in enumerate(aps)]
+    choice = Choice("per_class" if choose == "each" else "best_and_worst", 2, None)
+    chosen, said = choice.of(found, [tuple(some) for some in labels], which)
+    assert ([one.query for one in chosen], said) == (expected, words)
+
+
+def test_a_sheet_of_no_query_has_its_title() -> None:
+    figure = draw_sheet([], title="a on d: no worst query, all have AP 1", style=STYLE)
+    [text] = figure.axes[0].texts
+    box = text.get_window_extent()
+    assert "no worst query" in text.get_text() and box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
 def test_of_very_many_classes_some_are_shown() -> None:
     found = [retrieval(number, number / 50) for number in range(50)]
     chosen, words = Choice("per_class", 1, None).of(found, [(str(number),) for number in range(50)], "worst")

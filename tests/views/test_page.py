@@ -157,6 +157,7 @@ def test_names_on_the_page_are_text(name: str) -> None:
         datasets=[name],
         rows=[],
         caption=name,
+        marked_alike=True,
         pairs=[],
         looks=[{**LOOK, "run": name, "sign": "●"}],
         titles=Titles({name: name}, {name: name}),

@@ -15,10 +15,20 @@ function frontOf(points, better) {
   return points.filter((one) => !beaten(one)).sort((one, two) => one.cost - two.cost);
 }
 
+// What is set against costs: the metric on the dataset, or its mean over all of them.
+function worth() {
+  const { dataset, metric } = state;
+  if (state.worth === "dataset" || DATA.datasets.length === 1) {
+    return { name: `${metric} on ${datasetTitle(dataset)}`, of: (run) => valueOf(run, dataset) };
+  }
+  return { name: `mean ${metric}`, of: (run) => meanOver((one) => valueOf(run, one)) };
+}
+
 function pointsOf(looks) {
   const { unit = 1 } = costs[state.cost];
+  const { of } = worth();
   return looks.flatMap(({ run }) => {
-    const [cost, value] = [DATA.runs[run].cost[state.cost], meanOver((dataset) => valueOf(run, dataset))];
+    const [cost, value] = [DATA.runs[run].cost[state.cost], of(run)];
     return cost === null || value === null ? [] : [{ run: runTitle(run), cost: cost / unit, value }];
   });
 }
@@ -26,7 +36,7 @@ function pointsOf(looks) {
 function costChart(looks, points, front) {
   const { title, scale, format } = costs[state.cost];
   const { color: colors, shape } = channels(looks);
-  const measure = DATA.datasets.length > 1 ? `mean ${state.metric}` : state.metric;
+  const { name: measure } = worth();
   const x = { field: "cost", type: "quantitative", title, scale: { type: scale, nice: true }, axis: axisOf({ tickCount: 6, format: state.cost === "flops" ? "~g" : "~s" }) };
   const y = { field: "value", type: "quantitative", title: measure, scale: { domain: [0, 1] }, axis: axisOf({}) };
   const tooltip = [{ field: "run" }, { field: "cost", format, title }, { field: "value", format: ".4f", title: measure }];

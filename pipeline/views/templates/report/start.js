@@ -8,11 +8,12 @@ for (const table of document.querySelectorAll("table.sortable")) sortable(table)
 
 // What shows a choice, and is shown anew when it is another.
 const shows = {
-  dataset: () => [drawCurves(), showClasses(), showQueries()],
+  dataset: () => [drawCurves(), drawCosts(), showClasses(), showQueries()],
   metric: () => [showTable(), drawCosts(), showQueries({ first: state.order !== "number" })],
   about: () => [showTable(), drawCurves()],
   chart: () => drawCurves(),
   cost: () => drawCosts(),
+  worth: () => drawCosts(),
   a: () => [showClasses(), showQueries()],
   order: () => showQueries({ first: true }),
 };
@@ -20,8 +21,11 @@ const shows = {
 for (const control of document.querySelectorAll("[data-choice]")) {
   const name = control.dataset.choice;
   control.addEventListener(control.type === "search" ? "input" : "change", () => {
+    const before = leading(state.dataset);
     state[name] = control.value;
     state.page = "1";
+    // Who has not chosen other runs than the leading ones sees those of each dataset.
+    if (name === "dataset" && before.a === state.a && before.b === state.b) Object.assign(state, leading(state.dataset));
     if (name === "dataset") Object.assign(state, { query: "", text: "", classes: "" });
     if (runsAsked().length < 2 && ["behind", "ahead"].includes(state.order)) state.order = "number";
     showChoice();
@@ -62,14 +66,16 @@ for (const link of document.querySelectorAll('a[href^="#"]')) {
   });
 }
 
-// A table that goes on beyond its edge fades out there.
+// A table that goes on beyond its edge fades out there; a line above says that it can be scrolled.
 function showEdge(box) {
   box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  box.previousElementSibling.hidden = box.scrollWidth <= box.clientWidth + 1;
 }
 const edges = new ResizeObserver((entries) => {
   for (const { target } of entries) showEdge(target.closest(".scroll"));
 });
 for (const box of document.querySelectorAll(".scroll")) {
+  box.before(make("p", { class: "quiet further", hidden: "" }, "↔ The table is wider than the page: scroll it sideways."));
   box.addEventListener("scroll", () => showEdge(box));
   edges.observe(box);
   edges.observe(box.querySelector("table"));

@@ -1,16 +1,23 @@
 // ---- what is chosen, and its trace in the address
 
+// The runs that are shown at first: the best and the second best by mAP; of equal ones the first.
+function leading(dataset) {
+  const value = (run) => DATA.runs[run].found[dataset].metrics.mAP;
+  const [a, b = ""] = [...RUNS].sort((one, two) => value(two) - value(one));
+  return { a, b };
+}
+
 const usual = {
   dataset: DATA.datasets[0],
-  a: RUNS[0],
-  b: RUNS.length > 1 ? RUNS[1] : "",
+  ...leading(DATA.datasets[0]),
   query: "", // the number of an item; none: the first query
   metric: "mAP",
   about: "", // what intervals are about; none: what the tests are about
   sort: "", // of the table: a column by its number, and a direction
   classes: "", // their order: a column, and a direction
   chart: "precision",
-  cost: "speed",
+  cost: RUNS.some((run) => DATA.runs[run].cost.speed !== null) ? "speed" : "bytes", // of features made elsewhere
+  worth: "dataset", // what the charts of costs have: the metric on the dataset, or its mean over all
   text: "",
   low: "0",
   high: "1",
@@ -29,6 +36,7 @@ const allowed = {
   about: ["", "classes", "images", "queries"],
   chart: ["precision", "recall"],
   cost: ["speed", "flops", "bytes"],
+  worth: ["dataset", "mean"],
   order: ["number", "worst", "best", "behind", "ahead"],
 };
 const others = {
@@ -45,10 +53,12 @@ function address() {
 function readAddress() {
   const given = new URLSearchParams(window.location.hash.slice(1));
   if (!given.has("dataset")) return false;
-  Object.assign(state, usual);
+  const dataset = allowed.dataset.includes(given.get("dataset")) ? given.get("dataset") : usual.dataset;
+  const unsaid = { ...usual, dataset, ...leading(dataset) };
+  Object.assign(state, unsaid);
   for (const name of Object.keys(usual)) {
-    if (given.has(name)) state[name] = given.get(name);
-    if (allowed[name] && !allowed[name].includes(state[name])) state[name] = name === "b" ? "" : usual[name];
+    if (name !== "dataset" && given.has(name)) state[name] = given.get(name);
+    if (allowed[name] && !allowed[name].includes(state[name])) state[name] = name === "b" ? "" : unsaid[name];
   }
   return true;
 }

@@ -131,7 +131,7 @@ function fillCell(cell, value, ends, best, like) {
   for (const [mark, meaning] of [[like.best && "~", "the best"], [like.chance && "?", "a random ranking"]]) {
     if (!mark) continue;
     const words = `not distinguishable from ${meaning}`;
-    parts.push(" ", make("span", { "aria-hidden": "true", title: words }, mark), make("span", { class: "hidden" }, words));
+    parts.push("\u00a0", make("span", { "aria-hidden": "true", title: words }, mark), make("span", { class: "hidden" }, words));
   }
   cell.replaceChildren(...parts);
 }
