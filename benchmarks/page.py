@@ -83,7 +83,7 @@ def write_page(folder: Path, *, images: int, runs: int) -> None:
     origins = [{"run": name, **texts} for name in names]
     looks = looks_of(names, style)
     page = page_of(
-        [DATASET],
+        {DATASET: "mAP"},
         rows,
         [],
         origins,

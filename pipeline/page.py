@@ -15,7 +15,7 @@ from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_text
 from pipeline.frame.upstream import output_of, read_json
-from pipeline.results.comparison import Summary
+from pipeline.results.comparison import Summary, metrics_of
 from pipeline.results.cost import read_costs
 from pipeline.results.titles import read_titles
 from pipeline.results.written import written_by
@@ -47,9 +47,7 @@ def main(config: DictConfig) -> None:
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
     written = written_by(Path())
-    page = page_of(
-        experiment.datasets, rows, pair_rows, origins, style, looks, titles, caption=caption, written=written
-    )
+    page = page_of(metrics_of(table), rows, pair_rows, origins, style, looks, titles, caption=caption, written=written)
     write_text(path_of(config, "html"), page)
 
 

@@ -18,7 +18,7 @@ from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.per_query import METRIC
 from pipeline.results.runs import read_run, scalars
 from pipeline.results.titles import Titles
-from pipeline.retrieval.measures import of_query
+from pipeline.retrieval.measures import measure_of, of_query
 from pipeline.retrieval.settings import Count
 from pipeline.views.tables import like_chance
 from pipeline.views.templates import render
@@ -47,16 +47,16 @@ class Found:
 
     Attributes:
         metrics: its metrics by name, as its JSON has them, fractions in [0, 1].
-        random: the mAP that a random ranking is expected to give.
-        intervals: of mAP, by population; under ``tested`` that of the table, which the tests agree with.
+        random: what a random ranking is expected to give of the metric by which runs are told apart; None if unknown.
+        intervals: of that metric, by population; under ``tested`` that of the table, which the tests agree with.
         counts: of queries and the like, as the JSON has them.
-        best: whether no run has a higher mAP on the dataset.
+        best: whether no run has a higher value on the dataset.
         alike: whether it cannot be told from the best.
         chance: whether it cannot be told from what a random ranking gives.
     """
 
     metrics: Mapping[str, float]
-    random: float
+    random: float | None
     intervals: Mapping[str, tuple[float, float]]
     counts: Mapping[str, int]
     best: bool
@@ -85,12 +85,12 @@ def table_rows(
     for run in experiment.runs:
         found = {}
         for dataset in experiment.datasets:
-            cell, metrics = cells[run, dataset], read_run(runs, run, dataset, "headline", "mAP_random")
+            cell, metrics = cells[run, dataset], read_run(runs, run, dataset, "headline")
             headline = metrics["headline"]
             by_population = {name: (ends["low"], ends["high"]) for name, ends in headline["intervals"].items()}
             found[dataset] = Found(
                 {name: value for name, value in scalars(metrics).items() if is_metric(name, value)},
-                metrics["mAP_random"],
+                headline["chance"],
                 {"tested": (cell["value_low"], cell["value_high"]), **by_population},
                 {name: metrics[name] for name in COUNTED if name in metrics},
                 cell["value"] == cells[leaders[dataset], dataset]["value"],
@@ -142,7 +142,7 @@ def as_yaml(value: Mapping[str, Any]) -> str:
 
 
 def page_of(
-    datasets: Sequence[str],
+    headlines: Mapping[str, str],
     rows: Sequence[Mapping[str, Any]],
     pairs: Sequence[Mapping[str, Any]],
     origins: Sequence[Mapping[str, str]],
@@ -156,7 +156,7 @@ def page_of(
     """Return the page.
 
     Args:
-        datasets: their names.
+        headlines: of each dataset the metric by which runs on it are told apart.
         rows: see :func:`table_rows`.
         pairs: a row of ``metrics/pairwise.csv`` each.
         origins: see :func:`provenances`.
@@ -167,14 +167,16 @@ def page_of(
         written: by what the page is, see :func:`pipeline.results.written.written_by`.
     """
     metrics = metrics_in(rows)
+    most = {metric: measure_of(metric).most for metric in set(headlines.values())}
     return render(
         "report/page.html",
         title=style.title,
         written=written,
         devices=sorted({origin["device"] for origin in origins} - {""}),
-        datasets=datasets,
+        datasets=list(headlines),
         rows=rows,
         metrics=metrics,
+        headlines=headlines,
         counted=COUNTED,
         caption=caption,
         marked_alike=any(row["alike"] or any(found.alike for found in row["found"].values()) for row in rows),
@@ -183,14 +185,16 @@ def page_of(
         titles=titles,
         provenances=origins,
         data={
-            "datasets": list(datasets),
+            "datasets": list(headlines),
             "looks": looks,
             "titles": {
                 "runs": {row["run"]: titles.run(row["run"]) for row in rows},
-                "datasets": {dataset: titles.dataset(dataset) for dataset in datasets},
+                "datasets": {dataset: titles.dataset(dataset) for dataset in headlines},
             },
             "grid": style.grid,
             "metrics": metrics,
+            "headlines": headlines,
+            "most": most,
             "stored": [name for name, query in metrics.items() if METRIC.fullmatch(query)],
             "caption": caption,
             "runs": {row["run"]: data_of(row) for row in rows},

@@ -17,11 +17,12 @@ function frontOf(points, better) {
 
 // What is set against costs: the metric on the dataset, or its mean over all of them.
 function worth() {
-  const { dataset, metric } = state;
+  const { dataset } = state;
   if (state.worth === "dataset" || DATA.datasets.length === 1) {
-    return { name: `${metric} on ${datasetTitle(dataset)}`, of: (run) => valueOf(run, dataset) };
+    const metric = metricOn(dataset);
+    return { name: `${metric} on ${datasetTitle(dataset)}`, of: (run) => valueOf(run, dataset), most: DATA.most[metric] ?? 1 };
   }
-  return { name: `mean ${metric}`, of: (run) => meanOver((one) => valueOf(run, one)) };
+  return { name: meanName(), of: (run) => meanOver((one) => shareOf(one, valueOf(run, one))), most: 1 };
 }
 
 function pointsOf(looks) {
@@ -36,9 +37,9 @@ function pointsOf(looks) {
 function costChart(looks, points, front) {
   const { title, scale, format } = costs[state.cost];
   const { color: colors, shape } = channels(looks);
-  const { name: measure } = worth();
+  const { name: measure, most } = worth();
   const x = { field: "cost", type: "quantitative", title, scale: { type: scale, nice: true }, axis: axisOf({ tickCount: 6, format: state.cost === "flops" ? "~g" : "~s" }) };
-  const y = { field: "value", type: "quantitative", title: measure, scale: { domain: [0, 1] }, axis: axisOf({}) };
+  const y = { field: "value", type: "quantitative", title: measure, scale: { domain: [0, most] }, axis: axisOf({}) };
   const tooltip = [{ field: "run" }, { field: "cost", format, title }, { field: "value", format: ".4f", title: measure }];
   return whole(`${measure} against ${title}: ${looks.map((look) => runTitle(look.run)).join(", ")}`, [
     { name: "front", data: { values: front }, mark: { type: "line", strokeDash: [6, 4], color: color("--quiet") }, encoding: { x, y } },

@@ -50,7 +50,8 @@ function chosen({ items, values: [a, b] }) {
 
 // What a query is judged by: the chosen metric, or AP where its values are not kept.
 function measure() {
-  return DATA.stored.includes(state.metric) ? DATA.metrics[state.metric] : "AP";
+  const metric = metricOn(state.dataset);
+  return DATA.stored.includes(metric) ? DATA.metrics[metric] : "AP";
 }
 
 async function valuesOf(dataset, run, name) {

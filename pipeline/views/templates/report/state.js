@@ -1,8 +1,11 @@
 // ---- what is chosen, and its trace in the address
 
-// The runs that are shown at first: the best and the second best by mAP; of equal ones the first.
+// The metric by which runs on a dataset are told apart, where the chosen one is that of each dataset.
+const OWN = "each dataset's own";
+
+// The runs that are shown at first: the best and the second best; of equal ones the first.
 function leading(dataset) {
-  const value = (run) => DATA.runs[run].found[dataset].metrics.mAP;
+  const value = (run) => DATA.runs[run].found[dataset].metrics[DATA.headlines[dataset]];
   const [a, b = ""] = [...RUNS].sort((one, two) => value(two) - value(one));
   return { a, b };
 }
@@ -11,7 +14,7 @@ const usual = {
   dataset: DATA.datasets[0],
   ...leading(DATA.datasets[0]),
   query: "", // the number of an item; none: the first query
-  metric: "mAP",
+  metric: new Set(Object.values(DATA.headlines)).size > 1 ? OWN : DATA.headlines[DATA.datasets[0]],
   about: "", // what intervals are about; none: what the tests are about
   sort: "", // of the table: a column by its number, and a direction
   classes: "", // their order: a column, and a direction
@@ -32,7 +35,7 @@ const allowed = {
   dataset: DATA.datasets,
   a: RUNS,
   b: ["", ...RUNS],
-  metric: Object.keys(DATA.metrics),
+  metric: [OWN, ...Object.keys(DATA.metrics)],
   about: ["", "classes", "images", "queries"],
   chart: ["precision", "recall"],
   cost: ["speed", "flops", "bytes"],
@@ -68,6 +71,10 @@ function writeAddress({ step = false } = {}) {
   if (window.location.hash === address()) return;
   if (step) window.location.hash = address();
   else window.location.replace(address());
+}
+
+function metricOn(dataset) {
+  return state.metric === OWN ? DATA.headlines[dataset] : state.metric;
 }
 
 function hidden() {

@@ -40,11 +40,16 @@ function sortable(table, sorted = () => {}) {
 
 // ---- the comparative table
 
-// What random rankings and intervals over queries are is loaded when a metric other than mAP is chosen.
+// Whether what is chosen is the metric by which runs on a dataset are told apart.
+function isHeadline(dataset) {
+  return metricOn(dataset) === DATA.headlines[dataset];
+}
+
+// What random rankings and intervals over queries are is loaded when another metric is chosen.
 async function showTable() {
   const { metric } = state;
   fillTable({});
-  if (metric === "mAP") return say("table", "");
+  if (DATA.datasets.every(isHeadline)) return say("table", "");
   try {
     const found = await Promise.all(DATA.datasets.map((dataset) => load(`${dataset}/metrics`)));
     if (metric === state.metric) fillTable(Object.fromEntries(DATA.datasets.map((dataset, place) => [dataset, found[place]])));
@@ -55,27 +60,27 @@ async function showTable() {
 }
 
 function valueOf(run, dataset) {
-  return DATA.runs[run].found[dataset].metrics[state.metric] ?? null;
+  return DATA.runs[run].found[dataset].metrics[metricOn(dataset)] ?? null;
 }
 
 // An interval is shown only where it is about what was asked for.
 function endsOf(run, dataset, measured) {
   const { intervals } = DATA.runs[run].found[dataset];
-  if (state.metric === "mAP") return intervals[state.about || "tested"] ?? null;
-  const known = measured[dataset]?.runs[run][DATA.metrics[state.metric]] ?? null;
+  if (isHeadline(dataset)) return intervals[state.about || "tested"] ?? null;
+  const known = measured[dataset]?.runs[run][DATA.metrics[metricOn(dataset)]] ?? null;
   return ["", "queries"].includes(state.about) ? known : null;
 }
 
 // Whether the table shows what was tested: by another name than "what tests are about" too.
 function isTested() {
-  if (state.metric !== "mAP") return false;
+  if (!DATA.datasets.every(isHeadline)) return false;
   const same = ({ intervals: { tested, [state.about]: ends } }) => ends && ends.every((end, side) => Math.abs(end - tested[side]) < 1e-9);
   return state.about === "" || RUNS.every((run) => Object.values(DATA.runs[run].found).every(same));
 }
 
 function chanceOf(dataset, measured) {
-  if (state.metric === "mAP") return DATA.runs[RUNS[0]].found[dataset].random;
-  return measured[dataset]?.chance[DATA.metrics[state.metric]] ?? null;
+  if (isHeadline(dataset)) return DATA.runs[RUNS[0]].found[dataset].random;
+  return measured[dataset]?.chance[DATA.metrics[metricOn(dataset)]] ?? null;
 }
 
 function fillTable(measured) {
@@ -90,6 +95,7 @@ function fillTable(measured) {
       fillCell(cellOf(table, run, dataset), value, ends, value === best, like);
     }
     fillCell(cellOf(table, "", dataset), chance, null, false, {});
+    write(headOf(table, dataset), datasetTitle(dataset) + (state.metric === OWN ? ` (${metricOn(dataset)})` : ""));
   }
   if (byId("mean-column")) fillMeans(table, measured, tested);
   write(byId("caption"), captionOf());
@@ -102,21 +108,34 @@ function cellOf(table, run, column) {
   return [...row.cells].find((cell) => cell.dataset.column === column);
 }
 
+function headOf(table, dataset) {
+  return [...table.tHead.rows[0].cells].find((cell) => cell.dataset.column === dataset).querySelector("button");
+}
+
 function fillMeans(table, measured, tested) {
-  const means = new Map(RUNS.map((run) => [run, meanOver((dataset) => valueOf(run, dataset))]));
+  const means = new Map(RUNS.map((run) => [run, meanOver((dataset) => shareOf(dataset, valueOf(run, dataset)))]));
   const best = Math.max(...[...means.values()].map((value) => value ?? -1));
   for (const run of RUNS) {
     const { low, high, alike, relative } = DATA.runs[run].mean;
     const [value, ends] = [means.get(run), tested ? [low, high] : null];
     fillCell(cellOf(table, run, " mean"), value, ends, value === best, { best: tested && alike });
-    const share = state.metric === "mAP" ? relative : value === null || best <= 0 ? null : value / best;
+    const share = DATA.datasets.every(isHeadline) ? relative : value === null || best <= 0 ? null : value / best;
     const cell = cellOf(table, run, " share");
     cell.dataset.value = share ?? "";
     cell.classList.toggle("best", value === best);
     write(cell, share === null ? "–" : `${fixed(100 * share, 2)} %`);
   }
-  fillCell(cellOf(table, "", " mean"), meanOver((dataset) => chanceOf(dataset, measured)), null, false, {});
-  write(byId("mean-column").querySelector("button"), `mean ${state.metric}`);
+  fillCell(cellOf(table, "", " mean"), meanOver((dataset) => shareOf(dataset, chanceOf(dataset, measured))), null, false, {});
+  write(byId("mean-column").querySelector("button"), meanName());
+}
+
+function meanName() {
+  return state.metric === OWN ? "mean metric" : `mean ${state.metric}`;
+}
+
+// In means a metric is divided by the largest value that it can have.
+function shareOf(dataset, value) {
+  return value === null ? null : value / (DATA.most[metricOn(dataset)] ?? 1);
 }
 
 function meanOver(get) {
@@ -137,13 +156,15 @@ function fillCell(cell, value, ends, best, like) {
 }
 
 function captionOf() {
-  const { metric, about } = state;
+  const { about } = state;
+  const metric = state.metric === OWN ? "Each dataset's own metric" : state.metric;
   const doubtful = "?: the interval holds what a random ranking is expected to give, or is below it.";
   if (isTested()) return DATA.caption;
-  if (metric === "mAP") {
-    return `mAP with its 95 % interval, about ${others[about]}; none where there are too few. Differences were not tested for these. ${doubtful}`;
+  if (DATA.datasets.every(isHeadline)) {
+    return `${metric} with its 95 % interval, about ${others[about]}; none where there are too few. Differences were not tested for these. ${doubtful}`;
   }
-  if (!DATA.stored.includes(metric)) return `${metric}, of which no values of single queries are kept: without intervals.`;
-  if (!["", "queries"].includes(about)) return `${metric}. Intervals about ${others[about]} are there for mAP only.`;
-  return `${metric} with its 95 % interval, about ${others.queries}: narrower than one about other classes. Differences were tested for mAP only. ${doubtful}`;
+  if (!DATA.stored.includes(state.metric)) return `${metric}, of which no values of single queries are kept: without intervals.`;
+  const tested = [...new Set(Object.values(DATA.headlines))].join(", ");
+  if (!["", "queries"].includes(about)) return `${metric}. Intervals about ${others[about]} are there for ${tested} only.`;
+  return `${metric} with its 95 % interval, about ${others.queries}: narrower than one about other classes. Differences were tested for ${tested} only. ${doubtful}`;
 }
