@@ -31,7 +31,7 @@ MEANS_AT = {
 # The largest value that a query can have, where it is not 1.
 MOST = {"N-S": 4.0}
 # Of all queries together, each with its first k items: there is no value of a query.
-POOLED = ("micro_AP", "recall_at_P90")
+POOLED = ("micro_AP", "recall_at_P90", "t_mAP")
 AT = re.compile(r"(?P<name>\w+)@(?P<k>[1-9][0-9]{0,8})")
 
 

@@ -154,3 +154,7 @@ def precisions(listed: Bool[np.ndarray, " place"]) -> Float[np.ndarray, " place"
     """Return the share of hits up to each place."""
     shares: Float[np.ndarray, " place"] = np.cumsum(listed) / np.arange(1, len(listed) + 1)
     return shares
+
+
+# By the names of :data:`.measures.POOLED`.
+METRICS = {"micro_AP": micro_average_precision, "recall_at_P90": recall_at_precision, "t_mAP": thresholded_map}

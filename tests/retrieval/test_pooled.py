@@ -9,7 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.measures import POOLED
 from pipeline.retrieval.pooled import (
+    METRICS,
     micro_average_precision,
     recall_at_precision,
     thresholded_map,
@@ -152,7 +154,7 @@ def test_equal_scores_put_the_wrong_ones_first() -> None:
 def test_thousands_of_runs_against_the_definitions(k: int, levels: int | None) -> None:
     rng = np.random.default_rng(k)
     empty = strange = 0
-    for _ in range(1000):
+    for _ in range(500):
         found = some(rng, levels=levels)
         if divisor(found, k) == 0:
             empty += 1
@@ -163,7 +165,7 @@ def test_thousands_of_runs_against_the_definitions(k: int, levels: int | None) -
         for percent in (50, 90):
             mine = recall_at_precision(*found, k=k, precision=percent / 100)
             assert mine == pytest.approx(naive_recall(found, k, Fraction(percent, 100)), abs=1e-12)
-    assert 10 < empty < 300 and strange > 300
+    assert 5 < empty < 150 and strange > 150
 
 
 def test_scikit_learn_agrees_without_ties() -> None:
@@ -215,20 +217,27 @@ def test_it_needs_queries_of_both_kinds() -> None:
 def test_thousands_of_runs_against_forb(k: int) -> None:
     rng = np.random.default_rng(2)
     compared = 0
-    for _ in range(2000):
+    for _ in range(1000):
         scores, hits, positives = found = some(rng, levels=5)
         if (positives == 0).any() and (positives > 0).any() and not np.isnan(scores[positives == 0, 0]).any():
             compared += 1
             assert thresholded_map(scores, hits, positives, k=k) == pytest.approx(
                 naive_thresholded(found, k), abs=1e-12
             )
-    assert compared > 300
+    assert compared > 150
 
 
-# Errors and bounds
+# Names, errors
 
 
-@pytest.mark.parametrize("metric", [micro_average_precision, recall_at_precision, thresholded_map])
+def test_every_name_is_of_a_metric() -> None:
+    assert list(METRICS) == list(POOLED)
+    # The second is at a precision of 0.9: of ten places nine are hits.
+    found = tops(*((1, [(1 - number / 100, number != 3)]) for number in range(10)))
+    assert METRICS["recall_at_P90"](*found, k=1) == 9 / 10
+
+
+@pytest.mark.parametrize("metric", METRICS.values())
 def test_what_cannot_be_computed(metric: partial[float]) -> None:
     with pytest.raises(RetrievalError, match="must be at least 1"):
         metric(*THREE, k=0)
@@ -284,9 +293,9 @@ def test_intervals_cover() -> None:
     gap = partial(micro_average_precision, k=1)
     truth = gap(*drawn(rng, 200_000))
     covered = 0
-    for seed in range(200):
+    for seed in range(100):
         found = drawn(rng, 120)
         left = without_each(gap, *found, seed=seed)
         low, high = of_left_out(np.array([gap(*found)]), left).intervals()[:, 0]
         covered += low <= truth <= high
-    assert 180 <= covered <= 200
+    assert 89 <= covered <= 99
