@@ -131,9 +131,8 @@ def without_each(
 
 def in_one_list(scores: Scores, hits: Hits, k: int) -> Bool[np.ndarray, " place"]:
     """Return whether each place of the list of the first k of all queries is a hit."""
-    shown, right = first_of_each(scores, hits, k)
-    there = ~np.isnan(shown)
-    shown, right = shown[there], right[there]
+    shown, right = (part.ravel() for part in first_of_each(scores, hits, k))
+    # NaN, past the end of a ranking, comes last, where wrong ones cost nothing.
     listed: Bool[np.ndarray, " place"] = right[np.lexsort((right, -shown))]
     return listed
 
