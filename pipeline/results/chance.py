@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-from pipeline.retrieval.metrics import expected_average_precision_at
+from pipeline.retrieval.metrics import NEIGHBOURS, expected_average_precision_at
 
 Counts = Int[np.ndarray, " query"]
 Values = Float[np.ndarray, " query"]
-AT = re.compile(r"(P|recall|nDCG|AP)@(\d+)")
+AT = re.compile(r"(P|MP|recall|trec_recall|nDCG|AP|capped_AP)@(\d+)")
 
 
 def expected(metric: str, positives: Counts, candidates: Counts) -> Values | None:
@@ -25,8 +25,10 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
         candidates: how many items are ranked for each.
     """
     share = positives / candidates
-    if metric == "R-precision":
+    if metric in ("R-precision", "2AFC"):
         return np.asarray(share)
+    if metric == "N-S":
+        return np.asarray(1 + share * np.minimum(NEIGHBOURS, candidates))
     if metric == "MAP@R":
         return expected_average_precision_at(positives, candidates, positives)
     found = AT.fullmatch(metric)
@@ -36,11 +38,16 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
     seen = np.minimum(k, candidates)
     if name == "P":
         return np.asarray(share * seen / k)
+    if name == "MP":
+        return np.asarray(share)  # of min(R, k) items, of which there are no fewer
+    if name == "trec_recall":
+        return np.asarray(seen / candidates)
     if name == "recall":
         return hit_rate(positives, candidates, k)
     if name == "nDCG":
         return np.asarray(share * discounts(seen) / discounts(np.minimum(k, positives)))
-    return expected_average_precision_at(positives, candidates, seen)
+    ap = expected_average_precision_at(positives, candidates, seen)
+    return ap if name == "AP" else np.asarray(ap * positives / np.minimum(positives, k))
 
 
 def hit_rate(positives: Counts, candidates: Counts, k: int) -> Values:

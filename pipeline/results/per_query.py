@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.measures import MEANS, MEANS_AT, most_of
 from pipeline.retrieval.reading.regular import regular_file
 
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
@@ -27,7 +28,7 @@ FORMS = {
 }
 FRACTIONS = ("AP", "interpolated", "told_apart")
 # The names of metrics; AP in the best and the worst order of equal scores is not one of them.
-METRIC = re.compile(r"AP(_(rectangle|trapezoid|interpolated|random))?|RR|R-precision|MAP@R|(P|recall|nDCG|AP|mP)@\d+")
+METRIC = re.compile(rf"{'|'.join(map(re.escape, ('AP_random', *MEANS.values())))}|({'|'.join(MEANS_AT.values())})@\d+")
 COUNTS = ("positives", "candidates")
 # What is kept of each population that is left out in groups, after its name.
 LEFT_OUT = ("values", "shares", "units")
@@ -80,8 +81,9 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {name: arrays[name] for name in arrays if METRIC.fullmatch(name)}
         counts = {name: arrays[name] for name in COUNTS}
         for name, values in found.items():
-            if values.dtype.kind != "f" or values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-                raise ValueError(f"{name} has what is no fraction")
+            most = most_of(name)
+            if values.dtype.kind != "f" or values.ndim != 1 or not ((values >= 0) & (values <= most)).all():
+                raise ValueError(f"{name} has what is not between 0 and {most:g}")
         for name, values in counts.items():
             if values.dtype.kind not in "iu" or values.ndim != 1 or not (values > 0).all():
                 raise ValueError(f"{name} has what is no count")

@@ -16,7 +16,7 @@ def write_table(target: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def read_table(path: Path, *names: str) -> dict[str, list[str]]:
-    """Return some columns of a table by their names, every cell as it is written.
+    """Return some columns of a table by their names, or all of them, every cell as it is written.
 
     Raises:
         OSError: it cannot be read.
@@ -33,4 +33,4 @@ def read_table(path: Path, *names: str) -> dict[str, list[str]]:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(f"row {number} has not {len(header)} cells")
-    return {name: [row[header.index(name)] for row in rows] for name in names}
+    return {name: [row[header.index(name)] for row in rows] for name in names or header}

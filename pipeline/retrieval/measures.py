@@ -28,8 +28,10 @@ MEANS_AT = {
     "trec_recall": "trec_recall",
     "nDCG": "nDCG",
 }
+# The largest value that a query can have, where it is not 1.
+MOST = {"N-S": 4.0}
 # Of all queries together, each with its first k items: there is no value of a query.
-POOLED = ("micro_AP", "recall_at_P90")
+POOLED = ("micro_AP", "recall_at_P90", "t_mAP")
 AT = re.compile(r"(?P<name>\w+)@(?P<k>[1-9][0-9]{0,8})")
 
 
@@ -57,7 +59,7 @@ def measure_of(name: str) -> Measure:
         RetrievalError: there is none; the message lists those there are.
     """
     if name in MEANS:
-        return Measure(name, MEANS[name], most=4.0 if name == "N-S" else 1.0)
+        return Measure(name, MEANS[name], most=most_of(MEANS[name]))
     match = AT.fullmatch(name)
     if match and match["name"] in MEANS_AT:
         return Measure(name, f"{MEANS_AT[match['name']]}@{match['k']}", int(match["k"]))
@@ -73,3 +75,8 @@ def of_query(metric: str) -> str:
         return measure_of(metric).column or metric
     except RetrievalError:
         return metric
+
+
+def most_of(column: str) -> float:
+    """Return the largest value that a query can have of a metric that is called so where it is a query's."""
+    return MOST.get(column, 1.0)

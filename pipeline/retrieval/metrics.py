@@ -15,6 +15,9 @@ from .ragged import Ragged
 
 Rule = Literal["rectangle", "trapezoid"]
 
+# So many others of its object a query of UKBench has.
+NEIGHBOURS = 3
+
 
 def average_precision(ranks: Ragged, *, rule: Rule = "rectangle") -> Float[np.ndarray, " query"]:
     r"""Return the AP of each query over the full ranking, in (0, 1].
@@ -46,15 +49,30 @@ def average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"
     """Return AP of each query by the rectangle rule with only the first k ranks counted, divided by R.
 
     As trec_eval's map_cut (ir_measures' AP@k), mteb's map_at_k and the mean_average_precision of
-    pytorch-metric-learning (2.9). Google Landmarks divides by the lesser of R and k, which gives more where R > k;
-    torchmetrics and open-metric-learning (4.0) by the positives found up to k, which gives more wherever these are some
-    but not all, whatever R: positives at ranks 1, 4 and 5 have 1/3 here at k = 3, and 1 there.
+    pytorch-metric-learning (2.9). Google Landmarks divides by the lesser of R and k, which gives more where R > k
+    (:func:`capped_average_precision_at`); torchmetrics and open-metric-learning (4.0) by the positives found up to k,
+    which gives more wherever these are some but not all, whatever R: positives at ranks 1, 4 and 5 have 1/3 here at
+    k = 3, and 1 there.
 
     Raises:
         RetrievalError: k is not positive.
     """
     found = first(ranks, k)
     return over(found.sums(found.fractions), ranks)
+
+
+def capped_average_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return AP of each query by the rectangle rule with only the first k ranks counted, over the lesser of R and k.
+
+    The mAP@100 of Google Landmarks, the mAP@1000 of ILIAS and the mAP@k of UnED's code. The lesser of R and k is the
+    number of hits that k items have at best: a ranking with nothing but positives in front has 1 although R > k, where
+    :func:`average_precision_at` has k / R. ILIAS takes scikit-learn's AP, for which equal scores are one group.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    found = first(ranks, k)
+    return over_most(found.sums(found.fractions), ranks, k)
 
 
 def map_at_r(ranks: Ragged) -> Float[np.ndarray, " query"]:
@@ -83,12 +101,28 @@ def precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     """Return the share of positives among the first k of each ranking.
 
     The divisor is k even if a query has fewer positives or the gallery fewer items, as in trec_eval and torchmetrics;
-    in open-metric-learning it is the lesser of R and k.
+    in open-metric-learning it is the lesser of R and k. At k = 1 it is the accuracy of the nearest neighbour, and the
+    same as :func:`recall_at`.
 
     Raises:
         RetrievalError: k is not positive.
     """
     return np.where(ranks.counts > 0, first(ranks, k).counts / k, np.nan)
+
+
+def modified_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return the share of positives among the first min(R, k) of each ranking.
+
+    Its mean is the mMP@k of UnED (N. Ypsilantis et al., "Towards Universal Image Embeddings", ICCV 2023). Where R < k
+    nothing after rank R counts: positives at ranks 1 and 3 have 1/2 at k = 5, and :func:`precision_at` 2/5. With R in
+    place of min(R, k) it is :func:`r_precision`; open-metric-learning's precision at k, with the same divisor, counts
+    positives up to rank k, and has 1 here.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    refuse_k(k)
+    return over_most(ranks.up_to(np.minimum(ranks.counts, k)).counts.astype(float), ranks, k)
 
 
 def landmark_precision_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -108,13 +142,25 @@ def recall_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     """Return 1 for each query with a positive among the first k of its ranking, else 0.
 
     The hit rate, which metric learning calls Recall@k; the recall of trec_eval and torchmetrics is the share of
-    positives found.
+    positives found (:func:`found_share_at`).
 
     Raises:
         RetrievalError: k is not positive.
     """
     refuse_k(k)
     return np.where(ranks.counts > 0, (ends(ranks) <= k).astype(float), np.nan)
+
+
+def found_share_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
+    """Return the share of the positives of each query that are among the first k of its ranking.
+
+    The recall_k of trec_eval (ir_measures' R@k), mteb and torchmetrics. Where R > k it cannot be 1. What metric
+    learning calls Recall@k is the hit rate, :func:`recall_at`; with one positive a query the two are equal.
+
+    Raises:
+        RetrievalError: k is not positive.
+    """
+    return over(first(ranks, k).counts.astype(float), ranks)
 
 
 def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
@@ -137,6 +183,33 @@ def reciprocal_rank(ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return one over the rank of the first positive of each query; its mean is MRR."""
     reciprocal: Float[np.ndarray, " query"] = 1 / ends(ranks)
     return reciprocal
+
+
+def nister_stewenius(ranks: Ragged) -> Float[np.ndarray, " query"]:
+    """Return the N-S score of each query: 1, for itself, and the number of positives among the first 3 others.
+
+    D. Nister and H. Stewenius, "Scalable Recognition with a Vocabulary Tree", CVPR 2006: of UKBench, where an object
+    has four images, how many of them are among the first four. The query is in the gallery there, and counts where it
+    ranks; here it is left out of its ranking and always counts. The two are equal where nothing is nearer to a query
+    than itself. In [1, 4]; with R < 3 at most 1 + R.
+    """
+    return np.where(ranks.counts > 0, 1.0 + first(ranks, NEIGHBOURS).counts, np.nan)
+
+
+def two_alternative(optimistic: Ragged, pessimistic: Ragged) -> Float[np.ndarray, " query"]:
+    """Return the score of each query in a choice between two: 1 where the right one ranks first, 0.5 for a tie, else 0.
+
+    2AFC, the accuracy in a two-alternative forced choice, as on BAPPS (R. Zhang et al., CVPR 2018) and NIGHTS (S. Fu et
+    al., "DreamSim", NeurIPS 2023). The code of DreamSim that scores NIGHTS gives 0.5 for equal distances too; what its
+    training logs as accuracy takes the left one then. Right is what people chose: where they did not agree, as on
+    BAPPS, the score there is the share that chose alike, which is not here.
+
+    Args:
+        optimistic: ranks of the right one if equal scores are ordered positives first.
+        pessimistic: the same if they are ordered positives last.
+    """
+    halves: Float[np.ndarray, " query"] = (recall_at(optimistic, k=1) + recall_at(pessimistic, k=1)) / 2
+    return halves
 
 
 def interpolated_precision(ranks: Ragged, *, steps: int = 10) -> Float[np.ndarray, "query level"]:
@@ -211,6 +284,11 @@ def ends(ranks: Ragged, *, last: bool = False) -> Float[np.ndarray, " query"]:
 def over(sums: Float[np.ndarray, " query"], ranks: Ragged) -> Float[np.ndarray, " query"]:
     """Return a sum a query over R; NaN without positives."""
     return np.where(ranks.counts > 0, sums / np.maximum(ranks.counts, 1), np.nan)
+
+
+def over_most(sums: Float[np.ndarray, " query"], ranks: Ragged, k: int) -> Float[np.ndarray, " query"]:
+    """Return a sum a query over the lesser of R and k; NaN without positives."""
+    return np.where(ranks.counts > 0, sums / np.clip(ranks.counts, 1, k), np.nan)
 
 
 def refuse_k(k: int) -> None:

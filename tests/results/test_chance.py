@@ -25,6 +25,10 @@ def naive(metric: str, ranks: tuple[int, ...]) -> float:
     """A metric of one query from the ranks of its positives, from its definition in docs/metrics.md."""
     if metric == "R-precision":
         return sum(rank <= len(ranks) for rank in ranks) / len(ranks)
+    if metric == "N-S":
+        return 1 + sum(rank <= 3 for rank in ranks)
+    if metric == "2AFC":
+        return float(ranks[0] == 1)
     if metric == "MAP@R":
         return float(average_precision(ranks, len(ranks)))
     name, k = metric.split("@")
@@ -32,10 +36,18 @@ def naive(metric: str, ranks: tuple[int, ...]) -> float:
         return sum(rank <= int(k) for rank in ranks) / int(k)
     if name == "recall":
         return float(ranks[0] <= int(k))
+    if name == "trec_recall":
+        return sum(rank <= int(k) for rank in ranks) / len(ranks)
+    few = min(len(ranks), int(k))
+    if name == "MP":
+        return sum(rank <= few for rank in ranks) / few
+    if name == "capped_AP":
+        return float(average_precision(ranks, int(k)) * len(ranks) / few)
     return ndcg(ranks, int(k)) if name == "nDCG" else float(average_precision(ranks, int(k)))
 
 
-METRICS = ("R-precision", "MAP@R", *(f"{name}@{k}" for name in ("P", "recall", "nDCG", "AP") for k in (1, 3, 5, 12)))
+NAMES_AT = ("P", "MP", "recall", "trec_recall", "nDCG", "AP", "capped_AP")
+METRICS = ("R-precision", "MAP@R", "N-S", "2AFC", *(f"{name}@{k}" for name in NAMES_AT for k in (1, 3, 5, 12)))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -50,7 +62,11 @@ def test_the_mean_over_all_orders(metric: str) -> None:
 
 def test_one_of_two_worked_by_hand() -> None:
     # A positive among two candidates is first or second: AP@5 (1 + 1/2) / 2, P@5 1/5, recall@1 1/2.
-    for metric, value in (("AP@5", 0.75), ("P@5", 0.2), ("recall@1", 0.5), ("MAP@R", 0.5)):
+    # MP@5 looks at the first only, trec_recall@5 has found it, and 2AFC is a coin's. N-S is 1 for the query and 1 for
+    # it, which is always within the first 3 of two.
+    worked = {"AP@5": 0.75, "P@5": 0.2, "recall@1": 0.5, "MAP@R": 0.5}
+    worked |= {"capped_AP@5": 0.75, "MP@5": 0.5, "trec_recall@5": 1, "2AFC": 0.5, "N-S": 2}
+    for metric, value in worked.items():
         assert expected(metric, np.array([1]), np.array([2])) == pytest.approx([value])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from ir_measures import AP, RR, P, Rprec, Success, nDCG
+from ir_measures import AP, RR, P, R, Rprec, Success, nDCG
 from sklearn.metrics import average_precision_score
 from torchmetrics.functional.retrieval import (
     retrieval_average_precision,
@@ -19,12 +19,15 @@ from torchmetrics.functional.retrieval import (
     retrieval_precision,
     retrieval_precision_recall_curve,
     retrieval_r_precision,
+    retrieval_recall,
     retrieval_reciprocal_rank,
 )
 
-from pipeline.retrieval import metrics
+from pipeline.retrieval import metrics, ranking
+from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.ragged import Ragged
+from pipeline.retrieval.relevance import Among, Listed
 
 relevances = st.lists(st.booleans(), min_size=1, max_size=60).filter(any)
 
@@ -89,6 +92,98 @@ def test_recall_levels_are_exact() -> None:
     assert curve[3] == 1 and curve[4] < 0.1
 
 
+def test_by_hand_what_has_the_lesser_of_r_and_k() -> None:
+    # R = 3, k = 2: rank 1 alone is within 2; 1/1 over 2, the most hits that two items have.
+    ranks = at(1, 3, 5)
+    assert metrics.capped_average_precision_at(ranks, k=2)[0] == 1 / 2
+    # R = 3, k = 4: 1/1 + 2/3 over 3. At k = 100 it is AP: 1/1 + 2/3 + 3/5 over 3.
+    assert metrics.capped_average_precision_at(ranks, k=4)[0] == pytest.approx(5 / 9)
+    assert metrics.capped_average_precision_at(ranks, k=100)[0] == pytest.approx(34 / 45)
+    # Among the first 2, then the first 3, one and two hits; rank 5 is past R and does not count at k = 5.
+    assert metrics.modified_precision_at(ranks, k=2)[0] == 1 / 2
+    assert metrics.modified_precision_at(ranks, k=5)[0] == pytest.approx(2 / 3)
+    assert (metrics.modified_precision_at(at(1, 3), k=5)[0], metrics.precision_at(at(1, 3), k=5)[0]) == (1 / 2, 2 / 5)
+    # One, two and three of three positives are found within 1, 4 and 5.
+    assert [metrics.found_share_at(ranks, k=k)[0] for k in (1, 4, 5)] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_three_metrics_that_are_called_recall_at_1_or_precision_at_1() -> None:
+    """With more than one positive P@1 and the hit rate are one number, and the recall of trec_eval is another."""
+    ranks = at(1, 3, 5)
+    assert metrics.precision_at(ranks, k=1)[0] == metrics.recall_at(ranks, k=1)[0] == 1
+    assert metrics.found_share_at(ranks, k=1)[0] == pytest.approx(1 / 3)
+    assert metrics.precision_at(ranks, k=5)[0] == pytest.approx(3 / 5) and metrics.recall_at(ranks, k=5)[0] == 1
+
+
+def test_nister_and_stewenius_by_hand() -> None:
+    # The query and two of its object's other three images are among the first four: 1 + 2. All: 4; none: 1.
+    assert [metrics.nister_stewenius(at(*ranks))[0] for ranks in ((1, 3, 9), (1, 2, 3), (4, 5, 6))] == [3, 4, 1]
+    assert metrics.nister_stewenius(at(1, 2, 3, 4, 5))[0] == 4
+    assert np.isnan(metrics.nister_stewenius(ranks_of([False])))[0]
+
+
+@pytest.mark.parametrize(("right", "wrong", "score"), [(0.9, 0.1, 1), (0.1, 0.9, 0), (0.5, 0.5, 0.5)])
+def test_a_choice_of_two(right: float, wrong: float, score: float) -> None:
+    """As score_nights_dataset in DreamSim's evaluation/score.py, with distances instead of similarities."""
+    for features, place in (([right, wrong], 0), ([wrong, right], 1)):  # a tie is none of who stands first
+        scorer = similarity_of("dot", np.ones((1, 1)), np.array(features)[:, None])
+        [found] = ranking.rank(scorer, Among([np.array([place])], [np.array([1 - place])], 2), top=0)
+        assert metrics.two_alternative(found.optimistic, found.pessimistic).tolist() == [score]
+
+
+def by_definition(relevance: list[bool], k: int) -> dict[str, Fraction]:
+    """Each metric of one ranking from its paper, item by item."""
+    total = sum(relevance)
+    hits, gained = 0, Fraction(0)
+    for rank, relevant in enumerate(relevance[:k], start=1):
+        hits += relevant
+        gained += Fraction(hits, rank) if relevant else 0
+    few = min(total, k)
+    return {
+        "capped": gained / few,
+        "modified": Fraction(sum(relevance[:few]), few),
+        "found": Fraction(hits, total),
+        "N-S": Fraction(sum([True, *relevance][:4])),
+    }
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 30])
+def test_thousands_of_rankings_with_ties_and_junk_and_without_positives(k: int) -> None:
+    """Against the definitions read item by item in a list that is sorted here."""
+    rng = np.random.default_rng(k)
+    count, items = 2000, 25
+    scores = rng.integers(0, 8, (count, items)).astype(np.float32)
+    relevant = rng.random((count, items)) < rng.choice([0, 0.05, 0.3, 1], (count, 1))
+    junk = rng.random((count, items)) < rng.choice([0, 0.3], (count, 1))
+    lists = [[np.flatnonzero(row) for row in which] for which in (relevant & ~junk, junk)]
+    ranks = whole(
+        [found.ranks for found in ranking.rank(similarity_of("dot", scores, np.eye(items)), Listed(*lists), top=0)]
+    )
+    ours = {
+        "capped": metrics.capped_average_precision_at(ranks, k=k),
+        "modified": metrics.modified_precision_at(ranks, k=k),
+        "found": metrics.found_share_at(ranks, k=k),
+        "N-S": metrics.nister_stewenius(ranks),
+    }
+    empty = 0
+    for query in range(count):
+        order = sorted((item for item in range(items) if not junk[query, item]), key=lambda i: (-scores[query, i], i))
+        listed = [bool(relevant[query, item]) for item in order]
+        if any(listed):
+            expected = by_definition(listed, k)
+            assert {name: values[query] for name, values in ours.items()} == pytest.approx(
+                {name: float(value) for name, value in expected.items()}, abs=1e-12
+            )
+        else:
+            empty += 1
+            assert all(np.isnan(values[query]) for values in ours.values())
+    assert 300 < empty < count / 2
+
+
+def whole(parts: list[Ragged]) -> Ragged:
+    return Ragged.of([row for part in parts for row in part.rows()])
+
+
 @given(relevances)
 def test_the_definition_in_exact_arithmetic(relevance: list[bool]) -> None:
     ap, trapezoid, curve = naive(relevance)
@@ -110,6 +205,7 @@ def test_scikit_learn_and_torchmetrics_agree(relevance: list[bool], k: int) -> N
     theirs = {
         metrics.precision_at: retrieval_precision,
         metrics.recall_at: retrieval_hit_rate,
+        metrics.found_share_at: retrieval_recall,
         metrics.ndcg_at: retrieval_normalized_dcg,
     }
     for ours, function in theirs.items():
@@ -136,6 +232,7 @@ def test_trec_eval_agrees() -> None:
         Rprec: metrics.r_precision(ranks),
         P @ 5: metrics.precision_at(ranks, k=5),
         Success @ 5: metrics.recall_at(ranks, k=5),
+        R @ 5: metrics.found_share_at(ranks, k=5),
         nDCG @ 10: metrics.ndcg_at(ranks, k=10),
         RR: metrics.reciprocal_rank(ranks),
     }
@@ -146,6 +243,7 @@ def test_trec_eval_agrees() -> None:
 def test_others_divide_ap_at_k_by_the_lesser_of_r_and_k() -> None:
     """With two of four positives in front, Google Landmarks' mAP@2 is 1; trec_eval's and ours is a half."""
     assert metrics.average_precision_at(at(1, 2, 9, 10), k=2)[0] == 0.5
+    assert metrics.capped_average_precision_at(at(1, 2, 9, 10), k=2)[0] == 1
 
 
 @given(relevances)
@@ -178,6 +276,9 @@ EVERY = [
     partial(metrics.landmark_precision_at, k=3),
     partial(metrics.recall_at, k=3),
     partial(metrics.ndcg_at, k=3),
+    partial(metrics.capped_average_precision_at, k=3),
+    partial(metrics.modified_precision_at, k=3),
+    partial(metrics.found_share_at, k=3),
 ]
 
 

@@ -1,0 +1,85 @@
+"""Means of metrics over the queries of which something is known, such as how their image was edited."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.reading.lists import split_labels
+
+# An attribute with more values than these, such as a size in pixels, sorts no queries.
+MOST_VALUES = 50
+
+
+def by_attribute(
+    attributes: Mapping[str, Sequence[str]],
+    queries: Int[np.ndarray, " query"],
+    values: Mapping[str, Float[np.ndarray, " query"]],
+) -> dict[str, list[Any]]:
+    r"""Return the means of metrics over the queries with each value of each attribute, as the columns of a table.
+
+    These are ``attribute``, ``value``, ``queries`` (how many have it) and one a metric. A query of which an attribute
+    is not known counts for none of its values, and one with several for each. Attributes that sort no queries are left
+    out: those with more than 50 values, and those of which every value is one query's alone, such as a name. Values
+    are in the order of numbers where all are, else in that of text.
+
+    Args:
+        attributes: the cells of each, one an item: a value, several joined by ``|`` (a ``|`` or ``\`` inside one has a
+            ``\`` before it), or nothing where none is known.
+        queries: the items that are the queries.
+        values: of metrics by name, one value a query.
+
+    Raises:
+        RetrievalError: a cell is not of this form; it is named.
+    """
+    table: dict[str, list[Any]] = {name: [] for name in ("attribute", "value", "queries", *values)}
+    for attribute, cells in attributes.items():
+        holders = holders_of(attribute, cells, queries)
+        if len(holders) > MOST_VALUES or all(len(places) == 1 for places in holders.values()):
+            continue
+        for value in in_order(list(holders)):
+            places = np.array(holders[value])
+            means = {name: float(numbers[places].mean()) for name, numbers in values.items()}
+            row = {"attribute": attribute, "value": value, "queries": len(places), **means}
+            for name, cell in row.items():
+                table[name].append(cell)
+    return table
+
+
+def macro_means(table: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the means over the values of each attribute, rare ones and common ones alike, as the columns of a table.
+
+    These are ``attribute``, ``values`` (how many it has) and one a metric.
+
+    Args:
+        table: see :func:`by_attribute`.
+    """
+    metrics = [name for name in table if name not in ("attribute", "value", "queries")]
+    rows: dict[str, list[int]] = {}
+    for row, attribute in enumerate(table["attribute"]):
+        rows.setdefault(attribute, []).append(row)
+    means = {name: [float(np.mean([table[name][row] for row in those])) for those in rows.values()] for name in metrics}
+    return {"attribute": list(rows), "values": [len(those) for those in rows.values()], **means}
+
+
+def holders_of(attribute: str, cells: Sequence[str], queries: Int[np.ndarray, " query"]) -> dict[str, list[int]]:
+    """Return which queries, by their place among them, have each value of an attribute."""
+    holders: dict[str, list[int]] = {}
+    for place, item in enumerate(queries.tolist()):
+        try:
+            known = split_labels(cells[item])
+        except ValueError as error:
+            raise RetrievalError(f"the attribute '{attribute}' of item {item} is {cells[item]!r}: {error}") from None
+        for value in dict.fromkeys(known):
+            holders.setdefault(value, []).append(place)
+    return holders
+
+
+def in_order(values: list[str]) -> list[str]:
+    """Return values in ascending order: of numbers where all are numbers, else of text."""
+    try:
+        return sorted(values, key=float)
+    except ValueError:
+        return sorted(values)
