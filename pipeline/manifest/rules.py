@@ -23,6 +23,7 @@ class Rules:
 
     Attributes:
         metric: that of its column in the table, a name of docs/metrics.md such as ``recall@1``.
+        more_metrics: others that are asked for, beside those that are always there.
         cutoffs: the k that are asked for, beside those of conf/evaluate.yaml.
         ap: the rule by which AP is taken, where conf/evaluate.yaml leaves it to the protocol; ``protocol``: that of the
             kind of dataset.
@@ -31,6 +32,7 @@ class Rules:
     """
 
     metric: str = "mAP"
+    more_metrics: Sequence[str] = ()
     cutoffs: Sequence[Cutoff] = ()
     ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
     queries_without_positives: Literal["evaluate", "skip"] = "evaluate"
@@ -40,6 +42,7 @@ class Written(TypedDict):
     """A file of rules."""
 
     metric: str
+    more_metrics: list[str]
     cutoffs: list[Cutoff]
     ap: Literal["protocol", "rectangle", "trapezoid"]
     queries_without_positives: Literal["evaluate", "skip"]
@@ -56,7 +59,8 @@ def rules_in(config: Mapping[str, Any], *, where: str) -> Rules:
     """
     rules = call(Rules, {key: value for key, value in config.items() if key in KEYS}, where=where)
     try:
-        measure_of(rules.metric)
+        for name in (rules.metric, *rules.more_metrics):
+            measure_of(name)
     except RetrievalError as error:
         raise RetrievalError(f"{where}: {error}") from None
     return rules
@@ -64,15 +68,16 @@ def rules_in(config: Mapping[str, Any], *, where: str) -> Rules:
 
 def write_rules(target: Path, rules: Rules) -> None:
     """Write rules for the stages that evaluate."""
-    write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs)})
+    write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs), "more_metrics": list(rules.more_metrics)})
 
 
 def as_ruled(settings: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
     """Return the settings of an evaluation as a dataset's rules have them: where conf/evaluate.yaml leaves it to these.
 
-    Cutoffs are those of both.
+    Cutoffs and further metrics are those of both.
     """
     found = {**settings, "cutoffs": sorted({*settings["cutoffs"], *rules.cutoffs})}
+    found["more_metrics"] = list(dict.fromkeys([*rules.more_metrics, *settings["more_metrics"]]))
     if settings["metric"] == "dataset":
         found["metric"] = rules.metric
     if settings["ap"] == "protocol":

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.frame.runs import stage_of
-from pipeline.results.per_query import LEFT_OUT, read_results, usable
+from pipeline.results.per_query import LEFT_OUT, POOLED, read_results, usable
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.levels import RECALL_LEVELS
 from pipeline.retrieval.uncertainty import (
@@ -38,23 +38,45 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
         RetrievalError: a file is missing or damaged; two runs were evaluated on different queries, or with other groups
             left out; the dataset has too little of the population.
     """
-    columns, left = [], []
+    columns, left, together = [], [], []
     first: Mapping[str, np.ndarray] = {}
     for run in runs:
         path = per_query / dataset / f"{run}.npz"
-        results = read_results(path, "metric", "queries", "told_apart")
+        results = read_results(path, "metric", "queries", "told_apart", "value")
         first = first or results
         again = f"run dvc repro {stage_of(run, dataset)}"
         for name, what in (("queries", "other queries"), ("metric", "another metric")):
             if not np.array_equal(results[name], first[name]):
                 raise RetrievalError(f"{path} has {what} than {runs[0]}.npz beside it: {again}")
-        columns.append(results["told_apart"])
-        left.append(read_left_out(path))
+        pooled = read_pooled(path)
+        columns.append(results["told_apart"] if pooled is None else results["value"][None])
+        together += [] if pooled is None else [pooled]
+        left.append(read_left_out(path) if pooled is None else {})
         if not alike(left[0], left[-1]):
             raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
     chosen = choose(left[0], population, remedy=too_few(dataset))
     values = np.column_stack(columns)
-    return chosen, of_runs(values, None if chosen == "queries" else [one[chosen] for one in left])
+    return chosen, of_runs(values, together or (None if chosen == "queries" else [one[chosen] for one in left]))
+
+
+def read_pooled(path: Path) -> LeftOut | None:
+    """Return the metric of a run without groups of queries where it is of all of them together; else None.
+
+    Raises:
+        RetrievalError: the file is missing or damaged.
+    """
+    with usable(path) as arrays:
+        names = [f"{POOLED}_{name}" for name in LEFT_OUT]
+        return left_out_in(arrays, names, rows=1) if names[0] in arrays else None
+
+
+def left_out_in(arrays: Mapping[str, np.ndarray], names: Sequence[str], *, rows: int) -> LeftOut:
+    """Return means without groups from the arrays of these names; ValueError if they have another form."""
+    values, shares, units = (arrays[name] for name in names)
+    form = (rows, *shares.shape)
+    if shares.ndim != 1 or values.shape != form or units.ndim or not np.isfinite(values).all():
+        raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
+    return LeftOut(values.astype(float), shares.astype(float), int(units))
 
 
 def read_left_out(path: Path) -> dict[Population, LeftOut]:
@@ -67,13 +89,8 @@ def read_left_out(path: Path) -> dict[Population, LeftOut]:
     with usable(path) as arrays:
         for population in POPULATIONS:
             names = [f"{population}_{name}" for name in LEFT_OUT]
-            if names[0] not in arrays:
-                continue
-            values, shares, units = (arrays[name] for name in names)
-            form = (1 + len(RECALL_LEVELS) + 1, *shares.shape)
-            if shares.ndim != 1 or values.shape != form or units.ndim or not np.isfinite(values).all():
-                raise ValueError(f"{names[0]} is {values.dtype} of shape {values.shape}, for shares of {shares.shape}")
-            found[population] = LeftOut(values.astype(float), shares.astype(float), int(units))
+            if names[0] in arrays:
+                found[population] = left_out_in(arrays, names, rows=1 + len(RECALL_LEVELS) + 1)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.frame.files import replacing_file
-from pipeline.results.per_query import LEFT_OUT
+from pipeline.results.per_query import LEFT_OUT, POOLED
 from pipeline.results.tables import write_table
 from pipeline.retrieval.evaluation import Evaluation
 
@@ -21,6 +21,7 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
         "manifest_sha256": np.array(manifest_sha256),
         "queries": evaluation.queries,
         "metric": np.array(evaluation.measure.name),
+        "value": np.array(evaluation.value / evaluation.measure.most),
         "told_apart": evaluation.columns[:, -1],
         "skipped": evaluation.skipped,
         "positives": evaluation.positives,
@@ -34,6 +35,8 @@ def write_per_query(target: Path, evaluation: Evaluation, *, manifest_sha256: st
     }
     for population, left_out in evaluation.left_out.items():
         arrays |= {f"{population}_{name}": np.array(getattr(left_out, name)) for name in LEFT_OUT}
+    if evaluation.pooled_left_out is not None:
+        arrays |= {f"{POOLED}_{name}": np.array(getattr(evaluation.pooled_left_out, name)) for name in LEFT_OUT}
     write_arrays(target, arrays)
 
 

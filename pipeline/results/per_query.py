@@ -20,18 +20,21 @@ FORMS = {
     "metric": ("U", 0),
     "queries": ("iu", 1),
     "told_apart": ("f", 1),
+    "value": ("f", 0),
     "AP": ("f", 1),
     "interpolated": ("f", 2),
     "top_items": ("iu", 2),
     "top_scores": ("f", 2),
     "top_hits": ("b", 2),
 }
-FRACTIONS = ("AP", "interpolated", "told_apart")
+FRACTIONS = ("AP", "interpolated", "told_apart", "value")
 # The names of metrics; AP in the best and the worst order of equal scores is not one of them.
 METRIC = re.compile(rf"{'|'.join(map(re.escape, ('AP_random', *MEANS.values())))}|({'|'.join(MEANS_AT.values())})@\d+")
 COUNTS = ("positives", "candidates")
 # What is kept of each population that is left out in groups, after its name.
 LEFT_OUT = ("values", "shares", "units")
+# What stands before these names where it is of a metric of all queries together.
+POOLED = "pooled"
 
 
 @contextmanager

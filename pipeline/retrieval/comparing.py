@@ -1,6 +1,6 @@
 """Two or more encoders by their features of the same items: by how much they differ, and whether by chance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal
@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import RetrievalError
+from .evaluation import Evaluation
 from .postprocessing import read_steps
 from .scoring import evaluated, known_of, parts_of, settings_of
-from .uncertainty import Estimates, choose, distinguishable, holm, of_runs
+from .uncertainty import Estimates, Population, choose, distinguishable, holm, of_runs
 
 
 def compare_features(a: Any, b: Any, labels: Any = None, **options: Any) -> dict[str, Any]:
@@ -108,10 +109,7 @@ def compare_several(
         except RetrievalError as error:
             raise RetrievalError(f"{name}: {error}") from None
     evaluations, most = list(found.values()), chosen.measure.most
-    left_out = evaluations[0].left_out
-    about = choose(left_out, population, remedy="there are too few of them")
-    values = np.column_stack([one.columns[:, -1] for one in evaluations])
-    estimates = of_runs(values, [one.left_out[about] for one in evaluations] if about in left_out else None)
+    about, estimates = joint(evaluations, population)
     return {
         "metric": metric,
         "population": about,
@@ -119,6 +117,22 @@ def compare_several(
         "means": dict(zip(found, (most * estimates.means).tolist(), strict=True)),
         "pairs": pairs_of(list(found), estimates, most),
     }
+
+
+def joint(evaluations: Sequence[Evaluation], population: str) -> tuple[Population, Estimates]:
+    """Return what the metric is about, and how that of several evaluations of the same queries varies together.
+
+    Raises:
+        RetrievalError: there is too little of the population.
+    """
+    first = evaluations[0]
+    pooled = [one.pooled_left_out for one in evaluations if one.pooled_left_out is not None]
+    if pooled:
+        about = choose({}, population, remedy=f"of {first.measure.name} only queries are known")
+        return about, of_runs(np.array([[one.value for one in evaluations]]), pooled)
+    about = choose(first.left_out, population, remedy="there are too few of them")
+    values = np.column_stack([one.columns[:, -1] for one in evaluations])
+    return about, of_runs(values, None if about == "queries" else [one.left_out[about] for one in evaluations])
 
 
 def pairs_of(names: list[str], estimates: Estimates, most: float) -> list[dict[str, Any]]:

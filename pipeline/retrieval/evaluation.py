@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from . import metrics
+from . import chance, metrics, pooled
 from .distances import similarity_of
 from .errors import RetrievalError, shown
 from .left_out import leave_out_each
@@ -24,11 +24,16 @@ from .ranking import Ranking, each_ranking
 from .relevance import Without
 from .settings import Cutoff, Seed
 from .similarity import Kind, Scorer, unit_rows
-from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
+from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, of_runs, populations_of
 
 # From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
 Rank = Callable[..., Iterator[dict[str, np.ndarray]]]
 
+SPECIAL_AT: Mapping[str, Callable[..., Float[np.ndarray, " query"]]] = {
+    "capped_mAP": metrics.capped_average_precision_at,
+    "mMP": metrics.modified_precision_at,
+    "trec_recall": metrics.found_share_at,
+}
 # Steps of recall of the finer curve.
 FINE = 100
 
@@ -44,6 +49,7 @@ class Settings:
         queries_without_positives: ``error``, or ``skip`` to leave them out of every mean; the landmark protocols
             leave them out by definition.
         metric: the one that results are told apart by, a name of :mod:`.measures`.
+        more_metrics: others, beside those that are always there, such as ``mMP@5``.
         cutoffs: the k of P@k, recall@k, nDCG@k, mAP@k and the like, beside that of the metric.
         top: how many of the first items of each ranking to keep.
         left_out: whether classes and images are left out in groups, for intervals of what others would give; it takes
@@ -58,6 +64,7 @@ class Settings:
     difficulty: Difficulty = "medium"
     queries_without_positives: Literal["error", "skip"] = "error"
     metric: str = "mAP"
+    more_metrics: Sequence[str] = ()
     cutoffs: Sequence[Cutoff] = (1, 5, 10)
     top: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     left_out: bool = True
@@ -73,7 +80,8 @@ class Settings:
         for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
             if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
-        measure_of(self.metric)
+        for name in (self.metric, *self.more_metrics):
+            measure_of(name)
 
     @property
     def measure(self) -> Measure:
@@ -81,10 +89,19 @@ class Settings:
         return measure_of(self.metric)
 
     @property
+    def asked(self) -> list[Measure]:
+        """The metrics that are asked for by name, each once."""
+        return [measure_of(name) for name in dict.fromkeys([self.metric, *self.more_metrics])]
+
+    @property
     def ks(self) -> list[int]:
         """All cutoffs, ascending."""
-        own = self.measure.k if self.measure.column else None
-        return sorted({*self.cutoffs, *([] if own is None else [own])})
+        return sorted({*self.cutoffs, *(one.k for one in self.asked if one.k is not None and not one.special)})
+
+    @property
+    def kept(self) -> int:
+        """How many of the first items of each ranking are kept: those of ``top``, and of metrics of all queries."""
+        return max([self.top, *(one.k or 0 for one in self.asked if one.column is None)])
 
     def rule(self, protocol: Protocol) -> Rule:
         """Return the rule by which AP is taken."""
@@ -108,9 +125,11 @@ class Evaluation:
         top_scores: their cosines, dot products or Euclidean distances, or what a step made; NaN past its end.
         top_hits: whether each is a positive.
         measure: the metric that results are told apart by.
-        value: of it.
+        pooled: metrics of all queries together, by name.
         left_out: the means of AP, of ``interpolated`` and of the metric without groups of what could have been others,
-            by population; the metric's divided by the largest value that it can have.
+            by population; the metric's divided by the largest value that it can have. Where that is of all queries
+            together, AP stands in its place.
+        pooled_left_out: the metric of all queries together without each of some groups of them; None of another.
         ranks: of the positives of each query, from 1; None where they are not kept.
     """
 
@@ -126,8 +145,9 @@ class Evaluation:
     top_scores: Float[np.ndarray, "query top"]
     top_hits: Bool[np.ndarray, "query top"]
     measure: Measure
-    value: float
+    pooled: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[Population, LeftOut] = field(default_factory=dict)
+    pooled_left_out: LeftOut | None = None
     ranks: Ragged | None = None
 
     @property
@@ -145,16 +165,33 @@ class Evaluation:
         """Of each query what means are taken of, see :func:`columns_of`."""
         return columns_of(self.values, self.interpolated, self.measure)
 
+    @property
+    def value(self) -> float:
+        """The metric that results are told apart by."""
+        if self.measure.column is None:
+            return self.pooled[self.measure.name]
+        return float(self.values[self.measure.column].mean())
+
     def estimates(self, population: Population) -> Estimates:
         """Return mAP, the mean curve and the metric, and how they vary over a population of :attr:`populations`.
 
-        The metric is divided by the largest value that it can have.
+        The metric is divided by the largest value that it can have; where it is of all queries together, mAP stands in
+        its place.
         """
         if population not in self.left_out:
             return of_queries(self.columns)
-        curve = np.ascontiguousarray(self.interpolated.T).mean(axis=1)
-        means = np.array([self.ap.mean(), *curve, self.value / self.measure.most])
-        return of_left_out(means, self.left_out[population])
+        return of_left_out(self.columns.mean(axis=0), self.left_out[population])
+
+    def of_metric(self) -> dict[Population, Estimates]:
+        """Return how the metric varies, divided by the largest value that it can have, over each population it can."""
+        if self.pooled_left_out is not None:
+            return {"queries": of_left_out(np.array([self.value]), self.pooled_left_out)}
+        return {
+            population: of_runs(
+                self.columns[:, -1:], [self.left_out[population]] if population in self.left_out else None
+            )
+            for population in self.populations
+        }
 
 
 def evaluate(
@@ -179,10 +216,10 @@ def evaluate(
     Raises:
         RetrievalError: a query has no positives and that is an error; no query has any.
     """
-    kept = 2 * (8 + 4 + 1) * scorer.queries * settings.top  # with a copy, while parts are joined
-    refuse_memory(kept, f"'top' of {settings.top} for {scorer.queries} queries")
+    kept = 2 * (8 + 4 + 1) * scorer.queries * settings.kept  # with a copy, while parts are joined
+    refuse_memory(kept, f"the first {settings.kept} items of {scorer.queries} queries")
     results = partial(results_of, protocol=protocol, settings=settings, ranks=ranks)
-    parts = list((rank or rank_here(settings))(results, scorer, protocol.judge, top=settings.top))
+    parts = list((rank or rank_here(settings))(results, scorer, protocol.judge, top=settings.kept))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = joined.pop("ranks", None)  # a query without positives has none
     has = joined["positives"] > 0
@@ -196,6 +233,7 @@ def evaluate(
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
     measure = settings.measure
+    together = pooled_of(joined, settings)
     full = columns_of(joined, joined["interpolated"], measure)
     joined = {name: array[has] for name, array in joined.items()}
     fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
@@ -209,19 +247,20 @@ def evaluate(
         joined.pop("candidates"),
         interpolated=joined.pop("interpolated"),
         fine=fine,
-        top_items=members[joined.pop("top_items")],
-        top_scores=joined.pop("top_scores"),
-        top_hits=joined.pop("top_hits"),
+        top_items=members[joined.pop("top_items")[:, : settings.top]],
+        top_scores=joined.pop("top_scores")[:, : settings.top],
+        top_hits=joined.pop("top_hits")[:, : settings.top],
         values=joined,
         measure=measure,
-        value=float(joined[str(measure.column)].mean()),
+        pooled={name: metric(*together.values()) for name, metric in pooled_metrics(settings).items()},
+        pooled_left_out=without_queries(together, settings) if measure.column is None else None,
         left_out=leave_out_each(
             scorer,
             protocol.judge,
             protocol.partitions(settings.seed) if settings.left_out else {},
             full=full,
             rule=settings.rule(protocol),
-            measure=measure,
+            measure=measure if measure.column is not None else measure_of("mAP"),
             memory=settings.memory,
         ),
         ranks=None if found is None else Ragged(found, starts),
@@ -233,15 +272,45 @@ def columns_of(
 ) -> Float[np.ndarray, "query 13"]:
     """Return of each query what means are taken of: AP, the curve, and the metric over the largest value it can have.
 
+    In place of a metric of all queries together stands AP.
+
     Raises:
         RetrievalError: the protocol does not have the metric.
     """
-    if measure.column is None or measure.column not in values:
+    column = "AP" if measure.column is None else measure.column
+    if column not in values:
         raise RetrievalError(f"metric is '{measure.name}', which this protocol does not have (docs/metrics.md)")
     columns: Float[np.ndarray, "query 13"] = np.column_stack(
-        [values["AP"], interpolated, values[measure.column] / measure.most]
+        [values["AP"], interpolated, values[column] / measure.most]
     )
     return columns
+
+
+def pooled_of(joined: Mapping[str, np.ndarray], settings: Settings) -> dict[str, np.ndarray]:
+    """Return what metrics of all queries together are of: how sure each of the first items is, hits, and positives."""
+    scores = joined["top_scores"].astype(np.float64)
+    sure = -scores if settings.similarity == "euclidean" else scores  # a distance is the less sure, the larger it is
+    return {"scores": sure, "hits": joined["top_hits"], "positives": joined["positives"]}
+
+
+def pooled_metrics(settings: Settings) -> dict[str, Callable[..., float]]:
+    """Return the metrics of all queries together that are asked for, by name."""
+    asked = [one for one in settings.asked if one.column is None]
+    return {one.name: partial(pooled.METRICS[one.name.partition("@")[0]], k=one.k or 0) for one in asked}
+
+
+def without_queries(together: Mapping[str, np.ndarray], settings: Settings) -> LeftOut:
+    """Return the metric of all queries together without each of some groups of them.
+
+    Raises:
+        RetrievalError: it is not defined for these queries.
+    """
+    metric = pooled_metrics(settings)[settings.metric]
+    if np.isnan(metric(*together.values())):
+        raise RetrievalError(
+            f"metric is '{settings.metric}', but no query is out of distribution, without positives: name another"
+        )
+    return pooled.without_each(metric, *together.values(), seed=settings.seed)
 
 
 def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings, ranks: bool) -> dict[str, np.ndarray]:
@@ -310,7 +379,19 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
         values[f"AP@{k}"] = metrics.average_precision_at(ranks, k=k)
         if protocol.name in LANDMARKS:
             values[f"mP@{k}"] = metrics.landmark_precision_at(ranks, k=k)
+    for one in settings.asked:
+        if one.column is not None and one.special:
+            values[one.column] = special_metric(ranking, one)
     return values
+
+
+def special_metric(ranking: Ranking, measure: Measure) -> Float[np.ndarray, " query"]:
+    """Return a metric of each query that is computed only where it is asked for."""
+    if measure.k is not None:
+        return SPECIAL_AT[measure.name.partition("@")[0]](ranking.ranks, k=measure.k)
+    if measure.name == "2AFC":
+        return metrics.two_alternative(ranking.optimistic, ranking.pessimistic)
+    return metrics.nister_stewenius(ranking.ranks)
 
 
 def scores_of(
@@ -396,7 +477,7 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "headline": {
             "metric": evaluation.measure.name,
             "value": evaluation.value,
-            "chance": means["AP_random"] if evaluation.measure.column == "AP" else None,
+            "chance": by_chance(evaluation),
             "intervals": own,
         },
         "mAP_random": means["AP_random"],
@@ -412,6 +493,8 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         for k in settings.ks:
             if f"{name}@{k}" in means:
                 summary["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
+    for one in settings.asked:
+        summary[one.name] = means[one.column] if one.column else evaluation.pooled[one.name]
     return summary | {
         "queries": len(evaluation.queries),
         "queries_without_positives": len(evaluation.skipped),
@@ -431,9 +514,19 @@ def intervals_of(evaluation: Evaluation) -> tuple[Intervals, Intervals]:
     for population in evaluation.populations:
         ends = evaluation.estimates(population).intervals()
         of_map[population] = {"low": float(ends[0, 0]), "high": float(ends[1, 0])}
-        low, high = (evaluation.measure.most * ends[:, -1]).tolist()
+    for population, estimates in evaluation.of_metric().items():
+        low, high = (evaluation.measure.most * estimates.intervals()[:, 0]).tolist()
         of_metric[population] = {"low": low, "high": high}
     return of_map, of_metric
+
+
+def by_chance(evaluation: Evaluation) -> float | None:
+    """Return what a random ranking is expected to give of the metric; None where no formula is here for it."""
+    column = evaluation.measure.column
+    if column == "AP":
+        return float(evaluation.values["AP_random"].mean())
+    known = None if column is None else chance.expected(column, evaluation.positives, evaluation.candidates)
+    return None if known is None else float(known.mean())
 
 
 def per_class(evaluation: Evaluation, labels: Sequence[tuple[str, ...]]) -> dict[str, tuple[int, float]]:

@@ -30,6 +30,8 @@ MEANS_AT = {
 }
 # The largest value that a query can have, where it is not 1.
 MOST = {"N-S": 4.0}
+# What is computed only where it is asked for by name.
+SPECIAL = ("capped_mAP", "mMP", "trec_recall", "N-S", "2AFC")
 # Of all queries together, each with its first k items: there is no value of a query.
 POOLED = ("micro_AP", "recall_at_P90", "t_mAP")
 AT = re.compile(r"(?P<name>\w+)@(?P<k>[1-9][0-9]{0,8})")
@@ -50,6 +52,11 @@ class Measure:
     column: str | None
     k: int | None = None
     most: float = 1.0
+
+    @property
+    def special(self) -> bool:
+        """Whether it is computed only where it is asked for by name, being of few protocols."""
+        return self.column is None or self.name.partition("@")[0] in SPECIAL
 
 
 def measure_of(name: str) -> Measure:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.results.chance import expected, hit_rate
 from pipeline.results.per_query import COUNTS
+from pipeline.retrieval.chance import expected, hit_rate
+from pipeline.retrieval.measures import most_of
 from pipeline.retrieval.uncertainty import of_queries
 
 Metrics = Mapping[str, np.ndarray]  # see pipeline.results.per_query.read_metrics
@@ -29,7 +30,8 @@ def measured(runs: Mapping[str, Metrics]) -> dict[str, Any]:
     intervals = {}
     for run, metrics in runs.items():
         names = names_of(metrics)
-        ends = of_queries(np.column_stack([metrics[name] for name in names])).intervals()
+        most = np.array([most_of(name) for name in names])
+        ends = most * of_queries(np.column_stack([metrics[name] for name in names]) / most).intervals()
         intervals[run] = dict(zip(names, ends.T.tolist(), strict=True))
     return {"chance": by_chance(first), "runs": intervals}
 

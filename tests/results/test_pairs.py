@@ -184,7 +184,7 @@ def test_wrong_designs(change: dict[str, object], said: str) -> None:
 
 def test_who_leads_and_who_is_as_good() -> None:
     table = pd.DataFrame(
-        [("a", "d", 0.5), ("b", "d", 0.5), ("a", "e", 0.1), ("b", "e", 0.2)], columns=["encoder", "dataset", "mAP"]
+        [("a", "d", 0.5), ("b", "d", 0.5), ("a", "e", 0.1), ("b", "e", 0.2)], columns=["encoder", "dataset", "value"]
     )
     assert leaders_of(table) == {"d": "a", "e": "b"}
     pairs = pd.DataFrame(

@@ -334,6 +334,8 @@ def test_results_that_are_no_fractions_are_refused(results: Path) -> None:
     path = results / "metrics/per_query/digits/bad.npz"
     with np.load(path) as arrays:
         held = dict(arrays)
-    np.savez(path, **{**held, "AP": held["AP"] * np.nan})
-    with pytest.raises(RetrievalError, match=r"bad.npz \(AP has what is no fraction\): run dvc repro evaluate@bad-d"):
+    np.savez(path, **{**held, "told_apart": held["told_apart"] * np.nan})
+    with pytest.raises(
+        RetrievalError, match=r"bad.npz \(told_apart has what is no fraction\): run dvc repro evaluate@bad-d"
+    ):
         read_pair(results / "metrics/per_query", "digits", "good", "bad")

@@ -158,14 +158,14 @@ def test_per_query_results_are_readable_and_the_same_bytes_each_time(tmp_path: P
     with np.load(tmp_path / "one.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["AP"], evaluation.ap)
         assert arrays["top_items"].shape == (60, 10)
-        assert arrays["classes_values"].shape == (12, 5) and arrays["images_values"].shape == (12, 50)
+        assert arrays["classes_values"].shape == (13, 5) and arrays["images_values"].shape == (13, 50)
         assert arrays["classes_units"] == 5 and arrays["images_units"] == 60
     for population in evaluation.populations:
         curve = read_curve(tmp_path / "one.npz", population)
         assert curve.population == population
         assert (curve.low < curve.mean).all() and (curve.mean < curve.high).all()
         np.testing.assert_allclose(curve.mean, evaluation.interpolated.mean(axis=0), atol=1e-15)
-        expected = evaluation.estimates(population).intervals()[:, 1:]
+        expected = evaluation.estimates(population).intervals()[:, 1:-1]
         np.testing.assert_allclose([curve.low, curve.high], expected, rtol=0, atol=1e-12)
     assert read_curve(tmp_path / "one.npz", "widest").population == "classes"
 

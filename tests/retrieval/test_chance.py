@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.results.chance import expected, hit_rate
+from pipeline.retrieval.chance import expected, hit_rate
 
 
 def average_precision(ranks: tuple[int, ...], seen: int) -> Fraction:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-from pipeline.retrieval.metrics import NEIGHBOURS, expected_average_precision_at
+from .metrics import NEIGHBOURS, expected_average_precision_at
 
 Counts = Int[np.ndarray, " query"]
 Values = Float[np.ndarray, " query"]
@@ -17,7 +17,7 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
     """Return what is expected of each query; None of a metric that no formula is here for.
 
     Where every order of its candidates is as likely as any other. Definitions are those of
-    :mod:`pipeline.retrieval.metrics`; of AP, by the rectangle rule.
+    :mod:`.metrics`; of AP, by the rectangle rule.
 
     Args:
         metric: as the per-query results call it, such as ``P@5``.
