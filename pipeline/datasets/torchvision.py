@@ -53,7 +53,8 @@ def read_torchvision(name: str, root: str, arguments: Mapping[str, Any] = NO_ARG
 
     Raises:
         NotThere: the files are missing or damaged.
-        RetrievalError: no PNG files have been written; torchvision has no such dataset or argument; an item is no image with one label.
+        RetrievalError: no PNG files have been written; torchvision has no such dataset or argument; an item is no
+            image with one label.
     """
     pictures = pictures_of(name, root, arguments)
     if located(pictures).is_dir():
@@ -85,7 +86,7 @@ def asked_of(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def pictures_of(name: str, root: str, arguments: Mapping[str, Any]) -> str:
     """Return the folder for the images of a dataset that holds arrays: one for each choice of arguments."""
     said = "_".join(f"{key}-{value}" for key, value in sorted(arguments.items())) or "all"
-    if not re.fullmatch(r"[\w.-]{1,80}", said):
+    if not re.fullmatch(r"[\w.+-]{1,80}", said):
         said = hashlib.sha256(json.dumps(dict(arguments), sort_keys=True).encode()).hexdigest()[:16]
     return f"{root.rstrip('/')}/{name}-files/{said}"
 
@@ -107,7 +108,7 @@ def parameters_of(kind: type[Any]) -> list[str]:
     for one in kind.__mro__:
         if "__init__" not in vars(one):
             continue
-        parameters = inspect.signature(one.__init__).parameters.values()
+        parameters = inspect.signature(vars(one)["__init__"]).parameters.values()
         found += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -171,7 +172,7 @@ def noting(paths: list[str]) -> Iterator[None]:
             return Image.new("RGB", (1, 1))
         return really_open(fp, *arguments, **options)
 
-    Image.open = note
+    Image.open = note  # type: ignore[assignment]
     try:
         yield
     finally:

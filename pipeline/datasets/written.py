@@ -1,4 +1,4 @@
-"""A folder of images that were no files of their own where they were published: images, a list of them, their origin."""
+"""A folder of images that were no files where they were published: these, a list of them, and their origin."""
 
 import io
 import json
@@ -99,15 +99,11 @@ def refuse_other_origin(top: Place, asked: Mapping[str, Any]) -> None:
     """Raise :class:`RetrievalError` for a folder that is none of these, or was made for other keys of a YAML."""
     text = read_list_text(top / ORIGIN, remedy=f"{top} was not made by pipeline.fetch: {AGAIN}")
     try:
-        made_for = json.loads(text)["asked"].items()
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        made = dict(json.loads(text)["asked"])
+    except (ValueError, LookupError, TypeError) as error:
         raise RetrievalError(f"{top / ORIGIN} is damaged ({error}): {AGAIN}") from None
-    made = dict(made_for)
     wanted = json.loads(json.dumps(asked))
-    other = [
-        f"{key} {made.get(key)!r}, not {wanted.get(key)!r}"
-        for key in {**wanted, **made}
-        if made.get(key) != wanted.get(key)
-    ]
+    other = [key for key in {**wanted, **made} if made.get(key) != wanted.get(key)]
     if other:
-        raise RetrievalError(f"{top} was fetched with {'; '.join(other)}: give another 'root', or {AGAIN}")
+        differences = "; ".join(f"{key} {made.get(key)!r}, not {wanted.get(key)!r}" for key in other)
+        raise RetrievalError(f"{top} was fetched with {differences}: give another 'root', or {AGAIN}")

@@ -167,7 +167,8 @@ def write_rows(
         data, suffix, how = file_of(row[asked.image], here, remote=asked.name is not None)
         labels = texts_of(row[asked.label], names[asked.label], here, asked.label)
         given = role if asked.role is None else role_of(row[asked.role], names[asked.role], here)
-        groups = () if asked.group is None else texts_of(row[asked.group], names[asked.group], here, asked.group)
+        group = None if asked.group is None or row[asked.group] == "" else row[asked.group]
+        groups = texts_of(group, names.get(str(asked.group)), here, str(asked.group))
         if len(groups) > 1:
             raise RetrievalError(f"{here}: in '{asked.group}' are {len(groups)} groups: an image has one, or none")
         if given == "query" and not labels:
