@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,7 +237,8 @@ def names_of(data: Any) -> list[str] | None:
     if not found:
         return None
     names = [one if isinstance(one, str) else ", ".join(one) for one in found]
-    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names)]
+    count = Counter(names)
+    return [name if count[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
 
 
 def labels_of(target: Any, names: Sequence[str] | None, *, where: str) -> tuple[str, ...]:

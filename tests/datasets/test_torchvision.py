@@ -155,6 +155,15 @@ def test_a_failed_download_leaves_nothing(
     gc.collect()  # torchvision does not close the answer of a server that refuses
 
 
+def test_damaged_files_in_the_way_are_named(cifar: np.ndarray, root: Path) -> None:
+    fetch(kind("CIFAR10", train=False))
+    (root / "cifar-10-batches-py/test_batch").write_bytes(b"damaged")
+    said = not_fetched(kind("CIFAR10"))
+    assert said.startswith(f"torchvision's CIFAR10 is damaged in {root} (")
+    assert said.endswith("remove cifar-10-batches-py, cifar-10-python.tar.gz there and run it again")
+    assert (root / "cifar-10-batches-py/test_batch").read_bytes() == b"damaged"
+
+
 def test_damaged_files_are_said(cifar: np.ndarray, root: Path, tmp_path: Path) -> None:
     config = kind("CIFAR10", train=False)
     fetch(config)

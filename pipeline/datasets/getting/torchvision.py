@@ -24,7 +24,7 @@ from pipeline.datasets.written import png_of, refuse_other_origin, writing
 from pipeline.frame.files import unfinished
 from pipeline.frame.places import located
 from pipeline.frame.versions import versions_of
-from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.errors import RetrievalError, some
 
 
 def fetch_torchvision(name: str, root: str, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> None:
@@ -57,7 +57,7 @@ def provided(name: str, top: Path, arguments: Mapping[str, Any]) -> Any:
     off had extracted.
 
     Raises:
-        RetrievalError: torchvision does not download it, or could not.
+        RetrievalError: torchvision does not download it, or could not; damaged files are in the way.
     """
     try:
         return opened(name, top, arguments)
@@ -73,8 +73,15 @@ def provided(name: str, top: Path, arguments: Mapping[str, Any]) -> Any:
                 f"torchvision could not fetch {name} ({error.reason}): connect to the network and run it again, or put "
                 f"its files at {top} as torchvision lays them out"
             ) from None
+        brought = some(sorted(path.name for path in beside.iterdir()))
         move_in(beside, top)
-    return opened(name, top, arguments)
+    try:
+        return opened(name, top, arguments)
+    except NotThere as error:
+        raise RetrievalError(
+            f"torchvision's {name} is damaged in {top} ({error.reason}), and what was there has been left as it is: "
+            f"remove {brought} there and run it again"
+        ) from None
 
 
 def move_in(source: Path, target: Path) -> None:
