@@ -85,7 +85,13 @@ def asked_of(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pictures_of(name: str, root: str, arguments: Mapping[str, Any]) -> str:
-    """Return the folder for the images of a dataset that holds arrays: one for each choice of arguments."""
+    """Return the folder for the images of a dataset that holds arrays: one for each choice of arguments.
+
+    Raises:
+        RetrievalError: the name is none of a class.
+    """
+    if not name.isidentifier():
+        raise RetrievalError(f"'name' is {name!r}: expected the name of a class of torchvision.datasets")
     said = "_".join(f"{key}-{value}" for key, value in sorted(arguments.items())) or "all"
     if not re.fullmatch(r"[\w.+-]{1,80}", said):
         said = hashlib.sha256(json.dumps(dict(arguments), sort_keys=True).encode()).hexdigest()[:16]

@@ -20,7 +20,9 @@ from torchvision import datasets
 from pipeline.datasets.getting.dataset import may_be_missing, ways_to_get
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
+from pipeline.frame.experiment import Experiment
 from pipeline.manifest.manifest import Manifest
+from pipeline.preset import provide_images
 from pipeline.retrieval.errors import RetrievalError
 from tests.conftest import TOP, Project, Web
 
@@ -322,6 +324,7 @@ def test_what_a_cut_off_extraction_left_is_not_taken_as_whole(
     ("config", "match"),
     [
         (kind("CIFAR11"), "torchvision has no dataset 'CIFAR11': one of .*CIFAR10, CIFAR100"),
+        (kind("../../CIFAR10"), "'name' is '../../CIFAR10': expected the name of a class of torchvision.datasets"),
         (kind("wrap_dataset_for_transforms_v2"), "torchvision has no dataset 'wrap_dataset"),
         (kind("CIFAR10", split="test"), "CIFAR10 takes no argument 'split': its arguments are train$"),
         (kind("EuroSAT", download=True), "EuroSAT takes no argument 'download': its arguments are none$"),
@@ -399,6 +402,14 @@ def test_presets_ask_for_what_shares_its_root(root: Path) -> None:
     assert not may_be_missing({"kind": "folder", "root": ROOT})
     assert may_be_missing({"kind": "folder", "root": f"{ROOT}/other"})
     assert not may_be_missing({"kind": "digits"})
+
+
+def test_a_preset_provides_them(root: Path, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, _ = pets(root, draw)
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/pets.yaml").write_text(yaml.safe_dump({**config, "title": "Cats and dogs"}))
+    provide_images(Experiment(encoders=("hog",), datasets=("pets",), rankings=(), encoder="hog"), tmp_path / "conf")
+    assert capsys.readouterr().out == f"{root} has the 4 images of OxfordIIITPet\n"
 
 
 @pytest.mark.parametrize("name", ["oxford_pets", "flowers102", "cifar10_test"])
