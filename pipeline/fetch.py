@@ -1,20 +1,21 @@
-"""A dataset's archives, from where they are published to data/raw.
+"""A dataset's files, from where they are published to data/raw.
 
-``python -m pipeline.fetch dataset=voc_val`` does what ``fetch`` in ``conf/dataset/voc_val.yaml`` says. It is
-no stage: ``dvc repro`` downloads nothing.
+``python -m pipeline.fetch dataset=voc_val`` does what ``fetch`` in ``conf/dataset/voc_val.yaml`` says; a dataset of the
+kind ``torchvision`` or ``huggingface`` is fetched by that package. It is no stage: ``dvc repro`` downloads nothing.
 """
 
 from omegaconf import DictConfig
 
-from pipeline.datasets.parcels import fetch, read_parcels
+from pipeline.datasets.getting.dataset import ways_to_get
 from pipeline.frame.app import app, plain
+from pipeline.results.titles import without_title
 
 
 @app("fetch")
 def main(config: DictConfig) -> None:
     """Run the download."""
-    for parcel in read_parcels(config.dataset_name, plain(config.dataset)):
-        fetch(parcel)
+    for get in ways_to_get(config.dataset_name, without_title(plain(config.dataset))):
+        get()
 
 
 if __name__ == "__main__":

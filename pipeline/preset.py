@@ -13,13 +13,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from pipeline.checkpoints.providing import fetch as fetch_weights
-from pipeline.datasets.parcels import fetch as fetch_parcel
-from pipeline.datasets.parcels import read_parcels
+from pipeline.datasets.getting.dataset import may_be_missing, ways_to_get
 from pipeline.frame.app import app, path_of
 from pipeline.frame.experiment import Experiment, check_names, read_experiment
-from pipeline.frame.places import ELSEWHERE, located, place_of
+from pipeline.frame.places import ELSEWHERE, located
 from pipeline.frame.yamls import read_yaml
 from pipeline.mending.mending import mend_if_idle, run_dvc
+from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 
 TABLE = "metrics/table.md"
@@ -39,15 +39,15 @@ def provide_images(experiment: Experiment, conf: Path) -> None:
     """Fetch the images of all datasets that are not there yet, after a check for those that cannot be fetched.
 
     Raises:
-        RetrievalError: see :func:`pipeline.datasets.parcels.read_parcels` and :func:`pipeline.datasets.parcels.fetch`.
+        RetrievalError: see :func:`pipeline.datasets.getting.dataset.ways_to_get`, and what that gives.
     """
-    parcels = []
+    ways = []
     for dataset in experiment.datasets:
-        config = read_leaf(conf / "dataset" / f"{dataset}.yaml")
-        if "root" in config and not place_of(config["root"]).is_dir():
-            parcels += read_parcels(dataset, config)
-    for parcel in parcels:
-        fetch_parcel(parcel)
+        config = without_title(read_leaf(conf / "dataset" / f"{dataset}.yaml"))
+        if may_be_missing(config):
+            ways += ways_to_get(dataset, config)
+    for get in ways:
+        get()
 
 
 def read_leaf(path: Path) -> dict[str, Any]:

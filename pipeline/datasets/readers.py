@@ -13,10 +13,12 @@ from pipeline.datasets.clutter import make_clutter
 from pipeline.datasets.copies import make_copies
 from pipeline.datasets.counts import refuse_other_counts
 from pipeline.datasets.embedded import make_digits, make_photo_views
+from pipeline.datasets.huggingface import read_huggingface
 from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list, with_distractors
 from pipeline.datasets.listing import Listing, check_listing
 from pipeline.datasets.revisited import read_revisited
+from pipeline.datasets.torchvision import read_torchvision
 from pipeline.datasets.voc import read_voc
 from pipeline.manifest.rules import KEYS
 from pipeline.retrieval.errors import RetrievalError
@@ -25,9 +27,11 @@ from pipeline.retrieval.settings import call, choose, fits
 LAYOUTS: Mapping[str, Callable[..., Listing]] = {
     "classic": read_classic,
     "folder": read_folder,
+    "huggingface": read_huggingface,
     "landmark_names": read_landmark_names,
     "list": read_list,
     "revisited": read_revisited,
+    "torchvision": read_torchvision,
     "voc": read_voc,
 }
 EMBEDDED: Mapping[str, Callable[..., Listing]] = {

@@ -254,7 +254,10 @@ def test_raw_data_elsewhere(listed: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
-    kinds = "classic, clutter, copies, digits, folder, landmark_names, list, photo_views, revisited, voc"
+    kinds = (
+        "classic, clutter, copies, digits, folder, huggingface, landmark_names, list, photo_views, revisited, "
+        "torchvision, voc"
+    )
     refused(tmp_path, rf"conf/dataset/own\.yaml: unknown kind 'zip'; one of {kinds}$", kind="zip")
     refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
     refused(tmp_path, "unknown key 'directory'; its keys are per_class", kind="digits", per_class=2, directory="x")

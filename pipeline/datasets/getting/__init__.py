@@ -1,0 +1,1 @@
+"""A dataset's files, from where they are published to data/raw."""
