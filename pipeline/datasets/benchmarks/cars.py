@@ -1,6 +1,5 @@
 """Cars196 (J. Krause et al., "3D Object Representations for Fine-Grained Categorization", 2013): 16,185 photographs."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,14 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.datasets.benchmarks.lists import ANEW, class_range, listed_image, numbers, proper_box, read_rows, whole
+from pipeline.datasets.benchmarks.mat import read_mat
 from pipeline.datasets.layouts import existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written
-from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
 from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.reading.mistaken import mistaken
 
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 
@@ -73,7 +71,7 @@ def read_cars(
         by_class = file.endswith(".csv")
         if by_class and folders is None:
             raise RetrievalError(f"{top / file} needs 'names', the list of the classes' names: give it, as names.csv")
-        for one in read_lines(top / file) if by_class else read_mat(top / file):
+        for one in read_lines(top / file) if by_class else read_annotations(top / file):
             if one.number not in wanted:
                 others += 1
                 continue
@@ -112,29 +110,17 @@ def read_lines(path: Place) -> list[Annotation]:
     return found
 
 
-def read_mat(path: Place) -> list[Annotation]:
+def read_annotations(path: Place) -> list[Annotation]:
     """Read a ``.mat`` of the development kit: the struct ``annotations``, one element an image.
-
-    Nothing in such a file is executed.
 
     Raises:
         RetrievalError: it is missing or damaged, or has another form; its annotations have no classes, as those of the
             test half in the kit.
     """
-    from scipy.io import loadmat  # takes long to import, for other datasets in vain
-
-    data = read_file(path, name=str(path))
-    try:
-        if what := mistaken(data):
-            raise ValueError(f"it is {what}")
-        structs = np.atleast_1d(
-            loadmat(io.BytesIO(data), variable_names=["annotations"], squeeze_me=True)["annotations"]
-        )
-        fields = structs.dtype.names or ()
-    except Exception as error:  # damaged files raise nearly every exception type
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise RetrievalError(f"{path} has no annotations ({problem}): {ANEW}") from None
-    missing = [name for name in (*SIDES, "class", "fname") if name not in fields]
+    structs = read_mat(path, "annotations")
+    if not isinstance(structs, list) or not structs or not isinstance(structs[0], dict):
+        raise RetrievalError(f"{path}: its annotations are no structs: {ANEW}")
+    missing = [name for name in (*SIDES, "class", "fname") if name not in structs[0]]
     if missing == ["class"]:
         raise RetrievalError(f"{path} says no classes: take cars_test_annos_withlabels.mat in place of it")
     if missing:
@@ -142,15 +128,14 @@ def read_mat(path: Place) -> list[Annotation]:
     return [annotation_in(struct, f"{path}: annotation {place}") for place, struct in enumerate(structs, start=1)]
 
 
-def annotation_in(struct: Any, where: str) -> Annotation:
+def annotation_in(struct: Mapping[str, Any], where: str) -> Annotation:
     """Return the annotation in an element of a struct of MATLAB; RetrievalError if it is none."""
-    name = struct["fname"]
-    try:
-        *sides, number = (float(struct[field]) for field in (*SIDES, "class"))
-        if not isinstance(name, str) or not number.is_integer():
-            raise ValueError
-    except (TypeError, ValueError):
-        raise RetrievalError(f"{where} is not a name, a class and four sides of a box: {ANEW}") from None
+    name, values = struct["fname"], [struct[field] for field in (*SIDES, "class")]
+    if not isinstance(name, str) or not all(isinstance(value, np.ndarray) and value.size == 1 for value in values):
+        raise RetrievalError(f"{where} is not a name, a class and four sides of a box: {ANEW}")
+    *sides, number = (float(value.item()) for value in values)
+    if not number.is_integer():
+        raise RetrievalError(f"{where}: the class is {number}, no whole number: {ANEW}")
     return Annotation(name, class_number(int(number), where), proper_box(*sides, where=where), where)
 
 

@@ -133,11 +133,12 @@ def broken(place: int, field: str, value: object) -> np.ndarray:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"other": 1}, r"has no annotations \('annotations'\): fetch it anew"),
-        ({"annotations": np.zeros(3)}, "its annotations have no bbox_x1, .*, class, fname: fetch it anew"),
-        ({"annotations": broken(1, "class", 1.5)}, "mat: annotation 2 is not a name, a class and four sides of a box"),
+        ({"other": 1}, r"as a MAT-file \(there is no variable 'annotations'\): fetch it anew"),
+        ({"annotations": np.zeros(3)}, "mat: its annotations are no structs: fetch it anew"),
+        ({"annotations": {"class": 1}}, "mat: its annotations have no bbox_x1, .*, fname: fetch it anew"),
+        ({"annotations": broken(1, "class", 1.5)}, "mat: annotation 2: the class is 1.5, no whole number: fetch"),
         ({"annotations": broken(1, "class", 0)}, "mat: annotation 2: the class is 0, and classes count from 1"),
-        ({"annotations": broken(2, "class", "a")}, "mat: annotation 3 is not a name"),
+        ({"annotations": broken(2, "class", "a")}, "mat: annotation 3 is not a name, a class and four sides of a box"),
         ({"annotations": broken(2, "fname", 7)}, "mat: annotation 3 is not a name"),
         ({"annotations": broken(0, "bbox_x2", 4)}, "mat: annotation 1: '4.0 3.0 4.0 22.0' is no box"),
         ({"annotations": broken(0, "bbox_x2", [1, 2])}, "mat: annotation 1 is not a name"),
@@ -154,7 +155,9 @@ def test_wrong_annotations(kit: Path, content: dict[str, object], message: str) 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"MATLAB 5.0", bytes(200), b"\x89HDF\r\n\x1a\n" + bytes(600)])
 def test_what_is_no_mat_file(kit: Path, data: bytes) -> None:
     (kit / WITH_LABELS).write_bytes(data)
-    refused(published("cars_official", kit), "withlabels.mat has no annotations .*: fetch it anew")
+    refused(
+        published("cars_official", kit), r"withlabels\.mat cannot be read as a MAT-file \(it is .*\): fetch it anew"
+    )
 
 
 def test_damaged_mat_files(kit: Path) -> None:
