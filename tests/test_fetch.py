@@ -201,8 +201,9 @@ def test_the_roots_of_the_datasets_are_what_is_fetched(path: Path) -> None:
         return
     folders = [Path(parcel.into) for parcel in read_parcels(path.stem, config)]
     for key in {"root", "ground_truth"} & set(config):
-        assert any(Path(config[key]).is_relative_to(folder) for folder in folders)
-        assert Path(config[key]).is_relative_to("data/raw")
+        root = Path(config[key])  # in what is fetched, or around it
+        assert any(root.is_relative_to(folder) or folder.is_relative_to(root) for folder in folders)
+        assert root.is_relative_to("data/raw") and root != Path("data/raw")
 
 
 def command(*arguments: str, raw: Path) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from pipeline.datasets.layouts import Below, confine, existing, refuse_strays
 from pipeline.datasets.listing import Listing
@@ -27,15 +28,49 @@ def read_landmark_names(root: str, exclude: Sequence[str] = (), follow_links: bo
         RetrievalError: the root is missing; a file's name is of another form, or leaves the root; an
             excluded name is not there.
     """
+    named = named_images(
+        root, NAME, form="paris_louvre_000001.jpg or all_souls_000013.jpg", exclude=exclude, follow_links=follow_links
+    )
+    entries = tuple((name, (match["landmark"],)) for name, match in named.matches.items())
+    return Listing(as_written(root), entries, passed_over=named.passed_over)
+
+
+@dataclass(frozen=True)
+class Named:
+    """The images below a folder, whose names say what they are.
+
+    Attributes:
+        matches: of the pattern and the name, by their paths relative to the folder, in the order of these.
+        passed_over: how many files do not count, by the reason.
+    """
+
+    matches: dict[str, re.Match[str]]
+    passed_over: dict[str, int]
+
+
+def named_images(
+    root: str, pattern: re.Pattern[str], *, form: str, exclude: Sequence[str] = (), follow_links: bool
+) -> Named:
+    """Return the images below a folder, at any depth, with what a pattern finds in the names of their files.
+
+    Args:
+        root: the folder (see ``pipeline.frame.places``).
+        pattern: what a whole name, without its folder, must fit.
+        form: names that do, for the error.
+        exclude: names without their folder to leave out, or patterns of such.
+        follow_links: accept symbolic links that lead out of the root.
+
+    Raises:
+        RetrievalError: the folder is missing; a name does not fit, or leaves the root; an excluded name is not there.
+    """
     top = existing(root)
     below = Below.of(top, exclude, root=root, follow_links=follow_links, key=base_name)
-    matches = {name: NAME.fullmatch(base_name(name)) for name in below.kept}
+    matches = {name: pattern.fullmatch(base_name(name)) for name in below.kept}
     strays = [name for name, match in matches.items() if match is None]
-    refuse_strays({"no name like paris_louvre_000001.jpg or all_souls_000013.jpg": strays}, where=str(top))
+    refuse_strays({f"no name like {form}": strays}, where=str(top))
     for name in matches:
         confine(top, name, where=str(top), follow_links=follow_links)
-    entries = tuple((name, (match["landmark"],)) for name, match in matches.items() if match)
-    return Listing(as_written(root), entries, passed_over=below.passed_over)
+    return Named({name: match for name, match in matches.items() if match}, below.passed_over)
 
 
 def base_name(path: str) -> str:

@@ -8,6 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.datasets.benchmarks.amstertime import read_amstertime
+from pipeline.datasets.benchmarks.cars import read_cars
+from pipeline.datasets.benchmarks.copydays import read_copydays
+from pipeline.datasets.benchmarks.cub import read_cub
+from pipeline.datasets.benchmarks.gpr1200 import read_gpr1200
+from pipeline.datasets.benchmarks.holidays import read_holidays
+from pipeline.datasets.benchmarks.inaturalist import read_inaturalist
+from pipeline.datasets.benchmarks.inshop import read_inshop
+from pipeline.datasets.benchmarks.sop import read_sop
+from pipeline.datasets.benchmarks.ukbench import read_ukbench
+from pipeline.datasets.benchmarks.uned import read_uned
 from pipeline.datasets.classic import read_classic
 from pipeline.datasets.clutter import make_clutter
 from pipeline.datasets.copies import make_copies
@@ -25,13 +36,24 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call, choose, fits
 
 LAYOUTS: Mapping[str, Callable[..., Listing]] = {
+    "amstertime": read_amstertime,
+    "cars": read_cars,
     "classic": read_classic,
+    "copydays": read_copydays,
+    "cub": read_cub,
     "folder": read_folder,
+    "gpr1200": read_gpr1200,
+    "holidays": read_holidays,
     "huggingface": read_huggingface,
+    "inaturalist": read_inaturalist,
+    "inshop": read_inshop,
     "landmark_names": read_landmark_names,
     "list": read_list,
     "revisited": read_revisited,
+    "sop": read_sop,
     "torchvision": read_torchvision,
+    "ukbench": read_ukbench,
+    "uned": read_uned,
     "voc": read_voc,
 }
 EMBEDDED: Mapping[str, Callable[..., Listing]] = {

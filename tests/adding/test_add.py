@@ -165,7 +165,7 @@ def test_features_made_elsewhere(add: Add, top: Path) -> None:
         (["dataset=a", "PHOTOS"], "unknown key 'rot', missing key 'root'; its keys are root, exclude, follow_links"),
         (["dataset=a", "root=7"], "conf/dataset/a.yaml: 'root' is 7: expected a string"),
         (["dataset=a", "root=[x"], "root=[x cannot be read as YAML: as a text it is 'root=\"[x\"'"),
-        (["dataset=a", "kind=csv", "root=."], "unknown kind 'csv'; one of classic, clutter, copies"),
+        (["dataset=a", "kind=csv", "root=."], "unknown kind 'csv'; one of amstertime, "),
         (["dataset=7up", "root=."], "'7up' under 'datasets': use letters, digits, '_' and '.', a letter first"),
         (["dataset=../a", "root=."], "'../a' under 'datasets': use letters"),
         (["dataset=", "root=."], "'' under 'datasets': use letters"),

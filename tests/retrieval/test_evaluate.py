@@ -209,6 +209,7 @@ def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
         "mAP_high": value + 0.01,
         "population": "classes",
         "intervals": {"classes": {"low": value - 0.01, "high": value + 0.01}, "queries": {"low": value, "high": value}},
+        "headline": {"metric": "mAP", "value": value, "chance": 0.05, "intervals": {}},
         "mAP_random": 0.05,
         "tie_gap": 0.0,
         "P@1": value,

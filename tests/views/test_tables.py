@@ -31,8 +31,10 @@ def shown(
     for place, run in enumerate(runs):
         for name, one in found.items():
             low, high = one.intervals()[:, place]
-            row = {"encoder": run, "dataset": name, "mAP": one.means[place], "mAP_low": low, "mAP_high": high}
-            rows.append({**row, "mAP_random": random, "tie_gap": tie_gap * (place + 1)})
+            most = measure_of(metrics.get(name, "mAP")).most
+            row = {"encoder": run, "dataset": name, "metric": metrics.get(name, "mAP"), "value": most * one.means[place]}
+            row |= {"value_low": most * low, "value_high": most * high, "value_chance": random}
+            rows.append({**row, "tie_gap": tie_gap * (place + 1)})
     table = pd.DataFrame(rows)
     summary = summarise(compare(table), average, compared)
     return table, compared, summary, chosen, caption(table, compared, summary, chosen, WORDS)
