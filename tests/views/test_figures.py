@@ -251,7 +251,10 @@ def test_no_marker_of_costs_is_cut() -> None:
 def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     columns = ["encoder", "dataset", "metric", "value", "value_low", "value_high", "population", "value_chance"]
-    rows = [["007", "d", "mAP", 0.5, 0.25, 0.75, "classes", 0.125], ["NA", "d", "mAP", 0.1 + 0.2, 0.25, 0.5, "classes", 0.125]]
+    rows = [
+        ["007", "d", "mAP", 0.5, 0.25, 0.75, "classes", 0.125],
+        ["NA", "d", "mAP", 0.1 + 0.2, 0.25, 0.5, "classes", 0.125],
+    ]
     table = pd.DataFrame(rows, columns=columns)
     table.to_csv(path, index=False)
     assert read_scores(path, Experiment(("NA", "007"), ("d",), "NA")) == [
@@ -259,7 +262,14 @@ def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
         Score("007", "d", 0.5, 0.25, 0.75, 0.125),
     ]
     message = "no usable table in .*table.csv .*: run dvc repro compare"
-    columns_of = [{"value": "much"}, {"dataset": "e"}, {"value": 1.5}, {"value": np.nan}, {"value_low": -np.inf}, {"metric": "x"}]
+    columns_of = [
+        {"value": "much"},
+        {"dataset": "e"},
+        {"value": 1.5},
+        {"value": np.nan},
+        {"value_low": -np.inf},
+        {"metric": "x"},
+    ]
     for wrong in (table.drop(columns="value_low"), table[:1], *(table.assign(**change) for change in columns_of)):
         wrong.to_csv(path, index=False)
         with pytest.raises(RetrievalError, match=message):

@@ -1,7 +1,7 @@
 """What the caption of the comparative table says, and the marks that it explains."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from pipeline.results.comparison import Summary, compare, relative_to_best, summarise
 from pipeline.results.pairs import Compared, Design, compare_pairs
 from pipeline.results.titles import Titles
+from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.uncertainty import Estimates, average_of
 from pipeline.views.tables import caption, latex, like_chance, markdown
 
@@ -19,7 +20,12 @@ RUNS = ("a", "b", "c")
 
 
 def shown(
-    values: dict[str, Sequence[float]], *, random: float = 0.05, tie_gap: float = 0.0, **design: Any
+    values: dict[str, Sequence[float]],
+    *,
+    random: float = 0.05,
+    tie_gap: float = 0.0,
+    metrics: Mapping[str, str] | None = None,
+    **design: Any,
 ) -> tuple[pd.DataFrame, Compared, Summary, Design, str]:
     """Return runs side by side, each mean with a standard error of 0.01, and their caption."""
     runs = RUNS[: len(next(iter(values.values())))]
@@ -31,8 +37,9 @@ def shown(
     for place, run in enumerate(runs):
         for name, one in found.items():
             low, high = one.intervals()[:, place]
-            most = measure_of(metrics.get(name, "mAP")).most
-            row = {"encoder": run, "dataset": name, "metric": metrics.get(name, "mAP"), "value": most * one.means[place]}
+            metric = (metrics or {}).get(name, "mAP")
+            most = measure_of(metric).most
+            row = {"encoder": run, "dataset": name, "metric": metric, "value": most * one.means[place]}
             row |= {"value_low": most * low, "value_high": most * high, "value_chance": random}
             rows.append({**row, "tie_gap": tie_gap * (place + 1)})
     table = pd.DataFrame(rows)
@@ -49,6 +56,28 @@ def test_it_says_what_the_tilde_means() -> None:
     lines = markdown(compare(table), table, compared.pairs, summary, text).splitlines()
     assert [line.split("|")[2].count("~") for line in lines[2:5]] == [0, 1, 0]
     assert lines[-1] == text
+
+
+def test_each_column_names_its_metric() -> None:
+    table, compared, summary, _, text = shown(
+        {"d": [0.5, 0.2], "e": [0.25, 0.75]}, metrics={"d": "recall@1", "e": "N-S"}, random=float("nan")
+    )
+    assert text.startswith("Each dataset's metric with its 95 % interval. ") and "?" not in text
+    head, _, first, second, *_ = markdown(compare(table), table, compared.pairs, summary, text).splitlines()
+    names = [cell.strip() for cell in head.split("|")[1:-1]]
+    assert names == ["encoder", "d (recall@1)", "e (N-S)", "mean metric", "relative to best"]
+    # N-S is shown as it is, up to 4, and divided by 4 in the mean: (0.5 + 1 / 4) / 2 and (0.2 + 3 / 4) / 2.
+    assert [cell.split()[0] for cell in first.split("|")[2:5]] == ["**0.5000**", "1.0000", "0.3750"]
+    assert [cell.split()[0] for cell in second.split("|")[2:5]] == ["0.2000", "**3.0000**", "**0.4750**"]
+    tex = latex(compare(table), table, compared.pairs, summary, text)
+    assert "e (N-S)" in tex and r"\caption[metric of each encoder" in tex
+
+
+def test_one_metric_of_all_columns() -> None:
+    table, compared, summary, _, text = shown({"d": [0.5, 0.2], "e": [0.3, 0.6]}, metrics={"d": "MAP@R", "e": "MAP@R"})
+    assert text.startswith("MAP@R with its 95 % interval. ")
+    head = markdown(compare(table), table, compared.pairs, summary, text).splitlines()[0]
+    assert "d (MAP@R)" in head and "mean MAP@R" in head
 
 
 def test_a_mean_alone_that_cannot_be_told_apart() -> None:
