@@ -21,7 +21,7 @@ from pipeline.datasets.clutter import OBJECTS
 from pipeline.datasets.copies import EDITS
 from pipeline.datasets.photographs import PHOTOGRAPHS
 from pipeline.datasets.preparing import prepare
-from pipeline.datasets.readers import read_dataset
+from pipeline.datasets.readers import EMBEDDED, LAYOUTS, read_dataset
 from pipeline.extraction.extraction import extract
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.images import decode_rgb
@@ -236,7 +236,7 @@ def test_raw_data_elsewhere(listed: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_kind_and_unknown_or_missing_keys(tmp_path: Path) -> None:
-    kinds = "classic, clutter, copies, digits, folder, landmark_names, list, photo_views, revisited, voc"
+    kinds = ", ".join(sorted([*LAYOUTS, *EMBEDDED]))
     refused(tmp_path, rf"conf/dataset/own\.yaml: unknown kind 'zip'; one of {kinds}$", kind="zip")
     refused(tmp_path, "unknown key 'rot', missing key 'root'; its keys are root, exclude", kind="folder", rot="x")
     refused(tmp_path, "unknown key 'directory'; its keys are per_class", kind="digits", per_class=2, directory="x")

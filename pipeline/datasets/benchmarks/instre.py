@@ -1,0 +1,98 @@
+"""INSTRE: objects, logos and buildings, with the queries of the diffusion papers in ``gnd_instre.mat``.
+
+S. Wang and S. Jiang, "INSTRE", TOMM 2015; A. Iscen et al., "Efficient Diffusion on Region Manifolds", CVPR 2017, for
+the split into queries and gallery.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
+from pipeline.datasets.listing import Listing
+from pipeline.frame.places import as_written, located
+from pipeline.manifest.images import read_file
+from pipeline.manifest.items import Box
+from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.queries import Query, check_queries
+from pipeline.retrieval.reading.lists import spelt
+
+
+def read_instre(root: str, ground_truth: str, crop_queries: bool = True, follow_links: bool = False) -> Listing:
+    """Read the images of ``imlist`` in its order, which are the gallery, then the queries of ``qimlist``.
+
+    Args:
+        root: the folder with ``INSTRE-S1/``, ``INSTRE-S2/`` and ``INSTRE-M/``, from which the paths start (see
+            ``pipeline.frame.places``).
+        ground_truth: the path of ``gnd_instre.mat``: ``imlist`` and ``qimlist``, paths, and ``gnd``, for each query
+            the positives, counted from 1, and its box: left, top, right, bottom.
+        crop_queries: cut queries to their boxes; False: whole images, as in VISSL.
+        follow_links: accept symbolic links that lead out of the root.
+
+    Raises:
+        RetrievalError: the ground truth is missing or of another form; an image that it names is missing.
+    """
+    top = existing(root)
+    gallery, asked, truths = read_mat(located(ground_truth))
+    for path in (*gallery, *asked):
+        refuse_outside(path, where=ground_truth)
+        confine(top, path, where=ground_truth, follow_links=follow_links, remedy=LISTED)
+    queries = tuple(
+        Query(number, positives, (), ()) for number, (positives, _) in enumerate(truths, start=len(gallery))
+    )
+    boxes = {query.item: box for query, (_, box) in zip(queries, truths, strict=True)} if crop_queries else {}
+    entries = tuple((path, ()) for path in (*gallery, *asked))
+    return Listing(as_written(root), entries, queries, "listed", boxes=boxes)
+
+
+def read_mat(path: Path) -> tuple[list[str], list[str], list[tuple[tuple[int, ...], Box]]]:
+    """Return the paths of the gallery, those of the queries, and of each query the positives, from 0, and the box.
+
+    Raises:
+        RetrievalError: the file cannot be read or has another form; an index is none of the gallery's.
+    """
+    from scipy.io import loadmat  # nothing else needs it
+
+    data = read_file(path, name=str(path))
+    try:
+        content = loadmat(io.BytesIO(data), variable_names=["imlist", "qimlist", "gnd"])
+        gallery, asked = paths_in(content, "imlist"), paths_in(content, "qimlist")
+        found = np.atleast_1d(np.squeeze(content["gnd"]))
+        if found.dtype.names is None or len(found.dtype.names) < 2 or len(found) != len(asked):
+            raise ValueError(f"'gnd' has not a pair of positives and box for each of {len(asked)} queries")
+        truths = [truth_in(truth, number, len(gallery)) for number, truth in enumerate(found)]
+        queries = [Query(len(gallery) + number, positives, (), ()) for number, (positives, _) in enumerate(truths)]
+        check_queries(queries, len(gallery) + len(asked))
+    except Exception as error:  # SciPy raises nearly every exception type on damaged files.
+        problem = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({problem}): fetch it anew") from None
+    return gallery, asked, truths
+
+
+def paths_in(content: dict[str, Any], key: str) -> list[str]:
+    """Return a cell array of paths; ValueError if it is none, or has a path twice."""
+    paths = []
+    for cell in np.ravel(content[key]):
+        texts = np.ravel(cell)
+        if len(texts) != 1 or not isinstance(texts[0], str) or not texts[0]:
+            raise ValueError(f"an entry of '{key}' is no path")
+        paths.append(spelt(str(texts[0])))
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"a path stands twice in '{key}'")
+    return paths
+
+
+def truth_in(truth: Any, number: int, gallery: int) -> tuple[tuple[int, ...], Box]:
+    """Return the positives, counted from 0, and the box of a query: the first two fields; ValueError if wrong."""
+    positives, sides = np.ravel(truth[0]), np.ravel(truth[1])
+    known = positives.dtype.kind in "iuf" and bool(np.isin(positives, np.arange(1, gallery + 1)).all())
+    if not known:
+        raise ValueError(f"query {number}: its positives are no indices from 1 to {gallery}")
+    if len(sides) != 4 or sides.dtype.kind not in "iuf":
+        raise ValueError(f"query {number}: its box is not four numbers")
+    left, top, right, bottom = (float(side) for side in sides)
+    if not (left < right and top < bottom and np.all(np.isfinite(sides))):
+        raise ValueError(f"query {number}: its box {[left, top, right, bottom]} is not left, top, right, bottom")
+    return tuple(int(index) - 1 for index in positives), (left, top, right, bottom)
