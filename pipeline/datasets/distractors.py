@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.datasets.benchmarks.annotations import read_lines
 from pipeline.datasets.layouts import Below, confine, existing, is_named_image, refuse_outside, refuse_strays
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, place_of
-from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.reading.lists import spelt
 from pipeline.retrieval.settings import call, fits
@@ -92,17 +92,13 @@ def listed_in(path: Place, *, ending: str) -> list[str]:
     Raises:
         RetrievalError: the list cannot be read or is empty; a line leaves the root, or stands there twice.
     """
-    where = shown(str(path))
-    lines = read_list_text(path, remedy="it lists the images, a path a line").replace("\r\n", "\n").split("\n")
-    first: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    first: dict[str, str] = {}
+    for where, line in read_lines(path, remedy="it lists the images, a path a line"):
         name = spelt(line + ending)
-        refuse_outside(name, where=f"{where}:{number}")
+        refuse_outside(name, where=where)
         if name in first:
-            raise RetrievalError(f"{where}:{number}: {shown(name)} stands already in line {first[name]}: remove one")
-        first[name] = number
+            raise RetrievalError(f"{where}: {shown(name)} stands already at {first[name]}: remove one")
+        first[name] = where
     if not first:
-        raise RetrievalError(f"{where} lists no image: it has a path a line")
+        raise RetrievalError(f"{shown(str(path))} lists no image: it has a path a line")
     return list(first)

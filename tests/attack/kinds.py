@@ -30,6 +30,7 @@ KINDS = {
     "ground truth": Kind("truths:revisited"),
     "ground truth in text": Kind("truths:classic"),
     "annotations": Kind("truths:voc"),
+    "published benchmarks": Kind("published:published"),
     "archives": Kind("containers:archives"),
     "checkpoints": Kind("containers:checkpoints", share=2),
     "features": Kind("containers:features"),

@@ -65,7 +65,7 @@ def test_folders_and_lists_together(config: dict[str, Any], draw: Draw, tmp_path
     [
         ("y/3.jpg\n../own/a/1.png\n", r"list\.txt:2: \.\./own/a/1\.png leaves the root"),
         ("/etc/a.jpg\n", r"list\.txt:1: /etc/a\.jpg leaves the root"),
-        ("y/3.jpg\n\ny//3.jpg\n", r"list\.txt:3: y/3\.jpg stands already in line 1: remove one"),
+        ("y/3.jpg\n\ny//3.jpg\n", r"list\.txt:3: y/3\.jpg stands already at .*list\.txt:1: remove one"),
         ("y/3\n", r"distractors: .*far has strays: y/3 \(no image by its name\)"),
         ("\n \n", r"list\.txt lists no image"),
         (None, r"list\.txt cannot be read .*: it lists the images, a path a line"),

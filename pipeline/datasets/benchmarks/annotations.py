@@ -49,7 +49,7 @@ def read_lines(path: Place, *, remedy: str = ANEW) -> Iterator[tuple[str, str]]:
     """
     text = read_list_text(path, remedy=remedy)
     where = shown(str(path))
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         if line.strip():
             yield f"{where}:{number}", line
 
