@@ -4,12 +4,12 @@ S. Wang and S. Jiang, "INSTRE", TOMM 2015; A. Iscen et al., "Efficient Diffusion
 the split into queries and gallery.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.benchmarks.matlab import read_variables
 from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written, located
@@ -53,32 +53,27 @@ def read_mat(path: Path) -> tuple[list[str], list[str], list[tuple[tuple[int, ..
     Raises:
         RetrievalError: the file cannot be read or has another form; an index is none of the gallery's.
     """
-    from scipy.io import loadmat  # nothing else needs it
-
     data = read_file(path, name=str(path))
     try:
-        content = loadmat(io.BytesIO(data), variable_names=["imlist", "qimlist", "gnd"])
+        content = read_variables(data)
         gallery, asked = paths_in(content, "imlist"), paths_in(content, "qimlist")
-        found = np.atleast_1d(np.squeeze(content["gnd"]))
-        if found.dtype.names is None or len(found.dtype.names) < 2 or len(found) != len(asked):
+        found = content.get("gnd")
+        if not isinstance(found, list) or len(found) != len(asked):
             raise ValueError(f"'gnd' has not a pair of positives and box for each of {len(asked)} queries")
         truths = [truth_in(truth, number, len(gallery)) for number, truth in enumerate(found)]
         queries = [Query(len(gallery) + number, positives, (), ()) for number, (positives, _) in enumerate(truths)]
         check_queries(queries, len(gallery) + len(asked))
-    except Exception as error:  # SciPy raises nearly every exception type on damaged files.
-        problem = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({problem}): fetch it anew") from None
+    except ValueError as error:
+        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({error}): fetch it anew") from None
     return gallery, asked, truths
 
 
 def paths_in(content: dict[str, Any], key: str) -> list[str]:
     """Return a cell array of paths; ValueError if it is none, or has a path twice."""
-    paths = []
-    for cell in np.ravel(content[key]):
-        texts = np.ravel(cell)
-        if len(texts) != 1 or not isinstance(texts[0], str) or not texts[0]:
-            raise ValueError(f"an entry of '{key}' is no path")
-        paths.append(spelt(str(texts[0])))
+    cells = content.get(key)
+    if not isinstance(cells, list) or not all(isinstance(cell, str) and cell.isprintable() and cell for cell in cells):
+        raise ValueError(f"'{key}' is no list of paths")
+    paths = [spelt(cell) for cell in cells]
     if len(set(paths)) < len(paths):
         raise ValueError(f"a path stands twice in '{key}'")
     return paths
@@ -86,11 +81,13 @@ def paths_in(content: dict[str, Any], key: str) -> list[str]:
 
 def truth_in(truth: Any, number: int, gallery: int) -> tuple[tuple[int, ...], Box]:
     """Return the positives, counted from 0, and the box of a query: the first two fields; ValueError if wrong."""
-    positives, sides = np.ravel(truth[0]), np.ravel(truth[1])
-    known = positives.dtype.kind in "iuf" and bool(np.isin(positives, np.arange(1, gallery + 1)).all())
-    if not known:
+    values = list(truth.values()) if isinstance(truth, dict) else []
+    if len(values) < 2 or not all(isinstance(value, np.ndarray) for value in values[:2]):
+        raise ValueError(f"query {number}: it has not a pair of positives and box")
+    positives, sides = values[:2]
+    if not np.isin(positives, np.arange(1, gallery + 1)).all():
         raise ValueError(f"query {number}: its positives are no indices from 1 to {gallery}")
-    if len(sides) != 4 or sides.dtype.kind not in "iuf":
+    if len(sides) != 4:
         raise ValueError(f"query {number}: its box is not four numbers")
     left, top, right, bottom = (float(side) for side in sides)
     if not (left < right and top < bottom and np.all(np.isfinite(sides))):

@@ -95,8 +95,8 @@ def test_ap_by_the_trapezoid(raw: Path, tmp_path: Path) -> None:
         (content(qimlist=cells(QUERIES[:1])), "'gnd' has not a pair of positives and box for each of 1 queries"),
         (content(gnd=np.zeros((1, 2))), "'gnd' has not a pair"),
         (content(imlist=cells([*GALLERY[:3], GALLERY[0]])), "a path stands twice in 'imlist'"),
-        (content(imlist=cells([*GALLERY[:3], ""])), "an entry of 'imlist' is no path"),
-        ({"imlist": cells(GALLERY)}, "KeyError: 'qimlist'"),
+        (content(imlist=cells([*GALLERY[:3], ""])), "'imlist' is no list of paths"),
+        ({"imlist": cells(GALLERY)}, "'qimlist' is no list of paths"),
     ],
 )
 def test_a_wrong_ground_truth(raw: Path, made: dict[str, Any], match: str) -> None:
