@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.datasets.benchmarks.annotations import read_json_text
+from pipeline.datasets.benchmarks.lists import read_json_of
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing
@@ -88,7 +88,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
             not ``left < right`` and ``top < bottom``.
     """
     if path.suffix.lower() == ".json":
-        content = read_json_text(path)
+        content = read_json_of(path, dict[str, Any])
     else:
         content = unpickled(read_file(path, name=str(path)), name=str(path))
     try:

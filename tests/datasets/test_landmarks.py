@@ -164,10 +164,10 @@ def test_the_real_ground_truth_is_the_same_as_json(real_images: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", r"gnd\.json is no JSON \(Expecting value"),
-        ("[" * 100_000, r"gnd\.json is no JSON \(maximum recursion"),
-        ('{"imlist": [NaN]}', r"gnd\.json is no JSON \(NaN is no number\)"),
-        ("[]", r"gnd\.json is no revisited ground truth \(it holds no dictionary\)"),
+        ("", r"gnd\.json is not as published \(Expecting value"),
+        ("[" * 100_000, r"gnd\.json is not as published \(maximum recursion"),
+        ('{"imlist": [NaN]}', r"gnd\.json is no revisited ground truth \(nan in 'imlist' is no name"),
+        ("[]", r"gnd\.json is not as published \(all of it: Input should be a valid dictionary\)"),
         (json.dumps(truth(qimlist=["q", "../b"])), r"gnd\.json is no revisited ground truth \('\.\./b' in 'qimlist'"),
         (json.dumps(second(easy=[2.0])), r"gnd\.json is no revisited ground truth \(query 1: 2\.0 is no index"),
         (json.dumps(truth(gnd={})), r"gnd\.json is no revisited ground truth \('gnd' is no list\)"),

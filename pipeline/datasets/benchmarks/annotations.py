@@ -1,16 +1,13 @@
-"""Annotations as they are published: tables in CSV, lists of ids, and JSON."""
+"""Annotations as they are published: tables in CSV with a header, and lines."""
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
 
+from pipeline.datasets.benchmarks.lists import ANEW
 from pipeline.frame.places import Place
 from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError, shown
-
-ANEW = "get it anew"
 
 
 def read_table(path: Place, columns: Sequence[str], *, remedy: str = ANEW) -> Iterator[tuple[str, dict[str, str]]]:
@@ -52,21 +49,3 @@ def read_lines(path: Place, *, remedy: str = ANEW) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         if line.strip():
             yield f"{where}:{number}", line
-
-
-def read_json_text(path: Place, *, remedy: str = ANEW) -> Any:
-    """Return what a JSON text holds; numbers are finite.
-
-    Raises:
-        RetrievalError: it cannot be read, or is no JSON.
-    """
-    text = read_list_text(path, remedy=remedy)
-    try:
-        return json.loads(text, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise RetrievalError(f"{shown(str(path))} is no JSON ({error}): {ANEW}") from None
-
-
-def refuse_constant(name: str) -> NoReturn:
-    """Raise ValueError: ``NaN`` and ``Infinity`` are what Python writes, and no JSON."""
-    raise ValueError(f"{name} is no number")

@@ -5,7 +5,8 @@ M. Douze et al., "The 2021 Image Similarity Dataset and Challenge", 2021.
 
 from collections import Counter
 
-from pipeline.datasets.benchmarks.annotations import ANEW, read_lines
+from pipeline.datasets.benchmarks.annotations import read_lines
+from pipeline.datasets.benchmarks.lists import ANEW
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing, is_named_image, refuse_strays
 from pipeline.datasets.listing import Listing

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from pipeline.datasets.benchmarks.annotations import ANEW, read_table
+from pipeline.datasets.benchmarks.annotations import read_table
+from pipeline.datasets.benchmarks.lists import ANEW
 from pipeline.datasets.layouts import confine, existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, place_of

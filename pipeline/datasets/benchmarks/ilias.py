@@ -8,14 +8,14 @@ import math
 import re
 from collections.abc import Iterator
 
-from pipeline.datasets.benchmarks.annotations import ANEW, read_lines
-from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
+from pipeline.datasets.benchmarks.annotations import read_lines
+from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Query
-from pipeline.retrieval.reading.lists import spelt
 
 ESCAPED = re.compile(r"#U([0-9a-f]{4})")  # a character beyond ASCII, as the published features name their images
 
@@ -73,15 +73,13 @@ def image_of(
     core: Place, name: str, folder: str, known: dict[str, str], *, where: str, follow_links: bool
 ) -> tuple[str, str]:
     """Return the path of a listed image, and its object; RetrievalError if it is none, or known, or not there."""
-    refuse_outside(name, where=where)
-    path = on_disk(core, spelt(name))
-    parts = path.split("/")
-    if len(parts) != 3 or parts[1] != folder or not path.endswith(".jpg"):
+    parts = name.split("/")
+    if len(parts) != 3 or parts[1] != folder or not name.endswith(".jpg"):
         raise RetrievalError(f"{where}: expected <object>/{folder}/<image>.jpg, got {name!r}: {ANEW}")
+    path = listed_image(core, on_disk(core, name), where=where, follow_links=follow_links)
     if path in known:
         raise RetrievalError(f"{where}: {shown(path)} stands already at {known[path]}: {ANEW}")
-    confine(core, path, where=where, follow_links=follow_links, remedy=LISTED)
-    return path, parts[0]
+    return path, path.split("/")[0]
 
 
 def on_disk(core: Place, name: str) -> str:

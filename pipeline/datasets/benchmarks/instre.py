@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.benchmarks.matlab import read_variables
-from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
+from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.benchmarks.mat import read_mat
+from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written, located
-from pipeline.manifest.images import read_file
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Query, check_queries
@@ -35,10 +35,9 @@ def read_instre(root: str, ground_truth: str, crop_queries: bool = True, follow_
         RetrievalError: the ground truth is missing or of another form; an image that it names is missing.
     """
     top = existing(root)
-    gallery, asked, truths = read_mat(located(ground_truth))
+    gallery, asked, truths = read_truth(located(ground_truth))
     for path in (*gallery, *asked):
-        refuse_outside(path, where=ground_truth)
-        confine(top, path, where=ground_truth, follow_links=follow_links, remedy=LISTED)
+        listed_image(top, path, where=ground_truth, follow_links=follow_links)
     queries = tuple(
         Query(number, positives, (), ()) for number, (positives, _) in enumerate(truths, start=len(gallery))
     )
@@ -47,30 +46,28 @@ def read_instre(root: str, ground_truth: str, crop_queries: bool = True, follow_
     return Listing(as_written(root), entries, queries, "listed", boxes=boxes)
 
 
-def read_mat(path: Path) -> tuple[list[str], list[str], list[tuple[tuple[int, ...], Box]]]:
+def read_truth(path: Path) -> tuple[list[str], list[str], list[tuple[tuple[int, ...], Box]]]:
     """Return the paths of the gallery, those of the queries, and of each query the positives, from 0, and the box.
 
     Raises:
         RetrievalError: the file cannot be read or has another form; an index is none of the gallery's.
     """
-    data = read_file(path, name=str(path))
+    content = {name: read_mat(path, name) for name in ("imlist", "qimlist", "gnd")}
     try:
-        content = read_variables(data)
-        gallery, asked = paths_in(content, "imlist"), paths_in(content, "qimlist")
-        found = content.get("gnd")
+        gallery, asked = (paths_in(content[name], name) for name in ("imlist", "qimlist"))
+        found = content["gnd"]
         if not isinstance(found, list) or len(found) != len(asked):
             raise ValueError(f"'gnd' has not a pair of positives and box for each of {len(asked)} queries")
         truths = [truth_in(truth, number, len(gallery)) for number, truth in enumerate(found)]
         queries = [Query(len(gallery) + number, positives, (), ()) for number, (positives, _) in enumerate(truths)]
         check_queries(queries, len(gallery) + len(asked))
     except ValueError as error:
-        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({error}): fetch it anew") from None
+        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({error}): {ANEW}") from None
     return gallery, asked, truths
 
 
-def paths_in(content: dict[str, Any], key: str) -> list[str]:
-    """Return a cell array of paths; ValueError if it is none, or has a path twice."""
-    cells = content.get(key)
+def paths_in(cells: Any, key: str) -> list[str]:
+    """Return the paths in a cell array; ValueError if it holds others, or a path twice."""
     if not isinstance(cells, list) or not all(isinstance(cell, str) and cell.isprintable() and cell for cell in cells):
         raise ValueError(f"'{key}' is no list of paths")
     paths = [spelt(cell) for cell in cells]
@@ -84,7 +81,7 @@ def truth_in(truth: Any, number: int, gallery: int) -> tuple[tuple[int, ...], Bo
     values = list(truth.values()) if isinstance(truth, dict) else []
     if len(values) < 2 or not all(isinstance(value, np.ndarray) for value in values[:2]):
         raise ValueError(f"query {number}: it has not a pair of positives and box")
-    positives, sides = values[:2]
+    positives, sides = (np.ravel(value) for value in values[:2])
     if not np.isin(positives, np.arange(1, gallery + 1)).all():
         raise ValueError(f"query {number}: its positives are no indices from 1 to {gallery}")
     if len(sides) != 4:

@@ -7,13 +7,12 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.datasets.benchmarks.annotations import ANEW, read_json_text
-from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
+from pipeline.datasets.benchmarks.lists import ANEW, listed_image, read_json_of
+from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Query
-from pipeline.retrieval.reading.lists import spelt
 
 
 def read_met(
@@ -42,13 +41,15 @@ def read_met(
     entries: list[tuple[str, tuple[str, ...]]] = []
     exhibits: dict[int, list[int]] = {}
 
-    def add(path: str, where: str) -> int:
-        confine(top / "images", path, where=where, follow_links=follow_links, remedy=LISTED)
-        entries.append((path, ()))
+    def add(entry: dict[str, Any], where: str) -> int:
+        path = entry.get("path")
+        if not isinstance(path, str) or not path:
+            raise RetrievalError(f"{where}: {reprlib.repr(path)} is no path: {ANEW}")
+        entries.append((listed_image(top / "images", path, where=where, follow_links=follow_links), ()))
         return len(entries) - 1
 
     for where, entry in entries_of(top / "ground_truth" / database):
-        exhibits.setdefault(number_in(entry, "id", where=where), []).append(add(path_in(entry, where=where), where))
+        exhibits.setdefault(number_in(entry, "id", where=where), []).append(add(entry, where))
     asked = []
     for where, entry in entries_of(top / "ground_truth" / queries):
         positives: list[int] = []
@@ -57,29 +58,14 @@ def read_met(
             if exhibit not in exhibits:
                 raise RetrievalError(f"{where}: exhibit {exhibit} has no picture in {database}: take the list it is of")
             positives = exhibits[exhibit]
-        asked.append(Query(add(path_in(entry, where=where), where), tuple(positives), (), ()))
+        asked.append(Query(add(entry, where), tuple(positives), (), ()))
     return Listing(as_written(root) / "images", tuple(entries), tuple(asked), "listed")
 
 
 def entries_of(path: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what to call each object of a list in JSON, from 0, and the object; RetrievalError if one is none."""
-    content = read_json_text(path)
-    where = shown(str(path))
-    if not isinstance(content, list):
-        raise RetrievalError(f"{where} holds no list: {ANEW}")
-    for number, entry in enumerate(content):
-        if not isinstance(entry, dict):
-            raise RetrievalError(f"{where}, entry {number}: {reprlib.repr(entry)} is no object: {ANEW}")
-        yield f"{where}, entry {number}", entry
-
-
-def path_in(entry: dict[str, Any], *, where: str) -> str:
-    """Return the path in an entry, which starts at ``images/``; RetrievalError if it is none."""
-    path = entry.get("path")
-    if not isinstance(path, str) or not path:
-        raise RetrievalError(f"{where}: {reprlib.repr(path)} is no path: {ANEW}")
-    refuse_outside(path, where=where)
-    return spelt(path)
+    for number, entry in enumerate(read_json_of(path, list[dict[str, Any]])):
+        yield f"{shown(str(path))}, entry {number}", entry
 
 
 def number_in(entry: dict[str, Any], key: str, *, where: str) -> int:

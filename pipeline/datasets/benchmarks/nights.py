@@ -6,13 +6,13 @@ S. Fu et al., "DreamSim: Learning New Dimensions of Human Visual Similarity usin
 from collections import Counter
 from typing import Literal
 
-from pipeline.datasets.benchmarks.annotations import ANEW, read_table
-from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
+from pipeline.datasets.benchmarks.annotations import read_table
+from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
-from pipeline.retrieval.reading.lists import spelt
 from pipeline.retrieval.settings import Count
 
 COLUMNS = ("right_vote", "votes", "ref_path", "left_path", "right_path", "is_imagenet", "split")
@@ -49,11 +49,10 @@ def read_nights(
         if votes < least_votes:
             passed_over[f"triplets of fewer than {least_votes} votes"] += 1
             continue
-        paths = [spelt(row[column]) for column in ("ref_path", "left_path", "right_path")]
-        for path in paths:
-            refuse_outside(path, where=where)
-            confine(top, path, where=where, follow_links=follow_links, remedy=LISTED)
-        reference, *candidates = paths
+        reference, *candidates = (
+            listed_image(top, row[column], where=where, follow_links=follow_links)
+            for column in ("ref_path", "left_path", "right_path")
+        )
         if candidates[0] == candidates[1]:
             raise RetrievalError(f"{where}: both candidates are {candidates[0]}: {ANEW}")
         left_and_right = [places.setdefault(path, len(places)) for path in candidates]

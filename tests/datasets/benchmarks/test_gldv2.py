@@ -87,7 +87,7 @@ def test_as_windows_leaves_it(raw: Path) -> None:
         ([["id", "images", "Usage", "id"]], r"v2\.1\.csv:1: its columns are"),
         ([["id", "images", "Usage"], ["aaaa456789abcdef", "None"]], r"v2\.1\.csv:2: 2 cells, and not 3"),
         ([["id", "images", "Usage"], ["../../etc", "None", "Public"]], r":2: '\.\./\.\./etc' is no id of an image"),
-        ([["id", "images", "Usage"], SOLUTION[1], SOLUTION[1]], r":3: bbbb\w+ stands already at .*:2: get it anew"),
+        ([["id", "images", "Usage"], SOLUTION[1], SOLUTION[1]], r":3: bbbb\w+ stands already at .*:2: fetch it anew"),
         (
             [["id", "images", "Usage"], ["aaaa456789abcdef", "None", "public"]],
             ":2: unknown Usage 'public': one of Public, Private, Ignored",
@@ -120,7 +120,7 @@ def test_wrong_indices(raw: Path) -> None:
     (raw / "gldv2/index.csv").write_text('id\n"f0a1')
     refused(r"index\.csv:\d: it is no CSV", "gldv2_private", config)
     (raw / "gldv2/index.csv").unlink()
-    refused(r"index\.csv cannot be read .*: get it anew", "gldv2_private", config)
+    refused(r"index\.csv cannot be read .*: fetch it anew", "gldv2_private", config)
 
 
 def test_a_usage_that_there_is_not(raw: Path) -> None:

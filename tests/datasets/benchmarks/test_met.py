@@ -71,8 +71,12 @@ def test_from_the_files_to_the_positives(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("testset", {"path": "x"}, "testset.json holds no list: get it anew"),
-        ("testset", [QUERIES[0], "x"], "testset.json, entry 1: 'x' is no object"),
+        (
+            "testset",
+            {"path": "x"},
+            r"testset.json is not as published \(all of it: Input should be a valid list\): fetch",
+        ),
+        ("testset", [QUERIES[0], "x"], r"testset.json is not as published \(1: Input should be a valid dictionary\)"),
         ("testset", [{"MET_id": 7}], "testset.json, entry 0: None is no path"),
         ("testset", [{"path": "../x.jpg"}], r"testset.json, entry 0: \.\./x.jpg leaves the root"),
         ("testset", [{"path": "test_met/zz.jpg"}], "testset.json, entry 0: test_met/zz.jpg is not there"),
@@ -96,7 +100,7 @@ def test_wrong_lists(raw: Path, name: str, content: object, match: str) -> None:
 @pytest.mark.parametrize("text", ["", "[", "[NaN]", "[" * 100_000, "<html>"])
 def test_what_is_no_json(raw: Path, text: str) -> None:
     (raw / "met/ground_truth/testset.json").write_text(text)
-    refused(r"testset\.json is no JSON \(.*\): get it anew", "met", published("met", raw))
+    refused(r"testset\.json is not as published \(.*\): fetch it anew", "met", published("met", raw))
 
 
 def test_a_list_that_is_missing(raw: Path) -> None:
