@@ -28,7 +28,7 @@ from pipeline.retrieval.scoring import flat, score_features
 def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     """Return what is known about the items, and the queries of a ground truth."""
     if (config.labels is None) == (config.ground_truth is None):
-        raise RetrievalError("give either labels=L.txt or ground_truth=gnd_roxford5k.pkl")
+        raise RetrievalError("give either labels=L.txt or ground_truth=gnd_roxford5k.pkl (or .json)")
     if config.labels is not None:
         return read_labels(path_of(config, "labels"), alone=True), None
     truth = read_ground_truth(path_of(config, "ground_truth"))

@@ -19,7 +19,13 @@ QUERY = "_query.txt"
 PREFIX = "oxc1_"  # before the names of Oxford's query images, and of no file
 
 
-def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Listing:
+def read_classic(
+    root: str,
+    ground_truth: str,
+    exclude: Sequence[str] = (),
+    crop_queries: bool = True,
+    follow_links: bool = False,
+) -> Listing:
     """Read a gallery, every image below the root in the order of their paths, then the queries' crops of some of them.
 
     They have no labels. Positives of a query are its good and ok items; junk is neither for nor against it.
@@ -29,6 +35,8 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
         ground_truth: the folder of the lists.
         exclude: names of files, without their folder, to leave out, such as known corrupt ones, or patterns of such;
             they may stand in the lists.
+        crop_queries: cut queries to their boxes, as the protocol has it; False: whole images, each of them also in
+            the gallery.
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
@@ -63,7 +71,8 @@ def read_classic(root: str, ground_truth: str, exclude: Sequence[str] = (), foll
         confine(top, path, where=root, follow_links=follow_links)
     entries = tuple((path, ()) for path in (*paths, *crops))
     passed_over = below.passed_over
-    return Listing(as_written(root), entries, tuple(queries), "classic", boxes=boxes, passed_over=passed_over)
+    cut = boxes if crop_queries else {}
+    return Listing(as_written(root), entries, tuple(queries), "classic", boxes=cut, passed_over=passed_over)
 
 
 def read_query(path: Place) -> tuple[str, Box]:

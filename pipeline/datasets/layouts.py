@@ -2,9 +2,8 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -83,7 +82,7 @@ def strays_by_name(names: Sequence[str]) -> dict[str, list[str]]:
 
 def ending(name: str) -> str:
     """Return what the end of a file's name says it is: an image that is read, one of another format, something else."""
-    suffix = Path(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     known = Image.registered_extensions().get(suffix)
     if known in formats():
         return READ
@@ -203,8 +202,8 @@ def existing(root: str) -> Place:
 
 def refuse_outside(name: str, *, where: str) -> None:
     """Raise :class:`RetrievalError` for a path that is absolute or climbs with ``..``."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
+    path = name.replace("\\", "/")
+    if path.startswith("/") or ".." in path.split("/") or DRIVE.match(name):
         raise RetrievalError(f"{where}: {shown(name)} leaves the root: use a path below it, without '..'")
 
 
@@ -262,30 +261,6 @@ def fitting(pattern: str, names: Iterable[str]) -> set[str]:
     except (ValueError, re.error) as error:
         raise RetrievalError(f"{pattern!r} under 'exclude' is no pattern ({error}): mend it there") from None
     return {name for name in names if fits(name)}
-
-
-def with_distractors(listing: Listing, roots: Sequence[str], *, where: str) -> Listing:
-    """Return a listing with every image below some folders appended to its gallery, relevant to no query.
-
-    In the order of the folders, and of their relative paths; hidden files are passed over.
-
-    Raises:
-        RetrievalError: a folder is missing or has no image; a file in it is no image by its name, or a link.
-    """
-    entries, roles, places = list(listing.entries), dict(listing.roles), dict(listing.roots)
-    passed_over = Counter(listing.passed_over)
-    for root in roots:
-        top = existing(root)
-        below = Below.of(top, (), root=root, follow_links=False)
-        passed_over.update(below.passed_over)
-        if not below.kept:
-            raise RetrievalError(f"{where}, distractors: no image in {root}: put images there")
-        refuse_strays(strays_by_name(below.kept), where=f"{where}, distractors: {top}", remedy="remove them")
-        for name in below.kept:
-            confine(top, name, where=f"{where}, distractors", follow_links=False)
-            roles[len(entries)], places[len(entries)] = "gallery", as_written(root)
-            entries.append((name, ()))
-    return replace(listing, entries=tuple(entries), roles=roles, roots=places, passed_over=passed_over)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline.datasets.benchmarks.lists import read_json_of
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing
@@ -32,7 +33,7 @@ HASHED = {pickletools.pytuple, pickletools.pyset, pickletools.pyfrozenset}
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What a ``gnd_*.pkl`` says.
+    """What a ``gnd_*.pkl`` or ``gnd_*.json`` says.
 
     Attributes:
         gallery: names of images, without ``.jpg``.
@@ -47,14 +48,15 @@ class GroundTruth:
     queries: tuple[Query, ...]
 
 
-def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> Listing:
+def read_revisited(root: str, ground_truth: str, crop_queries: bool = True, follow_links: bool = False) -> Listing:
     """Read a gallery and its queries: the images of ``imlist`` in its order, then those of ``qimlist``.
 
     They have no labels. An image named in both lists is two entries, of which the query's is cropped.
 
     Args:
         root: a folder with ``<name>.jpg`` at any depth, as the archives unpack (see ``pipeline.frame.places``).
-        ground_truth: the path of ``gnd_roxford5k.pkl`` or ``gnd_rparis6k.pkl``.
+        ground_truth: the path of ``gnd_roxford5k.pkl`` or ``gnd_rparis6k.pkl``, or of the same as ``.json``.
+        crop_queries: cut queries to their boxes, as the protocol has it; False: whole images.
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
@@ -70,21 +72,25 @@ def read_revisited(root: str, ground_truth: str, follow_links: bool = False) -> 
         path = found.get(f"{name}.jpg", f"{name}.jpg")
         confine(top, path, where=ground_truth, follow_links=follow_links, remedy="the archives are not complete")
         entries.append((path, ()))
-    boxes = {query.item: box for query, box in zip(truth.queries, truth.boxes, strict=True)}
+    boxes = {query.item: box for query, box in zip(truth.queries, truth.boxes, strict=True)} if crop_queries else {}
     return Listing(as_written(root), tuple(entries), truth.queries, boxes=boxes, passed_over=below.passed_over)
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
-    """Read a pickle of the form ``{"imlist": [...], "qimlist": [...], "gnd": [{"bbx": ..., "easy": ...}, ...]}``.
+    """Read what has the form ``{"imlist": [...], "qimlist": [...], "gnd": [{"bbx": ..., "easy": ...}, ...]}``.
 
-    Nothing in the file is executed: a pickle that names any class or function is refused.
+    It is a pickle, or a JSON if its name ends so. Nothing in the file is executed: a pickle that names any class or
+    function is refused.
 
     Raises:
         RetrievalError: the file is missing, is refused, or has another form; a name is empty, a path, or
             twice in the gallery; an index is none of the gallery's or twice in a query's lists; a box is
             not ``left < right`` and ``top < bottom``.
     """
-    content = unpickled(read_file(path, name=str(path)), name=str(path))
+    if path.suffix.lower() == ".json":
+        content = read_json_of(path, dict[str, Any])
+    else:
+        content = unpickled(read_file(path, name=str(path)), name=str(path))
     try:
         if not isinstance(content, dict):
             raise ValueError("it holds no dictionary")

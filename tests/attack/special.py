@@ -8,6 +8,7 @@ from random import Random
 
 from pipeline.checkpoints.config import read_config
 from pipeline.checkpoints.tensors import read_file as read_tensors
+from pipeline.datasets.benchmarks.mat import read_mat
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.datasets.voc import read_instances, read_split
@@ -80,6 +81,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "e/d/features.npy": lambda path: read_features(path.parent),
     "e/d/provenance.json": lambda path: read_features(path.parent),
     "gnd.pkl": read_ground_truth,
+    "gnd.json": read_ground_truth,
+    "gnd.mat": lambda path: read_mat(path, "gnd"),
     "x.zip": extract,
     "x.tar": extract,
     "x.tar.gz": extract,

@@ -103,9 +103,11 @@ def opcodes(rng: Random) -> bytes:
 
 
 def revisited(rng: Random, folder: Path) -> None:
-    """Read a pickle of ground truth."""
-    kind = rng.randrange(3)
-    if kind == 0:
+    """Read a pickle of ground truth, or a JSON."""
+    kind = rng.randrange(4)
+    if kind == 3:
+        made = mutation.as_json(mutation.tree(rng, TRUTH))
+    elif kind == 0:
         made = opcodes(rng)
     elif kind == 1:
         made = mutation.data(rng, pickle.dumps(TRUTH, rng.randrange(6)))
@@ -114,7 +116,7 @@ def revisited(rng: Random, folder: Path) -> None:
             made = pickle.dumps(mutation.tree(rng, TRUTH), rng.randrange(6))
         except RecursionError:
             made = b"]" * 10000 + b"a" * 9999 + b"."
-    path = folder / "gnd.pkl"
+    path = folder / ("gnd.json" if kind == 3 else "gnd.pkl")
     path.write_bytes(made)
     found = read_ground_truth(path)
     count = len(found.gallery)

@@ -1,6 +1,7 @@
 """Oxford 5k and Paris 6k by their own ground truth, and the classic protocol."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ def test_the_gallery_is_every_image_and_the_queries_are_crops(config: dict[str, 
     manifest = read_manifest(tmp_path / "own")
     assert manifest.given == "classic" and manifest.queries == found.queries
     assert [protocol.name for protocol in protocols_of(manifest, difficulty="medium")] == ["classic"]
+
+
+def test_queries_as_whole_images(config: dict[str, object]) -> None:
+    cut, whole = read(config, crop_queries=True), read(config, crop_queries=False)
+    assert cut == read(config) and len(cut.boxes) == 2
+    assert whole == replace(cut, boxes={})
 
 
 def test_lists_as_windows_and_macos_leave_them(config: dict[str, object], tmp_path: Path) -> None:

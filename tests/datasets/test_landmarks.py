@@ -6,6 +6,7 @@ import pickle
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.datasets.readers import read_dataset
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.manifest.items import Item, join_box, split_box
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
+from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
 from tests.conftest import TOP
@@ -152,6 +154,69 @@ def test_the_real_ground_truth_is_that_of_the_json_beside_it(real_images: Path) 
         lists = [list(getattr(query, key)) for query in found.queries]
         assert lists == [entry[key] for entry in expected["gnd"]]
         assert sum(map(len, lists)) == total
+
+
+def test_the_real_ground_truth_is_the_same_as_json(real_images: Path) -> None:
+    folder = real_images / "landmarks/oxford5k"
+    assert read_ground_truth(folder / "gnd_roxford5k.json") == read_ground_truth(folder / "gnd_roxford5k.pkl")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", r"gnd\.json is not as published \(Expecting value"),
+        ("[" * 100_000, r"gnd\.json is not as published \(maximum recursion"),
+        ('{"imlist": [NaN]}', r"gnd\.json is no revisited ground truth \(nan in 'imlist' is no name"),
+        ("[]", r"gnd\.json is not as published \(all of it: Input should be a valid dictionary\)"),
+        (json.dumps(truth(qimlist=["q", "../b"])), r"gnd\.json is no revisited ground truth \('\.\./b' in 'qimlist'"),
+        (json.dumps(second(easy=[2.0])), r"gnd\.json is no revisited ground truth \(query 1: 2\.0 is no index"),
+        (json.dumps(truth(gnd={})), r"gnd\.json is no revisited ground truth \('gnd' is no list\)"),
+    ],
+)
+def test_a_wrong_ground_truth_as_json(tmp_path: Path, text: str, match: str) -> None:
+    (tmp_path / "gnd.json").write_text(text)
+    refused(match, read_ground_truth, tmp_path / "gnd.json")
+
+
+def test_queries_as_whole_images(revisited: Callable[[Any], dict[str, object]], tmp_path: Path) -> None:
+    config = revisited(truth())
+    cut = read_dataset("own", config, tmp_path / "unused")
+    assert read_dataset("own", {**config, "crop_queries": True}, tmp_path) == cut
+    assert read_dataset("own", {**config, "crop_queries": False}, tmp_path) == replace(cut, boxes={})
+    prepare("own", {**config, "crop_queries": False}, tmp_path / "own")
+    assert [item.box for item in read_manifest(tmp_path / "own").items] == [None] * 5
+
+
+@pytest.mark.parametrize("name", ["roxford5k", "rparis6k"])
+def test_uncropped_is_all_else_the_same(name: str) -> None:
+    cropped, whole = (
+        yaml.safe_load((TOP / f"conf/dataset/{one}.yaml").read_text()) for one in (name, f"{name}_uncropped")
+    )
+    assert whole == {**cropped, "crop_queries": False}
+
+
+@pytest.mark.parametrize("name", ["roxford5k", "rparis6k"])
+def test_a_million_distractors_beside_the_ground_truth(
+    name: str, revisited: Callable[[Any], dict[str, object]], draw: Draw, tmp_path: Path
+) -> None:
+    own = revisited(truth())
+    paths = ["5f/1a.jpg", "00/2b.jpg"]
+    for seed, path in enumerate(paths):
+        draw(f"revisitop1m/jpg/{path}", seed=seed)
+    (tmp_path / "revisitop1m/revisitop1m.txt").write_text("\n".join(paths))
+    text = (TOP / f"conf/dataset/{name}_1m.yaml").read_text()
+    config = yaml.safe_load(text.replace("data/raw/revisitop1m", str(tmp_path / "revisitop1m")))
+    refused(r"7 images, not 1,00\d,\d{3}; 2 queries, not 70", read_dataset, name, config | own, tmp_path)
+    assert config["expected"]["images"] - config["expected"]["gallery"] == config["expected"]["queries"] == 70
+    del config["expected"]
+    prepare(name, config | own, tmp_path / name)
+    manifest = read_manifest(tmp_path / name)
+    assert manifest.paths[5:] == paths and manifest.queries == (Query(3, (2,), (0,), ()), Query(4, (), (1, 0), (2,)))
+    medium = protocols_of(manifest, difficulty="medium")[0]
+    assert medium.gallery.tolist() == [0, 1, 2, 5, 6]
+    positives, ignored = medium.judge(0, 2)
+    assert [row.tolist() for row in positives.rows()] == [[0, 2], [0, 1]]
+    assert [row.tolist() for row in ignored.rows()] == [[], [2]]
 
 
 def test_the_gallery_comes_first_then_the_queries(

@@ -69,6 +69,17 @@ def test_the_stage_writes_the_same(case: Path, small_project: Any) -> None:
     assert {**json.loads(done.stdout), "features_dtype": None} == {**run, "features_dtype": None}
 
 
+def test_a_ground_truth_is_the_same_as_pickle_and_as_json(real_images: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "F.npy", np.random.default_rng(0).standard_normal((4993 + 70, 4)).astype(np.float32))
+    truth = real_images / "landmarks/oxford5k/gnd_roxford5k"
+    done = [
+        command(tmp_path, "features=F.npy", f"ground_truth={truth}.{kind}", "left_out=false")
+        for kind in ("pkl", "json")
+    ]
+    assert [one.returncode for one in done] == [0, 0], done[1].stderr
+    assert done[0].stdout == done[1].stdout and 0 < json.loads(done[1].stdout)["mAP"] < 0.2
+
+
 def test_steps_before_the_ranking(case: Path) -> None:
     features, labels = np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)]
     other = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)

@@ -11,6 +11,8 @@ from ..errors import RetrievalError, shown
 from ..queries import Role, as_role
 from .regular import regular_file
 
+# A path without empty parts and parts that begin with a dot: nearly all, and told in a fraction of the time.
+SPELT = re.compile(r"[^./][^/]*(?:/[^./][^/]*)*")
 REMEDY = "give a list of path<TAB>label, or a .csv"
 IMAGE = r"\.(?:jpe?g|png|gif|bmp|tiff?|webp|avif|hei[cf]|jp2|p[gnp]m)"
 # A path of an image, whatever follows it; or a file's name and something more.
@@ -94,7 +96,9 @@ def parsed(text: str, where: str, *, alone: bool = False) -> Labelled:
 
 def spelt(path: str) -> str:
     """Return a path as all lists have it, without ``./`` and ``//``; ``..`` stays, and so does a URL."""
-    return path if "://" in path else PurePosixPath(path).as_posix()
+    if "://" in path or SPELT.fullmatch(path):
+        return path
+    return PurePosixPath(path).as_posix()
 
 
 def read_lines(text: str, where: str, *, alone: bool) -> Labelled:

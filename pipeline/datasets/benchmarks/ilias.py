@@ -1,0 +1,129 @@
+"""ILIAS: objects on plain ground, to be found in the wild among millions of images of YFCC100M.
+
+G. Kordopatis-Zilos et al., "ILIAS: Instance-Level Image retrieval At Scale", CVPR 2025. Image queries; text queries
+have no images.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+from pipeline.datasets.benchmarks.annotations import read_lines
+from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.layouts import existing
+from pipeline.datasets.listing import Listing
+from pipeline.frame.places import Place, as_written, asking
+from pipeline.manifest.items import Box
+from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.queries import Query
+
+ESCAPED = re.compile(r"#U([0-9a-f]{4})")  # a character beyond ASCII, as the published features name their images
+
+
+def read_ilias(root: str, crop_queries: bool = False, follow_links: bool = False) -> Listing:
+    """Read the positives of all objects, which are the gallery, then the image queries, both in their lists' order.
+
+    Distractors are added by the key ``distractors``. An object is a folder, ``<name>_<number>/{query,pos}/``; a
+    query's positives are those of its object. The attributes of a positive are ``object``, ``scale`` (the object's
+    share of the image) and ``clutter``.
+
+    Args:
+        root: the folder with ``ilias_core/``, and ``image_ids/`` with ``positive_ids.txt`` (path, scale, clutter) and
+            ``image_query_ids.txt`` (path, and what is not read here), with commas between (see
+            ``pipeline.frame.places``).
+        crop_queries: cut queries to the smallest box around those of ``<query>_bbox.txt``, whose lines are left, top,
+            width, height. The official code takes whole queries where it is not told to.
+        follow_links: accept symbolic links that lead out of the root.
+
+    Raises:
+        RetrievalError: a list, an image or a box is missing; a line has another form; an object has no positives.
+    """
+    top = existing(root)
+    core = top / "ilias_core"
+    paths: dict[str, str] = {}
+    objects: dict[str, list[int]] = {}
+    attributes: dict[int, dict[str, object]] = {}
+    for where, cells in rows_of(top / "image_ids" / "positive_ids.txt"):
+        path, name = image_of(core, cells[0], "pos", paths, where=where, follow_links=follow_links)
+        objects.setdefault(name, []).append(len(paths))
+        attributes[len(paths)] = {"object": name, **measures_in(cells[1:], where=where)}
+        paths[path] = where
+    queries: list[Query] = []
+    boxes: dict[int, Box] = {}
+    for where, cells in rows_of(top / "image_ids" / "image_query_ids.txt"):
+        path, name = image_of(core, cells[0], "query", paths, where=where, follow_links=follow_links)
+        if name not in objects:
+            raise RetrievalError(f"{where}: {name} has no positives in positive_ids.txt: {ANEW}")
+        if crop_queries:
+            boxes[len(paths)] = read_box(core / f"{path.removesuffix('.jpg')}_bbox.txt")
+        queries.append(Query(len(paths), tuple(objects[name]), (), ()))
+        paths[path] = where
+    entries = tuple((path, ()) for path in paths)
+    base = as_written(root) / "ilias_core"
+    return Listing(base, entries, tuple(queries), "listed", boxes=boxes, attributes=attributes)
+
+
+def rows_of(path: Place) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place of each line, and what stands between its commas."""
+    for where, line in read_lines(path):
+        yield where, [cell.strip() for cell in line.split(",")]
+
+
+def image_of(
+    core: Place, name: str, folder: str, known: dict[str, str], *, where: str, follow_links: bool
+) -> tuple[str, str]:
+    """Return the path of a listed image, and its object; RetrievalError if it is none, or known, or not there."""
+    parts = name.split("/")
+    if len(parts) != 3 or parts[1] != folder or not name.endswith(".jpg"):
+        raise RetrievalError(f"{where}: expected <object>/{folder}/<image>.jpg, got {name!r}: {ANEW}")
+    path = listed_image(core, on_disk(core, name), where=where, follow_links=follow_links)
+    if path in known:
+        raise RetrievalError(f"{where}: {shown(path)} stands already at {known[path]}: {ANEW}")
+    return path, path.split("/")[0]
+
+
+def on_disk(core: Place, name: str) -> str:
+    """Return the path of an image whose name in a list may have ``#U00e9`` for a character that its file has."""
+    if not ESCAPED.search(name):
+        return name
+    with asking(core):
+        return name if (core / name).is_file() else ESCAPED.sub(lambda match: chr(int(match[1], 16)), name)
+
+
+def measures_in(cells: list[str], *, where: str) -> dict[str, object]:
+    """Return the scale and the clutter of a positive; RetrievalError if there are no such numbers."""
+    try:
+        scale, clutter = float(cells[0]), int(cells[1])
+        if len(cells) != 2 or not math.isfinite(scale):
+            raise ValueError(f"{len(cells)} numbers, scale {scale}")
+    except (ValueError, IndexError) as error:
+        raise RetrievalError(f"{where}: expected path,scale,clutter ({error}): {ANEW}") from None
+    return {"scale": scale, "clutter": clutter}
+
+
+def read_box(path: Place) -> Box:
+    """Return the smallest box around all boxes of a file, a line each: left, top, width, height in pixels.
+
+    What leaves the image at the left or the top is cut off, as in the official code.
+
+    Raises:
+        RetrievalError: the file is missing or has no box; a line is none.
+    """
+    boxes = [box_in(line, where=where) for where, line in read_lines(path, remedy="extract ilias_core.tar anew")]
+    if not boxes:
+        raise RetrievalError(f"{shown(str(path))} has no box: extract ilias_core.tar anew")
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return max(0.0, min(left)), max(0.0, min(top)), max(right), max(bottom)
+
+
+def box_in(line: str, *, where: str) -> Box:
+    """Return the box that a line describes; RetrievalError if it is none."""
+    try:
+        left, top, width, height = (float(word) for word in line.split())
+        if not (width > 0 and height > 0 and math.isfinite(left + top + width + height)):
+            raise ValueError("it has no area")
+        if left + width <= 0 or top + height <= 0:
+            raise ValueError("it lies outside")
+    except ValueError as error:
+        raise RetrievalError(f"{where}: expected left top width height, got {line!r} ({error}): {ANEW}") from None
+    return left, top, left + width, top + height
