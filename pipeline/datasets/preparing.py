@@ -18,10 +18,10 @@ from pipeline.frame.places import place_of
 from pipeline.frame.rows import csv_of
 from pipeline.manifest.images import REMEDY, decode_rgb, read_file
 from pipeline.manifest.items import Box, Item, join_box
-from pipeline.manifest.manifest import Manifest, write_manifest
+from pipeline.manifest.manifest import ATTRIBUTES, Manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.reading.lists import join_labels
 
-ATTRIBUTES = "attributes.csv"
 CONVERT = "convert it to JPEG or PNG, its format is not read"
 
 
@@ -117,7 +117,7 @@ def write_attributes(listing: Listing, target: Path) -> None:
     names = list(dict.fromkeys(name for attributes in listing.attributes.values() for name in attributes))
     known = [listing.attributes.get(number, {}) for number in range(len(listing.entries))]
     rows = [
-        [path, *(attributes.get(name) for name in names)]
+        [path, *(None if attributes.get(name) is None else join_labels((str(attributes[name]),)) for name in names)]
         for (path, _), attributes in zip(listing.entries, known, strict=True)
     ]
     write_text(target, csv_of([["path", *names], *rows]))

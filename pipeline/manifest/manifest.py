@@ -25,6 +25,7 @@ from pipeline.retrieval.queries import Query, check_queries
 from pipeline.retrieval.reading.regular import regular_file
 
 CSV, PARQUET = "manifest.csv", "manifest.parquet"
+ATTRIBUTES = "attributes.csv"  # what is known of images beside their labels, where anything is
 LARGE = 200_000  # items; a manifest from here on is Parquet
 
 Given = Literal["revisited", "classic", "listed", "choice"]

@@ -1,11 +1,15 @@
 """Means of metrics over the queries of which something is known, such as how their image was edited."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.frame.upstream import output_of
+from pipeline.manifest.manifest import ATTRIBUTES
+from pipeline.results.tables import read_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.reading.lists import split_labels
 
@@ -46,6 +50,19 @@ def by_attribute(
             for name, cell in row.items():
                 table[name].append(cell)
     return table
+
+
+def read_attributes(prepared: Path) -> dict[str, list[str]]:
+    """Return what a dataset says of its images beside their labels, by name, a cell an item; nothing where it does not.
+
+    Raises:
+        RetrievalError: the file is damaged.
+    """
+    path = prepared / ATTRIBUTES
+    if not path.exists():
+        return {}
+    with output_of(f"prepare@{prepared.name}", f"attributes in {path}"):
+        return {name: cells for name, cells in read_table(path).items() if name != "path"}
 
 
 def macro_means(table: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
 """The results of every query of a run, as ``evaluate`` writes them to ``metrics/per_query/<dataset>/<run>.npz``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.frame.runs import stage_of
 from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.measures import MEANS, MEANS_AT, most_of
+from pipeline.retrieval.measures import MEANS, MEANS_AT, measure_of, most_of
 from pipeline.retrieval.reading.regular import regular_file
 
 # Of each array that others read: the kind of its numbers, as NumPy calls it, and its dimensions.
@@ -72,6 +72,22 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
         if len({array.shape for name, array in found.items() if name.startswith("top_")}) > 1:
             raise ValueError("its arrays are of tops of different lengths")
     return found
+
+
+def read_told_apart(paths: Mapping[str, Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the queries of runs, and of each run the metric by which runs are told apart, one value a query.
+
+    Where that is of all queries together, AP.
+
+    Raises:
+        RetrievalError: a file is missing or damaged.
+    """
+    found, queries = {}, np.empty(0, np.int64)
+    for run, path in paths.items():
+        results = read_results(path, "metric", "queries", "told_apart")
+        queries = results["queries"]
+        found[run] = results["told_apart"] * measure_of(str(results["metric"])).most
+    return queries, found
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
