@@ -20,7 +20,7 @@ from pipeline.retrieval.similarity import Kind, Scorer
 
 RULES: tuple[Rule, ...] = ("rectangle", "trapezoid")
 METRICS = ["mAP", "mAP_rectangle", "mAP_trapezoid", "mAP_interpolated", "MAP@R", "R-precision", "MRR"]
-METRICS += ["recall@1", "recall@3", "P@3", "mAP@3", "nDCG@1", "nDCG@3"]
+METRICS += ["recall@1", "recall@3", "P@3", "mAP@3", "nDCG@1", "nDCG@3", "capped_mAP@3", "mMP@3", "trec_recall@3", "N-S"]
 
 
 @dataclass(frozen=True)
