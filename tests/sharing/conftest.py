@@ -86,7 +86,9 @@ def make(tmp_path: Path) -> Make:
 def by_labels(make: Make) -> Outcome:
     """Three classes, a distractor, a lone one, roles, groups, odd names and many equal scores."""
     names = ["a b.jpg", "100%.jpg", "c\td.jpg", "é/ü.jpg", "x#2.jpg", "x\u00a0y.jpg"]
-    items = [item(names[i] if i < len(names) else f"n/{i}.jpg", f"class {i % 3}", group=f"g{i // 2}") for i in range(40)]
+    items = [
+        item(names[i] if i < len(names) else f"n/{i}.jpg", f"class {i % 3}", group=f"g{i // 2}") for i in range(40)
+    ]
     items += [item("lone.jpg", "lone"), item("far.jpg", role="gallery"), item("asks.jpg", "class 1", role="query")]
     features = np.random.default_rng(0).integers(-1, 2, (len(items), 3)).astype(np.float32)
     features[~features.any(axis=1)] = 1
