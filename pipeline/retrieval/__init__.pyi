@@ -5,4 +5,5 @@ from .errors import RetrievalError as RetrievalError
 from .evaluation import Settings as Settings
 from .monitor import RetrievalMetrics as RetrievalMetrics
 from .queries import Query as Query
+from .runs import score_run as score_run
 from .scoring import score_features as score_features

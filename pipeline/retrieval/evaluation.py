@@ -64,9 +64,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise :class:`RetrievalError` naming a setting that is out of range."""
-        ks = list(self.cutoffs)
-        if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
-            raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
+        refuse_cutoffs(self.cutoffs)
         for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
             if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
@@ -74,6 +72,13 @@ class Settings:
     def rule(self, protocol: Protocol) -> Rule:
         """Return the rule by which AP is taken."""
         return protocol.rule if self.ap == "protocol" else self.ap
+
+
+def refuse_cutoffs(cutoffs: Sequence[int]) -> None:
+    """Raise :class:`RetrievalError` unless there are cutoffs, each at least 1 and only once."""
+    ks = list(cutoffs)
+    if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
+        raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
 
 
 @dataclass(frozen=True)
@@ -236,11 +241,26 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
     """Return every metric of every query by its name."""
     ranks, rule = ranking.ranks, settings.rule(protocol)
     ties = {"for": ranking.optimistic, "against": ranking.pessimistic}
+    return {
+        **average_precisions(ranks, ties, rule),
+        "AP_random": metrics.expected_average_precision(ranks.counts, ranking.candidates, rule=rule),
+        **others_of(ranks, settings.cutoffs, landmarks=protocol.name in LANDMARKS),
+    }
+
+
+def average_precisions(ranks: Ragged, ties: Mapping[str, Ragged], rule: Rule) -> dict[str, Float[np.ndarray, " query"]]:
+    """Return the AP of every query by both rules, the one that is asked for first, and in other orders of equal scores.
+
+    Args:
+        ranks: of the positives.
+        ties: the same if equal scores were ordered ``for`` them and ``against`` them.
+        rule: the one that is asked for.
+    """
     both: dict[Rule, Float[np.ndarray, " query"]] = {
         "rectangle": metrics.average_precision(ranks),
         "trapezoid": metrics.average_precision(ranks, rule="trapezoid"),
     }
-    values = {
+    return {
         "AP": both[rule],
         "AP_rectangle": both["rectangle"],
         "AP_trapezoid": both["trapezoid"],
@@ -248,18 +268,25 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
             f"AP_ties_{way}": both[rule] if broken is ranks else metrics.average_precision(broken, rule=rule)
             for way, broken in ties.items()
         },
-        "AP_random": metrics.expected_average_precision(ranks.counts, ranking.candidates, rule=rule),
+    }
+
+
+def others_of(
+    ranks: Ragged, cutoffs: Sequence[int], *, landmarks: bool = False
+) -> dict[str, Float[np.ndarray, " query"]]:
+    """Return the metrics of every query that are no AP in full, by their names; with those of ``landmarks`` alone."""
+    values = {
         "AP_interpolated": metrics.interpolated_average_precision(ranks),
         "MAP@R": metrics.map_at_r(ranks),
         "R-precision": metrics.r_precision(ranks),
         "RR": metrics.reciprocal_rank(ranks),
     }
-    for k in settings.cutoffs:
+    for k in cutoffs:
         values[f"P@{k}"] = metrics.precision_at(ranks, k=k)
         values[f"recall@{k}"] = metrics.recall_at(ranks, k=k)
         values[f"nDCG@{k}"] = metrics.ndcg_at(ranks, k=k)
         values[f"AP@{k}"] = metrics.average_precision_at(ranks, k=k)
-        if protocol.name in LANDMARKS:
+        if landmarks:
             values[f"mP@{k}"] = metrics.landmark_precision_at(ranks, k=k)
     return values
 
@@ -345,6 +372,20 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "population": population,
         "intervals": intervals,
         "mAP_random": means["AP_random"],
+        **named_means(means, settings.cutoffs),
+    }
+    return summary | {
+        "queries": len(evaluation.queries),
+        "queries_without_positives": len(evaluation.skipped),
+        "positives": int(evaluation.positives.sum()),
+        "gallery": evaluation.gallery,
+        "interpolated_precision": np.ascontiguousarray(evaluation.interpolated.T).mean(axis=1).tolist(),
+    }
+
+
+def named_means(means: Mapping[str, float], cutoffs: Sequence[int]) -> dict[str, float]:
+    """Return the means of queries' values by the names that they have of a run, but mAP and its chance level."""
+    found = {
         "mAP_rectangle": means["AP_rectangle"],
         "mAP_trapezoid": means["AP_trapezoid"],
         "tie_gap": means["AP_ties_for"] - means["AP_ties_against"],
@@ -354,16 +395,10 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
         "MRR": means["RR"],
     }
     for name in ("P", "mP", "recall", "nDCG", "AP"):
-        for k in settings.cutoffs:
+        for k in cutoffs:
             if f"{name}@{k}" in means:
-                summary["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
-    return summary | {
-        "queries": len(evaluation.queries),
-        "queries_without_positives": len(evaluation.skipped),
-        "positives": int(evaluation.positives.sum()),
-        "gallery": evaluation.gallery,
-        "interpolated_precision": np.ascontiguousarray(evaluation.interpolated.T).mean(axis=1).tolist(),
-    }
+                found["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
+    return found
 
 
 def intervals_of(evaluation: Evaluation) -> dict[Population, dict[str, float]]:
