@@ -21,6 +21,7 @@ from pipeline.retrieval.metrics import Rule, average_precision
 from pipeline.retrieval.postprocessing import read_steps
 from pipeline.retrieval.protocols import DIFFICULTIES, Protocol
 from pipeline.retrieval.ranking import Ranking, rank
+from pipeline.retrieval.settings import call
 from pipeline.retrieval.similarity import Scorer
 
 WRITTEN = ("protocol", "ap", "similarity", "device", "steps", "learn_on", "queries", "gallery")
@@ -74,9 +75,10 @@ class Outcome:
     @cached_property
     def scorer(self) -> Scorer:
         """The scores that the run ranks by."""
-        settings = Settings(similarity=self.metrics["similarity"], device=self.metrics["device"])
+        where = f"the metrics of {self.run} on {self.manifest.dataset}"
+        settings = call(Settings, {name: self.metrics[name] for name in ("similarity", "device")}, where=where)
         rows, _ = read_checked(self.features, self.manifest, cosine=settings.similarity == "cosine")
-        steps, other = read_steps(self.metrics["steps"], where=f"the metrics of {self.run}"), self.metrics["learn_on"]
+        steps, other = read_steps(self.metrics["steps"], where=where), self.metrics["learn_on"]
         learnt = None
         if other is not None:
             manifest = read_manifest(self.prepared.parent / other)

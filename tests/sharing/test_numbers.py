@@ -168,6 +168,17 @@ def test_a_model_card_has_every_metric(by_labels: Outcome, tmp_path: Path) -> No
     assert index[0]["name"] == "net" and list(index[0]["results"][0]) == ["task", "dataset", "metrics"]
 
 
+def test_under_the_name_of_a_task_a_card_has_its_metrics(make: Make, task: Target, tmp_path: Path) -> None:
+    outcome = small(make)
+    path = write_model_index(outcome, naming_of(outcome, **{**ASKED, "task": task.name}), tmp_path)
+    results = {one.metric_type: one for one in ModelCard(f"---\n{path.read_text()}---\n").data.eval_results}
+    assert "mAP" not in results and len(results) == 6 * len(CUTOFFS)
+    one = results["hit_rate_at_1"]
+    assert one.metric_value == pytest.approx(outcome.metrics["recall@1"], abs=5.1e-6)
+    assert (one.dataset_type, one.dataset_name, one.dataset_revision) == ("some/small", task.name, "f00")
+    assert "ap" not in one.dataset_args
+
+
 def test_the_hub_has_one_number(make: Make, task: Target, tmp_path: Path) -> None:
     outcome = small(make)
 
