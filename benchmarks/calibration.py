@@ -30,7 +30,7 @@ from jaxtyping import Float
 from tabulate import tabulate
 
 from pipeline.results.pairs import Design, compare_pairs
-from pipeline.retrieval.evaluation import Settings, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.left_out import leave_out_each
 from pipeline.retrieval.metrics import average_precision, interpolated_precision
 from pipeline.retrieval.protocols import by_labels
@@ -45,6 +45,7 @@ from pipeline.retrieval.uncertainty import (
     of_queries,
     populations_of,
 )
+from pipeline.retrieval.wanted import Settings
 
 DIM = 16
 SHARED = 0.5  # of the variance, between encoders

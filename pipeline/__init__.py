@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.retrieval import compare_features as compare_features
     from pipeline.retrieval import compare_several as compare_several
     from pipeline.retrieval import score_features as score_features
+    from pipeline.retrieval import score_run as score_run
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,8 @@ from pipeline.results.comparison import compare, long_table, summarise
 from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.estimates import read_estimates
 from pipeline.results.pairs import Design, compare_pairs, populations_in_words
-from pipeline.results.published import Published, against, with_published
+from pipeline.results.published import against, read_published, with_published
+from pipeline.results.runs import read_run
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
 from pipeline.retrieval.settings import call
@@ -28,7 +29,7 @@ from pipeline.views.tables import caption, cost_markdown, latex, markdown
 @app("compare")
 def main(config: DictConfig) -> None:
     """Run the stage."""
-    published = call(Published, plain(config.published), where="published in conf/compare.yaml")
+    published = read_published(path_of(config, "published"))
     design = call(Design, plain(config.design), where="conf/compare.yaml")
     experiment = read_experiment()
     titles = read_titles(path_of(config, "titles"), experiment)
@@ -48,9 +49,10 @@ def main(config: DictConfig) -> None:
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
-    beside = against(table, published, titles)
+    known = {(run, name): read_run(runs, run, name) for run in experiment.runs for name in experiment.datasets}
+    beside = [text for one in published if (text := against(known, one, titles))]
     parts = (comparison, table, compared.pairs, summary, words, titles)
-    write_text(path_of(config, "markdown"), markdown(*parts) + (f"\n{beside}" if beside else ""))
+    write_text(path_of(config, "markdown"), "\n".join([markdown(*parts), *beside]))
     write_text(path_of(config, "latex"), latex(*parts))
     write_json(path_of(config, "summary"), {**summary, "caption": plain_words})
     write_table(path_of(config, "cost_csv"), costs)

@@ -1,13 +1,16 @@
-"""Score embeddings that were made elsewhere.
+"""Score embeddings, or rankings, that were made elsewhere.
 
 ``python -m pipeline.score features=F.npy labels=L.txt`` prints the metrics that the stage ``evaluate`` writes;
-``--help`` says the rest. :func:`score_features` does the same in Python.
+``run=run.txt qrels=qrels.txt`` those of a run that any engine made. ``--help`` says the rest. :func:`score_features`
+and :func:`pipeline.retrieval.runs.score_run` do the same in Python.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
+from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from pipeline.datasets.revisited import read_ground_truth
@@ -17,12 +20,17 @@ from pipeline.manifest.labels import read_labels
 from pipeline.results.evaluated import write_arrays
 from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.reading.lists import Labelled, refuse_count
 from pipeline.retrieval.reading.matrices import read_matrix
+from pipeline.retrieval.reading.runs import read_judgements, read_run
+from pipeline.retrieval.runs import RunSettings, score_run
 from pipeline.retrieval.scoring import flat, score_features
+from pipeline.retrieval.wanted import Settings
+
+BOTH = ("per_query", "out")  # settings of features and of runs
+OF_RUNS = {"queries_without_judgements", "queries_without_ranking"}
 
 
 def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
@@ -36,9 +44,34 @@ def read_known(config: DictConfig) -> tuple[Labelled, Sequence[Query] | None]:
     return Labelled(names, [()] * len(names)), truth.queries
 
 
-@app("score", texts=("features", "labels", "ground_truth", "learn_on", "per_query", "out"))
-def main(config: DictConfig) -> None:
-    """Run the command."""
+def refuse_unfit(config: DictConfig, *, of: str, but: Collection[str]) -> None:
+    """Raise :class:`RetrievalError` for a setting on the command line that would change nothing."""
+    given = (one.partition("=")[0].lstrip("+") for one in HydraConfig.get().overrides.task)
+    unfit = next((name for name in given if name.partition(".")[0] not in but and name in config), None)
+    if unfit is not None:
+        raise RetrievalError(f"{unfit} is given with {of}, which has no place for it: leave it out")
+
+
+def of_run(config: DictConfig) -> dict[str, Any]:
+    """Return the metrics of a run, once what every query has is written."""
+    names = [field.name for field in fields(RunSettings)]
+    refuse_unfit(config, of="run", but={*BOTH, *names, "run", "qrels"})
+    if config.run is None or config.qrels is None:
+        raise RetrievalError("give run=run.txt and qrels=qrels.txt together")
+    run, judgements = read_run(path_of(config, "run")), read_judgements(path_of(config, "qrels"))
+    values = plain(config)
+    settings = {name: values[name] for name in names}
+    summary = score_run(run, judgements, per_query=config.per_query is not None, **settings)
+    if config.per_query is not None:
+        write_arrays(path_of(config, "per_query"), summary.pop("per_query"))
+    return summary
+
+
+def of_features(config: DictConfig) -> dict[str, Any]:
+    """Return the metrics of features, once what every query has is written."""
+    if config.features is None:
+        raise RetrievalError("give features=F.npy, or run=run.txt and qrels=qrels.txt")
+    refuse_unfit(config, of="features", but=set(config) - OF_RUNS)
     matrix, kind = read_matrix(path_of(config, "features"))
     known, queries = read_known(config)
     listed = config.labels or config.ground_truth
@@ -60,7 +93,13 @@ def main(config: DictConfig) -> None:
     )
     if config.per_query is not None:
         write_arrays(path_of(config, "per_query"), flat(summary.pop("per_query")))
-    summary |= {"features_dtype": kind, "learn_on": config.learn_on}
+    return summary | {"features_dtype": kind, "learn_on": config.learn_on}
+
+
+@app("score", texts=("features", "labels", "ground_truth", "learn_on", "run", "qrels", "per_query", "out"))
+def main(config: DictConfig) -> None:
+    """Run the command."""
+    summary = of_features(config) if config.run is None and config.qrels is None else of_run(config)
     if config.out is not None:
         write_json(path_of(config, "out"), summary)
     print(json.dumps(summary, indent=2, allow_nan=False))

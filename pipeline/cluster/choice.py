@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.cluster.connection import Cluster, connected
-from pipeline.retrieval.evaluation import Rank, Settings, rank_here
+from pipeline.retrieval.evaluation import Rank, rank_here
+from pipeline.retrieval.wanted import Settings
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from pipeline.cluster.connection import WHERE, Node, in_one_line, refusal
 from pipeline.frame.versions import versions_of
 from pipeline.retrieval import ranking as in_process
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Rank, Settings, rank_here
+from pipeline.retrieval.evaluation import Rank, rank_here
 from pipeline.retrieval.ranking import ROWS, Ranking
 from pipeline.retrieval.relevance import Judge
 from pipeline.retrieval.similarity import Scorer
+from pipeline.retrieval.wanted import Settings
 
 Made = TypeVar("Made")
 

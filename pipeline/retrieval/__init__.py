@@ -17,6 +17,7 @@ HOMES = {
     "compare_features": "comparing",
     "compare_several": "comparing",
     "score_features": "scoring",
+    "score_run": "runs",
 }
 __all__ = sorted(HOMES)  # noqa: PLE0604
 

@@ -12,7 +12,7 @@ from . import metrics
 from .arrays import as_features, as_list
 from .distances import similarity_of
 from .errors import RetrievalError
-from .evaluation import Settings, rank_here
+from .evaluation import rank_here
 from .labels import as_labels
 from .matrix import check_features
 from .protocols import by_labels
@@ -20,6 +20,7 @@ from .ragged import Ragged
 from .ranking import Ranking
 from .scoring import refuse_lengths
 from .settings import call
+from .wanted import Settings
 
 NAMES = (
     "mean_average_precision",

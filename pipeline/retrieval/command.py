@@ -1,4 +1,4 @@
-"""The command ``retrieval-bench``, which an installation has: features in files in, metrics as JSON out."""
+"""The command ``retrieval-bench``, which an installation has: features or runs in files in, metrics as JSON out."""
 
 import argparse
 import json
@@ -15,11 +15,13 @@ import numpy as np
 
 from .comparing import compare_several
 from .errors import RetrievalError
-from .evaluation import Settings
 from .reading.lists import Labelled, read_listed, refuse_count
 from .reading.matrices import read_matrix
+from .reading.runs import read_judgements, read_run
+from .runs import RunSettings, score_run
 from .scoring import flat, refuse_lengths, score_features
 from .uncertainty import POPULATIONS
+from .wanted import Settings
 
 DISTRIBUTION = "retrieval-bench"
 LABELS = """\
@@ -27,6 +29,9 @@ A list of labels has one line per row of the features, in the same order: path<T
 alone, without a tab; the files need not exist. A .csv has the columns path and labels (several joined by |; none: a
 distractor) and, if wanted, role (both, query or gallery) and group: items of a query's group are left out of its
 ranking."""
+
+RUNS = """A run has lines 'query Q0 item rank score tag', qrels have lines 'query 0 item relevance': above 0 is
+relevant, below 0 is left out. A .json of either is {query: {item: number}}."""
 
 
 def parser_of() -> argparse.ArgumentParser:
@@ -38,12 +43,19 @@ def parser_of() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {version(DISTRIBUTION)}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="score | compare")
-    score = commands.add_parser("score", help="the metrics of features", epilog=LABELS)
-    score.add_argument("features", type=Path, help=".npy, a row per item")
-    score.add_argument("labels", type=Path, help="their list, .txt or .csv")
+    score = commands.add_parser("score", help="the metrics of features, or of a run", epilog=f"{LABELS} {RUNS}")
+    score.add_argument("features", type=Path, nargs="?", help=".npy, a row per item")
+    score.add_argument("labels", type=Path, nargs="?", help="their list, .txt or .csv")
     score.add_argument(
         "--gallery", type=Path, nargs=2, metavar=("FEATURES", "LABELS"), help="what is ranked; the others are queries"
     )
+    score.add_argument("--run", type=Path, help="instead: what any engine found, as trec_eval reads it, or .json")
+    score.add_argument("--qrels", type=Path, help="with --run: what is relevant, as trec_eval reads it, or .json")
+    for name, choices in (
+        ("queries-without-judgements", ["error", "skip"]),
+        ("queries-without-ranking", ["error", "skip", "zero"]),
+    ):
+        score.add_argument(f"--{name}", choices=choices, default=argparse.SUPPRESS, help="of a run")
     score.add_argument("--per-query", type=Path, metavar="FILE.npz", help="write what every query has")
     score.add_argument("--top", type=int, default=0, help="of each ranking, for --per-query")
     compare = commands.add_parser("compare", help="differences, intervals and p-values", epilog=LABELS)
@@ -84,6 +96,10 @@ def read_items(features: Path, labels: Path) -> tuple[np.ndarray, Labelled]:
 
 def score(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics, once what every query has is written."""
+    if options.run is not None or options.qrels is not None:
+        return score_in_files(options, settings)
+    if options.features is None or options.labels is None:
+        raise RetrievalError("give features and labels, or --run and --qrels")
     matrix, known = read_items(options.features, options.labels)
     if options.per_query is not None:
         options.per_query.parent.mkdir(parents=True, exist_ok=True)  # that it cannot be is known before all is computed
@@ -103,6 +119,21 @@ def score(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, An
             names=[*known.names, *items.names], groups=groups, **per_query, **settings,
         )  # fmt: skip
     if options.per_query is not None:
+        write_arrays(options.per_query, flat(found.pop("per_query")))
+    return found
+
+
+def score_in_files(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a run, once what every query has is written."""
+    if options.run is None or options.qrels is None:
+        raise RetrievalError("give --run and --qrels together")
+    for given in (options.features, options.gallery, options.top or None):
+        if given is not None:
+            raise RetrievalError(f"{given} is given with --run, which has no place for it: leave it out")
+    run, judgements = read_run(options.run), read_judgements(options.qrels)
+    found = score_run(run, judgements, per_query=options.per_query is not None, **settings)
+    if options.per_query is not None:
+        options.per_query.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(options.per_query, found.pop("per_query"))
     return found
 
@@ -127,11 +158,11 @@ def compare(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
     )  # fmt: skip
 
 
-def write_arrays(target: Path, per_query: dict[str, Any]) -> None:
-    """Write what every query has as an ``.npz``, see :func:`.scoring.flat`, that appears whole or not at all."""
+def write_arrays(target: Path, arrays: dict[str, Any]) -> None:
+    """Write arrays as an ``.npz`` that appears whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         try:
-            np.savez(file, **flat(per_query))
+            np.savez(file, **arrays)
             file.close()
             os.chmod(file.name, 0o644)  # temporary files are for their owner alone
             os.replace(file.name, target)
@@ -143,7 +174,8 @@ def write_arrays(target: Path, per_query: dict[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser_of().parse_args(arguments)
-    settings = {field.name: getattr(options, field.name) for field in fields(Settings) if hasattr(options, field.name)}
+    names = dict.fromkeys(field.name for kind in (Settings, RunSettings) for field in fields(kind))
+    settings = {name: getattr(options, name) for name in names if hasattr(options, name)}
     settings.pop("top", None)
     try:
         found = {"score": score, "compare": compare}[options.command](options, settings)

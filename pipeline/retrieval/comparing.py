@@ -69,7 +69,7 @@ def compare_several(
         names: the same.
         roles: the same.
         groups: the same.
-        settings: see :class:`.evaluation.Settings`.
+        settings: see :class:`.wanted.Settings`.
 
     Returns:
         ``means`` by name; ``pairs``, for each a mapping with ``a`` and ``b``, their names, ``difference``, ``low``,

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 
 from . import chance, metrics, pooled
 from .distances import similarity_of
@@ -16,96 +15,21 @@ from .left_out import leave_out_each
 from .matrix import taken
 from .measures import Measure, measure_of
 from .memory import refuse_memory
-from .metrics import Rule
 from .postprocessing import KReciprocal, Sets, Step, scores_after
-from .protocols import LANDMARKS, Difficulty, Protocol
+from .protocols import LANDMARKS, Protocol
 from .ragged import Ragged
 from .ranking import Ranking, each_ranking
 from .relevance import Without
-from .settings import Cutoff, Seed
-from .similarity import Kind, Scorer, unit_rows
+from .similarity import Scorer, unit_rows
 from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, of_runs, populations_of
+from .values import average_precisions, named_means, others_of, special_of
+from .wanted import Settings
 
 # From what to make of rankings, scores and a judge to what is made of the rankings of all queries, in their order.
 Rank = Callable[..., Iterator[dict[str, np.ndarray]]]
 
-SPECIAL_AT: Mapping[str, Callable[..., Float[np.ndarray, " query"]]] = {
-    "capped_mAP": metrics.capped_average_precision_at,
-    "mMP": metrics.modified_precision_at,
-    "trec_recall": metrics.found_share_at,
-}
 # Steps of recall of the finer curve.
 FINE = 100
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How rankings are made and scored; conf/evaluate.yaml says it for the pipeline.
-
-    Attributes:
-        similarity: ``cosine``, ``dot`` or ``euclidean``.
-        ap: ``rectangle`` or ``trapezoid``; ``protocol`` takes the one of the protocol's authors.
-        difficulty: of the landmark protocols, the one whose results stand first.
-        queries_without_positives: ``error``, or ``skip`` to leave them out of every mean; the landmark protocols
-            leave them out by definition.
-        metric: the one that results are told apart by, a name of :mod:`.measures`.
-        more_metrics: others, beside those that are always there, such as ``mMP@5``.
-        cutoffs: the k of P@k, recall@k, nDCG@k, mAP@k and the like, beside that of the metric.
-        top: how many of the first items of each ranking to keep.
-        left_out: whether classes and images are left out in groups, for intervals of what others would give; it takes
-            about as long as the rankings do. Without, intervals are of other queries only.
-        seed: of the deal into groups.
-        memory: GiB for scores; changes no result.
-        device: what ranks: ``cpu``, or a GPU by torch, such as ``cuda``; scores are rounded otherwise there.
-    """
-
-    similarity: Kind = "cosine"
-    ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
-    difficulty: Difficulty = "medium"
-    queries_without_positives: Literal["error", "skip"] = "error"
-    metric: str = "mAP"
-    more_metrics: Sequence[str] = ()
-    cutoffs: Sequence[Cutoff] = (1, 5, 10)
-    top: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    left_out: bool = True
-    seed: Seed = 0
-    memory: float = 1.0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        """Raise :class:`RetrievalError` naming a setting that is out of range."""
-        ks = list(self.cutoffs)
-        if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
-            raise RetrievalError(f"'cutoffs' is {ks}: expected one k or more, each at least 1 and only once")
-        for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
-            if not least <= getattr(self, name) < np.inf:
-                raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
-        for name in (self.metric, *self.more_metrics):
-            measure_of(name)
-
-    @property
-    def measure(self) -> Measure:
-        """The metric that results are told apart by."""
-        return measure_of(self.metric)
-
-    @property
-    def asked(self) -> list[Measure]:
-        """The metrics that are asked for by name, each once."""
-        return [measure_of(name) for name in dict.fromkeys([self.metric, *self.more_metrics])]
-
-    @property
-    def ks(self) -> list[int]:
-        """All cutoffs, ascending."""
-        return sorted({*self.cutoffs, *(one.k for one in self.asked if one.k is not None and not one.special)})
-
-    @property
-    def kept(self) -> int:
-        """How many of the first items of each ranking are kept: those of ``top``, and of metrics of all queries."""
-        return max([self.top, *(one.k or 0 for one in self.asked if one.column is None)])
-
-    def rule(self, protocol: Protocol) -> Rule:
-        """Return the rule by which AP is taken."""
-        return protocol.rule if self.ap == "protocol" else self.ap
 
 
 @dataclass(frozen=True)
@@ -354,44 +278,12 @@ def metrics_of(ranking: Ranking, protocol: Protocol, settings: Settings) -> dict
     """Return every metric of every query by its name."""
     ranks, rule = ranking.ranks, settings.rule(protocol)
     ties = {"for": ranking.optimistic, "against": ranking.pessimistic}
-    both: dict[Rule, Float[np.ndarray, " query"]] = {
-        "rectangle": metrics.average_precision(ranks),
-        "trapezoid": metrics.average_precision(ranks, rule="trapezoid"),
-    }
-    values = {
-        "AP": both[rule],
-        "AP_rectangle": both["rectangle"],
-        "AP_trapezoid": both["trapezoid"],
-        **{
-            f"AP_ties_{way}": both[rule] if broken is ranks else metrics.average_precision(broken, rule=rule)
-            for way, broken in ties.items()
-        },
+    return {
+        **average_precisions(ranks, ties, rule),
         "AP_random": metrics.expected_average_precision(ranks.counts, ranking.candidates, rule=rule),
-        "AP_interpolated": metrics.interpolated_average_precision(ranks),
-        "MAP@R": metrics.map_at_r(ranks),
-        "R-precision": metrics.r_precision(ranks),
-        "RR": metrics.reciprocal_rank(ranks),
+        **others_of(ranks, settings.ks, landmarks=protocol.name in LANDMARKS),
+        **special_of(ranks, ties, settings.asked),
     }
-    for k in settings.ks:
-        values[f"P@{k}"] = metrics.precision_at(ranks, k=k)
-        values[f"recall@{k}"] = metrics.recall_at(ranks, k=k)
-        values[f"nDCG@{k}"] = metrics.ndcg_at(ranks, k=k)
-        values[f"AP@{k}"] = metrics.average_precision_at(ranks, k=k)
-        if protocol.name in LANDMARKS:
-            values[f"mP@{k}"] = metrics.landmark_precision_at(ranks, k=k)
-    for one in settings.asked:
-        if one.column is not None and one.special:
-            values[one.column] = special_metric(ranking, one)
-    return values
-
-
-def special_metric(ranking: Ranking, measure: Measure) -> Float[np.ndarray, " query"]:
-    """Return a metric of each query that is computed only where it is asked for."""
-    if measure.k is not None:
-        return SPECIAL_AT[measure.name.partition("@")[0]](ranking.ranks, k=measure.k)
-    if measure.name == "2AFC":
-        return metrics.two_alternative(ranking.optimistic, ranking.pessimistic)
-    return metrics.nister_stewenius(ranking.ranks)
 
 
 def scores_of(
@@ -481,20 +373,9 @@ def summarise(evaluation: Evaluation, settings: Settings) -> dict[str, Any]:
             "intervals": own,
         },
         "mAP_random": means["AP_random"],
-        "mAP_rectangle": means["AP_rectangle"],
-        "mAP_trapezoid": means["AP_trapezoid"],
-        "tie_gap": means["AP_ties_for"] - means["AP_ties_against"],
-        "mAP_interpolated": means["AP_interpolated"],
-        "MAP@R": means["MAP@R"],
-        "R-precision": means["R-precision"],
-        "MRR": means["RR"],
+        **named_means(means, settings.ks, settings.asked),
+        **evaluation.pooled,
     }
-    for name in ("P", "mP", "recall", "nDCG", "AP"):
-        for k in settings.ks:
-            if f"{name}@{k}" in means:
-                summary["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
-    for one in settings.asked:
-        summary[one.name] = means[one.column] if one.column else evaluation.pooled[one.name]
     return summary | {
         "queries": len(evaluation.queries),
         "queries_without_positives": len(evaluation.skipped),

@@ -1,7 +1,8 @@
 r"""From the ranks of the positives to every metric. Arrays in, arrays out.
 
 Every function takes the ranks of all positives of each query: from 1, ascending, distinct, in the full ranking without
-what is left out. A query without positives has no value, NaN; whether such queries are an error is decided elsewhere.
+what is left out; a positive that a ranking has not got has an infinite rank, as for trec_eval. A query without
+positives has no value, NaN; whether such queries are an error is decided elsewhere.
 R is the number of positives of a query, :math:`r_1 < ... < r_R` their ranks.
 """
 

@@ -63,7 +63,7 @@ class RetrievalMetrics:
                 data. The result says ``sample``: items, of, seed.
             sample_seed: of that draw; the same items in the same order give the same sample after every :meth:`reset`.
             together: whether what several processes keep is scored together; else each scores its own.
-            settings: see :class:`.evaluation.Settings`; ``left_out=False`` halves the time, ``device="cuda"`` ranks on
+            settings: see :class:`.wanted.Settings`; ``left_out=False`` halves the time, ``device="cuda"`` ranks on
                 a GPU.
 
         Raises:

@@ -15,11 +15,11 @@ class Ragged:
     """One list of integers a query, one after the other in ``values``.
 
     Attributes:
-        values: of all queries.
+        values: of all queries. Ranks can be floats: infinite is that of a positive which is not in its ranking.
         starts: where each query's begin, and at the end the number of all of them.
     """
 
-    values: Int[np.ndarray, " value"]
+    values: Int[np.ndarray, " value"] | Float[np.ndarray, " value"]
     starts: Int[np.ndarray, " start"]
 
     @classmethod

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from .arrays import as_features, as_list
 from .errors import RetrievalError
-from .evaluation import Evaluation, Settings, report, scores_between, scores_of
+from .evaluation import Evaluation, report, scores_between, scores_of
 from .labels import as_groups, as_labels
 from .matrix import check_features
 from .postprocessing import PcaWhitening, Recipe, Step, read_steps
@@ -18,6 +18,7 @@ from .protocols import DIFFICULTIES, Protocol, by_labels, by_landmarks
 from .queries import Query
 from .ragged import Ragged
 from .settings import call
+from .wanted import Settings
 
 REMEDY = "make its feature anew, or leave the item out"
 
@@ -62,7 +63,7 @@ def score_features(
             step and its settings, see :mod:`.postprocessing`.
         learn_on: features of other items, which PCA-whitening learns on.
         per_query: whether to return what every query has too.
-        settings: see :class:`.evaluation.Settings`. ``top`` says how many items a query has under ``per_query``.
+        settings: see :class:`.wanted.Settings`. ``top`` says how many items a query has under ``per_query``.
 
     Returns:
         What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals

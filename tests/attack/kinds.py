@@ -36,6 +36,7 @@ KINDS = {
     "checkpoints": Kind("containers:checkpoints", share=2),
     "features": Kind("containers:features"),
     "features and labels in Python": Kind("scoring:scoring", share=2, seconds=60),
+    "runs and judgements": Kind("rankings:rankings", seconds=60),
     "downloads": Kind("network:downloads", keeps_partial=True),
     "demo": Kind("network:demo"),
     "results of stages": Kind("commands:results", share=3),

@@ -26,10 +26,11 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.distances import Distances
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.postprocessing import KReciprocal
 from pipeline.retrieval.protocols import Protocol, by_labels
 from pipeline.retrieval.similarity import Products, Scorer
+from pipeline.retrieval.wanted import Settings
 from tests.conftest import TOP, Project
 from tests.encoders.test_encoders import build, config_of
 

@@ -14,8 +14,9 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest, read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.queries import Query
+from pipeline.retrieval.wanted import Settings
 
 NAMES = ["bodleian_000001", "keble_000002", "keble_000003", "radcliffe_000004", "radcliffe_000005"]
 LISTS = {

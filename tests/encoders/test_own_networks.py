@@ -18,8 +18,9 @@ from pipeline.extraction.guards import Limits, guard
 from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
+from pipeline.retrieval.wanted import Settings
 from tests.conftest import Project
 
 LIMITS = Limits(

@@ -10,8 +10,9 @@ import pytest
 from pipeline.results.estimates import read_curve, read_estimates, read_left_out
 from pipeline.results.evaluated import write_per_query
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
+from pipeline.retrieval.wanted import Settings
 
 
 def evaluated(seed: int = 0, classes: int = 6, **options: Any) -> Evaluation:

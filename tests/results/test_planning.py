@@ -27,10 +27,11 @@ from pipeline.results.planning import (
     variance_factors,
 )
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries
+from pipeline.retrieval.wanted import Settings
 
 WANTED = Wanted(0.05, 0.8)
 

@@ -82,6 +82,7 @@ def test_costs_and_published_values_stand_beside_titles() -> None:
     columns = {name: [None] for name in (*names, "peak_memory_bytes", "peak_gpu_memory_bytes")}
     costs = {"encoder": ["a"], "mean mAP": [0.5], **columns, "precision": [""], "device": [""]}
     assert r"| An A\|B " in cost_markdown(costs, TITLES)
-    published = Published("there", {"a": "Row"}, {"Row": {"d": 0.5}}, {})
-    table = with_published(pd.DataFrame({"encoder": ["a"], "dataset": ["d"], "mAP": [0.25]}), published)
-    assert "| The D " in against(table, published, TITLES) and table["encoder"].tolist() == ["a"]
+    published = Published("there", {"a": "Row"}, {"D": {"dataset": "d", "metric": "mAP"}}, {"Row": {"D": 0.5}})
+    table = with_published(pd.DataFrame({"encoder": ["a"], "dataset": ["d"], "mAP": [0.25]}), [published])
+    assert "| The D " in against({("a", "d"): {"mAP": 0.25}}, published, TITLES)
+    assert table["encoder"].tolist() == ["a"] and table["difference"].tolist() == [-0.25]

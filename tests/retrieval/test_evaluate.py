@@ -28,12 +28,13 @@ from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.pairs import Design, compare_pairs
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, per_class, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, per_class, scores_of
 from pipeline.retrieval.evaluation import summarise as summarise_run
 from pipeline.retrieval.matrix import empty_rows, taken
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import Estimates, Population, average_of
+from pipeline.retrieval.wanted import Settings
 from pipeline.views.curves import draw
 from pipeline.views.curves import long_table as pr_table
 from pipeline.views.style import Style, save_png, save_svg

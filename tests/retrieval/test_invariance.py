@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score
 
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.similarity import Kind, unit_rows
+from pipeline.retrieval.wanted import Settings
 from tests.encoders.test_own_networks import RUNTIME, built, config, extract, objects, trained  # noqa: F401, a fixture
 
 Labels = list[tuple[str, ...]]

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.retrieval import partitions
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.left_out import Sums, leave_out_each, left_out_of, sums_of
 from pipeline.retrieval.metrics import Rule
 from pipeline.retrieval.partitions import Partition
 from pipeline.retrieval.protocols import Difficulty, Protocol, by_labels, by_landmarks
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.similarity import Kind, Scorer
+from pipeline.retrieval.wanted import Settings
 
 RULES: tuple[Rule, ...] = ("rectangle", "trapezoid")
 METRICS = ["mAP", "mAP_rectangle", "mAP_trapezoid", "mAP_interpolated", "MAP@R", "R-precision", "MRR"]

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from pipeline.retrieval.comparing import compare_features
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, report, scores_of
+from pipeline.retrieval.evaluation import report, scores_of
 from pipeline.retrieval.protocols import Protocol, by_choice, by_labels, by_lists
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.scoring import score_features
+from pipeline.retrieval.wanted import Settings
 
 # Six images of the gallery and three queries, on a line: their dot products with a query are these numbers.
 GALLERY = np.array([[9.0], [8.0], [7.0], [6.0], [5.0], [4.0]], np.float32)

@@ -26,13 +26,14 @@ from torchmetrics.functional.retrieval import (
 
 from pipeline.retrieval import metrics
 from pipeline.retrieval.distances import similarity_of
-from pipeline.retrieval.evaluation import Settings, evaluate
+from pipeline.retrieval.evaluation import evaluate
 from pipeline.retrieval.protocols import by_landmarks
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.ragged import Ragged
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import Listed
 from pipeline.retrieval.scoring import score_features
+from pipeline.retrieval.wanted import Settings
 
 Relevance = Sequence[int] | Sequence[bool]
 # Some items, each with a score and whether it is relevant; of seven items 5,040 orders can be gone through.

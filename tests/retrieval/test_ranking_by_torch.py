@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from pipeline.retrieval import ranking_by_torch
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.metrics import average_precision
 from pipeline.retrieval.neighbours import Reciprocal
 from pipeline.retrieval.postprocessing import KReciprocal, Sets
@@ -18,6 +18,7 @@ from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
+from pipeline.retrieval.wanted import Settings
 from tests.retrieval.test_ranking import arrays, random_case, same, together
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

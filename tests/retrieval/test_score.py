@@ -211,7 +211,7 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
     ("arguments", "message"),
     [
         (["features=F.npy"], "give either labels=L.txt or ground_truth="),
-        (["labels=L.txt"], "no value for features"),
+        (["labels=L.txt"], "give features=F.npy, or run=run.txt and qrels=qrels.txt"),
         (["features=G.npy", "labels=L.txt"], "G.npy cannot be read"),
         (["features=F.npy", "labels=M.txt"], "M.txt cannot be read"),
         (["features=F.npy", "labels=L.txt", "similarity=hamming"], "'similarity' is 'hamming': expected cosine or dot"),

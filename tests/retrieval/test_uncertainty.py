@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.uncertainty import (
     Differences,
@@ -26,6 +26,7 @@ from pipeline.retrieval.uncertainty import (
     populations_of,
     sign_flip_p,
 )
+from pipeline.retrieval.wanted import Settings
 
 FIRST, SECOND = np.array([0]), np.array([1])
 ap_values = st.lists(st.floats(0.01, 1), min_size=3, max_size=30)

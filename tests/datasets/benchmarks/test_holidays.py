@@ -10,7 +10,8 @@ from pipeline.datasets.preparing import prepare
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.manifest.rules import rules_in
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
+from pipeline.retrieval.wanted import Settings
 from tests.datasets.benchmarks.judging import Asked, asked, listed, published, refused, refuses_other_counts
 
 NAMES = ["100000", "100001", "100002", "100100", "100101", "149900", "149901", "149902"]

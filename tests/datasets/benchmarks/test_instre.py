@@ -9,8 +9,9 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from pipeline.datasets.readers import read_dataset
-from pipeline.retrieval.evaluation import Settings, evaluate, scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.queries import Query
+from pipeline.retrieval.wanted import Settings
 from tests.datasets.benchmarks.published import answers, prepared, published, refused, refuses_a_miniature
 
 Draw = Callable[..., Path]

@@ -1,0 +1,1 @@
+"""Results and datasets in the formats of others: one module a format."""
