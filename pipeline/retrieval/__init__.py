@@ -13,7 +13,7 @@ HOMES = {
     "Query": "queries",
     "RetrievalError": "errors",
     "RetrievalMetrics": "monitor",
-    "Settings": "evaluation",
+    "Settings": "wanted",
     "compare_features": "comparing",
     "compare_several": "comparing",
     "score_features": "scoring",

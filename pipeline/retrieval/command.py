@@ -69,7 +69,10 @@ def parser_of() -> argparse.ArgumentParser:
             ("queries-without-positives", ["error", "skip"]),
         ):
             command.add_argument(f"--{name}", choices=choices, default=argparse.SUPPRESS)
-        command.add_argument("--metric", default="mAP", help="told apart by: mAP (default), recall@1, MAP@R, ...")
+        command.add_argument("--metric", default=argparse.SUPPRESS, help="told apart by: mAP (default), recall@1, ...")
+        command.add_argument(
+            "--more-metrics", type=names, default=argparse.SUPPRESS, metavar="mMP@5,...", help="others by name"
+        )
         command.add_argument("--cutoffs", type=numbers, default=argparse.SUPPRESS, metavar="1,5,10")
         command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of groups that are left out")
         command.add_argument("--memory", type=float, default=argparse.SUPPRESS, metavar="GIB", help="for scores")
@@ -79,6 +82,11 @@ def parser_of() -> argparse.ArgumentParser:
             help="intervals of other queries only",
         )  # fmt: skip
     return parser
+
+
+def names(text: str) -> list[str]:
+    """Return names that are joined by commas."""
+    return text.split(",")
 
 
 def numbers(text: str) -> list[int]:
