@@ -6,7 +6,7 @@ TORCH ?= locked
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro verify report as-published floor finding report-page demo test attack check format lock clean
+.PHONY: setup repro verify report as-published landmarks floor finding report-page demo test attack check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv; TORCH=cpu: with torch's build for the CPU
 
@@ -38,6 +38,9 @@ report: setup  ## the report's encoders and datasets, done right; fetches weight
 
 as-published: setup  ## the report's encoders and datasets as they were published
 	python -m pipeline.preset experiment=as_published
+
+landmarks: setup  ## DINOv2 and CLIP on Revisited Oxford and Paris, queries cut to their boxes and whole
+	python -m pipeline.preset experiment=landmarks
 
 floor: setup  ## what each of the report's architectures gives untrained
 	python -m pipeline.preset experiment=floor

@@ -22,7 +22,7 @@ from pipeline.results.runs import read_run
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
 from pipeline.retrieval.settings import call
-from pipeline.retrieval.uncertainty import average_of
+from pipeline.retrieval.uncertainty import average_of, average_of_drawn
 from pipeline.views.tables import caption, cost_markdown, latex, markdown
 
 
@@ -37,7 +37,7 @@ def main(config: DictConfig) -> None:
     found, populations = {}, {}
     for dataset in experiment.datasets:
         populations[dataset], found[dataset] = read_estimates(per_query, dataset, experiment.runs, design.population)
-    average = average_of(list(found.values()))
+    average = (average_of if design.datasets == "fixed" else average_of_drawn)(list(found.values()))
     compared = compare_pairs(experiment.runs, {**found, **({MEAN: average} if len(found) > 1 else {})}, design)
     table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)

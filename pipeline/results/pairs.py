@@ -24,6 +24,7 @@ class Design:
     Attributes:
         population: ``classes``, ``images`` or ``queries``, which others could have been drawn (see
             :mod:`pipeline.retrieval.uncertainty`); ``widest``: of each dataset the first that there is enough of.
+        datasets: ``fixed``, whose mean is of these very datasets, or ``drawn``, others could have been.
         family: the pairs that are listed: ``best``, each run with the best one; ``pairs``, all; or the name of a run,
             each of the others with it.
         correction: for how many pairs p-values are corrected, ``dataset`` or ``all`` of them together.
@@ -33,6 +34,7 @@ class Design:
     """
 
     population: Literal["widest", "classes", "images", "queries"] = "widest"
+    datasets: Literal["fixed", "drawn"] = "fixed"
     family: str = "best"
     correction: Literal["dataset", "all"] = "dataset"
     test: Literal["t", "signs"] = "t"

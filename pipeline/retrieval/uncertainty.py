@@ -198,6 +198,15 @@ def average_of(several: Sequence[Estimates]) -> Estimates:
     )
 
 
+def average_of_drawn(several: Sequence[Estimates]) -> Estimates:
+    """Return the mean over sets that could have been others: each is one draw, whatever is known of its own mean.
+
+    The covariance is that of the sets' means over their number, which holds what varies within them too.
+    """
+    values = np.stack([one.means for one in several])
+    return of_queries(values)
+
+
 def populations_of(left_out: Mapping[Population, LeftOut]) -> list[Population]:
     """Return the populations that there is enough of, the widest first; queries always."""
     return [

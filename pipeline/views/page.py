@@ -20,7 +20,7 @@ from pipeline.results.runs import read_run, scalars
 from pipeline.results.titles import Titles
 from pipeline.retrieval.measures import measure_of, of_query
 from pipeline.retrieval.settings import Count
-from pipeline.views.tables import like_chance
+from pipeline.views.tables import MANY, like_chance, place_of
 from pipeline.views.templates import render
 
 # What a run's JSON has beside what it is judged by: numbers that are no metric, or that are shown with one.
@@ -97,7 +97,8 @@ def table_rows(
                 (run, dataset) in alike,
                 (run, dataset) in by_chance,
             )
-        mean = {**summary["encoders"][run], "alike": (run, MEAN) in alike}
+        share = summary["encoders"][run]
+        mean = {**share, "alike": (run, MEAN) in alike, "place": place_of(share)}
         rows.append({"run": run, "found": found, **mean, "cost": costs[run.partition(JOINED)[0]]})
     return rows
 
@@ -177,6 +178,7 @@ def page_of(
         rows=rows,
         metrics=metrics,
         headlines=headlines,
+        many=MANY,
         counted=COUNTED,
         caption=caption,
         marked_alike=any(row["alike"] or any(found.alike for found in row["found"].values()) for row in rows),

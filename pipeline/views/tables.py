@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from pipeline.results.comparison import RELATIVE, Summary, metrics_of
+from pipeline.results.comparison import RELATIVE, Share, Summary, metrics_of
 from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared, Design, indistinguishable_from_best, leaders_of
 from pipeline.results.titles import Titles
 
 # By how much mAP may move with the order of equal scores before the caption says so.
 TIES = 0.005
+# From so many datasets on the table has the places by the mean.
+MANY = 4
 NONE = Titles()  # every name as it is
 
 
@@ -71,9 +73,14 @@ def markdown(
     caption: str,
     titles: Titles = NONE,
 ) -> str:
-    """Return the comparison as a Markdown table (see :func:`cells`), and its caption."""
+    """Return the comparison as a Markdown table (see :func:`cells`), and its caption.
+
+    Of many datasets it has the places by their mean too.
+    """
     shown, beside = cells(comparison, table, pairs, summary, lambda text: f"**{text}**")
     whole = shown + beside.map(lambda text: f" {text}" if text else "")
+    if table["dataset"].nunique() >= MANY:
+        whole["place"] = [place_of(summary["encoders"][str(run)]) for run in whole.index]
     heads = headings(table, titles)
     named = whole.rename(
         index=lambda run: md(titles.run(run)), columns=lambda name: md(heads.get(str(name), str(name)))
@@ -125,6 +132,14 @@ def latex(
     )
 
 
+def place_of(share: Share) -> str:
+    """Return the places by the mean that tests leave a run, such as ``2-4``; a dash where they were not tested."""
+    low, high = share["rank_low"], share["rank_high"]
+    if low is None or high is None:
+        return "–"
+    return f"{low}" if low == high else f"{low}–{high}"
+
+
 def headings(table: pd.DataFrame, titles: Titles) -> dict[str, str]:
     """Return what heads the column of each dataset, and that of the means: the metric with it, where it is not mAP."""
     metrics = metrics_of(table)
@@ -173,6 +188,8 @@ def caption(
     kind = kind_of(table)
     shown = "Each dataset's metric" if kind == "metric" else kind
     lines = [f"{shown} with its 95 % interval. {population}", *told_apart(table, compared, summary, design, titles)]
+    if design.datasets == "drawn":
+        lines.append("The mean's interval and marks are about other datasets like these.")
     if like_chance(table):
         lines.append("?: not distinguishable from a random ranking.")
     if compared.out_of_reach:

@@ -16,6 +16,7 @@ from pipeline.retrieval.uncertainty import (
     Estimates,
     LeftOut,
     average_of,
+    average_of_drawn,
     critical_t,
     df_of,
     distinguishable,
@@ -251,6 +252,19 @@ def test_a_mean_over_datasets_by_hand() -> None:
     # B. Welch: 0.06^2 / (0.04^2 / 9 + 0.02^2 / 19) = 18.1, and 0.1^2 / (0.09^2 / 9 + 0.01^2 / 19) = 11.05.
     assert found.df == pytest.approx(0.1**2 / (0.09**2 / 9 + 0.01**2 / 19))
     assert found.units == 10 and found.parts is None
+
+
+def test_datasets_that_could_have_been_others_against_a_t_test() -> None:
+    means = np.array([[0.6, 0.4], [0.8, 0.2], [0.7, 0.6], [0.9, 0.3]])
+    several = [Estimates(row, np.eye(2) * 1e-4, 99.0, 100) for row in means]
+    found = average_of_drawn(several)
+    np.testing.assert_allclose(found.means, [0.75, 0.375])
+    pair = stats.ttest_rel(means[:, 0], means[:, 1])
+    differences = found.differences(np.array([0]), np.array([1]))
+    assert differences.p_values()[0] == pytest.approx(pair.pvalue)
+    np.testing.assert_allclose(differences.intervals()[:, 0], pair.confidence_interval())
+    narrow = average_of(several).differences(np.array([0]), np.array([1]))  # of these very datasets
+    assert np.diff(narrow.intervals()[:, 0]) < np.diff(differences.intervals()[:, 0])
 
 
 def test_the_degrees_of_freedom_are_those_of_welchs_test() -> None:

@@ -73,6 +73,19 @@ def test_each_column_names_its_metric() -> None:
     assert "e (N-S)" in tex and r"\caption[metric of each encoder" in tex
 
 
+def test_many_datasets_have_places() -> None:
+    few = {name: [0.5, 0.49, 0.1] for name in "def"}
+    table, compared, summary, _, text = shown(few)
+    assert "place" not in markdown(compare(table), table, compared.pairs, summary, text)
+    table, compared, summary, _, text = shown({**few, "g": [0.5, 0.52, 0.1]})
+    head, _, *rows = markdown(compare(table), table, compared.pairs, summary, text).splitlines()
+    assert head.split("|")[-2].strip() == "place"
+    assert [row.split("|")[-2].strip() for row in rows[:3]] == ["1–2", "1–2", "3"]
+    table, compared, summary, _, text = shown({**few, "g": [0.5, 0.52, 0.1]}, family="b")  # other pairs are not tested
+    rows = markdown(compare(table), table, compared.pairs, summary, text).splitlines()[2:5]
+    assert [row.split("|")[-2].strip() for row in rows] == ["–", "–", "–"]
+
+
 def test_one_metric_of_all_columns() -> None:
     table, compared, summary, _, text = shown({"d": [0.5, 0.2], "e": [0.3, 0.6]}, metrics={"d": "MAP@R", "e": "MAP@R"})
     assert text.startswith("MAP@R with its 95 % interval. ")
