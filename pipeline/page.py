@@ -39,7 +39,8 @@ def main(config: DictConfig) -> None:
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
     with output_of("compare", f"tables in {config.table}, {config.pairs} and {config.summary}"):
-        table = pd.read_csv(config.table, keep_default_na=False, dtype=dict.fromkeys(INTERVAL, float))
+        empty = {"value_chance": [""]}  # what chance gives is not known of every metric
+        table = pd.read_csv(config.table, keep_default_na=False, na_values=empty, dtype=dict.fromkeys(INTERVAL, float))
         pairs = pd.read_csv(config.pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float))
         rows = table_rows(experiment, runs, table, pairs, summary, costs)
         caption = summary["caption"]

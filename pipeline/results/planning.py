@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 from scipy import special
 
-from pipeline.results.estimates import read_estimates, read_left_out
+from pipeline.results.estimates import read_estimates, read_left_out, read_pooled
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.partitions import GROUPS
 from pipeline.retrieval.uncertainty import (
@@ -316,6 +316,11 @@ def read_pair(per_query: Path, dataset: str, first: str, second: str) -> dict[Po
                 f"there are no results of {shown(run)} on {dataset}: name one of {', '.join(runs)}, or add it to "
                 "params.yaml and run dvc repro"
             )
+    if read_pooled(per_query / dataset / f"{first}.npz") is not None:
+        raise RetrievalError(
+            f"runs on {dataset} are told apart by a metric of all queries together, for which there is no plan: set "
+            "metric=mAP in conf/evaluate.yaml, or name another dataset"
+        )
     populations = populations_of(read_left_out(per_query / dataset / f"{first}.npz"))
     found = {name: read_estimates(per_query, dataset, (first, second), name)[1] for name in populations}
     if not found["queries"].differences(np.array([0]), np.array([1])).variances[0] > 0:
