@@ -47,7 +47,7 @@ def main() -> None:
         ):
             started = time.perf_counter()
             found = {name: read_estimates(Path(folder), name, runs, population)[1] for name in datasets}
-            compare_pairs(runs, {**found, "mean mAP": average_of(list(found.values()))}, design)
+            compare_pairs(runs, {**found, "mean over datasets": average_of(list(found.values()))}, design)
             tested = (asked.datasets + 1) * asked.runs * (asked.runs - 1) // 2
             took = time.perf_counter() - started
             print(f"| {population} | {design.test} | {tested:,} | {took:.1f} |", flush=True)

@@ -21,9 +21,11 @@ from pipeline.results.published import against, read_published, with_published
 from pipeline.results.runs import read_run
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import average_of, average_of_drawn
-from pipeline.views.tables import caption, cost_markdown, latex, markdown
+from pipeline.views.tables import caption, cost_markdown, headings, latex, markdown
 
 
 @app("compare")
@@ -34,11 +36,20 @@ def main(config: DictConfig) -> None:
     experiment = read_experiment()
     titles = read_titles(path_of(config, "titles"), experiment)
     runs, per_query = path_of(config, "runs"), path_of(config, "per_query")
+    known = {
+        (run, name): read_run(runs, run, name, "headline") for run in experiment.runs for name in experiment.datasets
+    }
+    most = {name: measure_of(metrics["headline"]["metric"]).most for (_, name), metrics in known.items()}
     found, populations = {}, {}
     for dataset in experiment.datasets:
         populations[dataset], found[dataset] = read_estimates(per_query, dataset, experiment.runs, design.population)
+    if design.datasets == "drawn" and len(found) < 2:
+        raise RetrievalError(
+            "conf/compare.yaml: datasets are drawn, but there is one alone: set it to fixed, or add some"
+        )
     average = (average_of if design.datasets == "fixed" else average_of_drawn)(list(found.values()))
-    compared = compare_pairs(experiment.runs, {**found, **({MEAN: average} if len(found) > 1 else {})}, design)
+    together = {**found, **({MEAN: average} if len(found) > 1 else {})}
+    compared = compare_pairs(experiment.runs, together, design, most=most)
     table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)
     summary = summarise(comparison, average, compared)
@@ -49,14 +60,13 @@ def main(config: DictConfig) -> None:
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
-    known = {(run, name): read_run(runs, run, name) for run in experiment.runs for name in experiment.datasets}
     beside = [text for one in published if (text := against(known, one, titles))]
     parts = (comparison, table, compared.pairs, summary, words, titles)
     write_text(path_of(config, "markdown"), "\n".join([markdown(*parts), *beside]))
     write_text(path_of(config, "latex"), latex(*parts))
     write_json(path_of(config, "summary"), {**summary, "caption": plain_words})
     write_table(path_of(config, "cost_csv"), costs)
-    write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles))
+    write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles, mean=headings(table, titles)[MEAN]))
 
 
 if __name__ == "__main__":

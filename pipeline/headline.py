@@ -32,18 +32,19 @@ class Headline:
     metrics: Sequence[str]
 
     def of(self, run: Mapping[str, Any], *, where: str) -> dict[str, float | int]:
-        """Return these metrics of a run.
+        """Return these metrics of a run, and the one of its dataset first, where that is not mAP.
 
         Raises:
             RetrievalError: it has no such number.
         """
         known = scalars(dict(run))
+        own = run["headline"]["metric"]
         for name in self.metrics:
             if name not in known:
                 raise RetrievalError(
                     f"conf/headline.yaml: {where} has no metric '{name}': one of {', '.join(sorted(known))}"
                 )
-        return {name: known[name] for name in self.metrics}
+        return {name: known[name] for name in dict.fromkeys([*([] if own == "mAP" else [own]), *self.metrics])}
 
 
 @app("headline")
@@ -52,7 +53,7 @@ def main(config: DictConfig) -> None:
     headline = call(Headline, plain(config.headline), where="conf/headline.yaml")
     experiment = read_experiment()
     runs = {
-        dataset: read_run(path_of(config, "runs"), experiment.encoder, dataset, "interpolated_precision")
+        dataset: read_run(path_of(config, "runs"), experiment.encoder, dataset, "headline", "interpolated_precision")
         for dataset in experiment.datasets
     }
     points = [

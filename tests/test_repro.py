@@ -70,7 +70,7 @@ def test_a_run_makes_every_result(small_project: Project) -> None:
     assert [line.split("|")[1].strip() for line in lines[2 : 2 + len(ENCODERS)]] == list(ENCODERS)
     assert "istinguishable" in lines[-1]
     pairs = pd.read_csv(small_project.top / "metrics/pairwise.csv")
-    assert list(pairs["dataset"]) == [*DATASETS, "mean mAP"]  # one pair of encoders on each
+    assert list(pairs["dataset"]) == [*DATASETS, "mean over datasets"]  # one pair of encoders on each
     summary = json.loads((small_project.top / "metrics/summary.json").read_text())
     assert summary["caption"] in (small_project.top / "metrics/table.md").read_text()
     for encoder, share in summary["encoders"].items():

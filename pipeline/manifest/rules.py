@@ -77,7 +77,7 @@ def as_ruled(settings: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
     Cutoffs and further metrics are those of both.
     """
     found = {**settings, "cutoffs": sorted({*settings["cutoffs"], *rules.cutoffs})}
-    found["more_metrics"] = list(dict.fromkeys([*rules.more_metrics, *settings["more_metrics"]]))
+    found["more_metrics"] = list(dict.fromkeys([rules.metric, *rules.more_metrics, *settings["more_metrics"]]))
     if settings["metric"] == "dataset":
         found["metric"] = rules.metric
     if settings["ap"] == "protocol":

@@ -18,9 +18,9 @@ RELATIVE = "relative to best"
 
 
 class Share(TypedDict):
-    """An encoder's mean mAP and its share of the best one's, in [0, 1], with the ends of their 95 % intervals.
+    """An encoder's mean over datasets and its share of the best one's, in [0, 1], with their 95 % intervals.
 
-    ``rank_low`` and ``rank_high`` are the places by mean mAP that tests of all pairs leave it, 1 the best; None where
+    ``rank_low`` and ``rank_high`` are the places by that mean that tests of all pairs leave it, 1 the best; None where
     only pairs with one run were tested.
     """
 
@@ -78,7 +78,7 @@ def long_table(
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per encoder, one column per dataset: its metric; then ``mean mAP`` and ``relative to best``.
+    """Return one row per encoder, one column per dataset: its metric; then their mean and ``relative to best``.
 
     The last is the sum of an encoder's row over the sum of the best encoder's, in [0, 1]. In sum and mean each metric
     is divided by the largest value that it can have. Rows and columns keep the order of ``table``. No dataset can have

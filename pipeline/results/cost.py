@@ -11,7 +11,7 @@ from typing_extensions import NotRequired, TypedDict
 from pipeline.frame.upstream import output_of, read_json
 from pipeline.results.tables import read_table
 
-MEAN = "mean mAP"
+MEAN = "mean over datasets"
 
 
 def whole(text: str) -> int | None:
@@ -140,13 +140,13 @@ def read_extraction(costs: Path, encoder: str, dataset: str) -> dict[str, Any]:
 
 
 def cost_table(means: Mapping[str, float], datasets: Sequence[str], costs: Path) -> dict[str, list[Any]]:
-    """Return one value per encoder in each column: the mean mAP that its features give, and what they cost.
+    """Return one value per encoder in each column: the mean over datasets that its features give, and what they cost.
 
     Images/s over all datasets; bytes of a feature in float32; parameters of the network and floating-point operations
     an image, two a multiply-add; the most memory, in bytes. None where it is not known.
 
     Args:
-        means: the mean mAP of each encoder.
+        means: the mean over datasets of each encoder.
         datasets: over which.
         costs: see :func:`cost_of`.
     """

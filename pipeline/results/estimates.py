@@ -38,7 +38,8 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
         RetrievalError: a file is missing or damaged; two runs were evaluated on different queries, or with other groups
             left out; the dataset has too little of the population.
     """
-    columns, left, together = [], [], []
+    columns: list[np.ndarray] = []
+    left: list[dict[Population, LeftOut]] = []
     first: Mapping[str, np.ndarray] = {}
     for run in runs:
         path = per_query / dataset / f"{run}.npz"
@@ -50,13 +51,14 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
                 raise RetrievalError(f"{path} has {what} than {runs[0]}.npz beside it: {again}")
         pooled = read_pooled(path)
         columns.append(results["told_apart"] if pooled is None else results["value"][None])
-        together += [] if pooled is None else [pooled]
-        left.append(read_left_out(path) if pooled is None else {})
+        left.append(read_left_out(path) if pooled is None else {"queries": pooled})
         if not alike(left[0], left[-1]):
             raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
-    chosen = choose(left[0], population, remedy=too_few(dataset))
+    known, metric = "queries" in left[0], str(first["metric"])
+    remedy = f"of {metric} on {dataset} only queries are known" if known else too_few(dataset)
+    chosen = choose(left[0], population, remedy=remedy)
     values = np.column_stack(columns)
-    return chosen, of_runs(values, together or (None if chosen == "queries" else [one[chosen] for one in left]))
+    return chosen, of_runs(values, [one[chosen] for one in left] if chosen in left[0] else None)
 
 
 def read_pooled(path: Path) -> LeftOut | None:

@@ -69,7 +69,9 @@ class Tests:
     least: float
 
 
-def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: Design) -> Compared:
+def compare_pairs(
+    runs: Sequence[str], found: Mapping[str, Estimates], design: Design, *, most: Mapping[str, float] | None = None
+) -> Compared:
     """Compare runs on every dataset, and by the mean over datasets.
 
     A row has the mean of ``a`` minus that of ``b``, ``low`` and ``high`` the ends of its 95 % interval, ``p`` its
@@ -80,8 +82,9 @@ def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: D
 
     Args:
         runs: their names.
-        found: by dataset, and under ``mean mAP``, their means.
+        found: by dataset, and under ``mean over datasets``, their means.
         design: what is compared.
+        most: of each dataset the largest value of its metric, by which its means are divided; None: 1 of all.
 
     Raises:
         RetrievalError: the family names a run that there is none of.
@@ -110,10 +113,12 @@ def compare_pairs(runs: Sequence[str], found: Mapping[str, Estimates], design: D
         for place, pair in enumerate(chosen):
             if design.family == "best" and best not in pair:
                 continue
+            scale = (most or {}).get(name, 1.0)
             sign = -1 if design.family == "best" and pair[1] == best else 1  # the best stands first
-            low, high = sign * test.ends[::sign, place]
+            low, high = scale * sign * test.ends[::sign, place]
             p_values = (test.p_values[place], corrected[name][place], apart[place], test.least)
-            rows.append((name, *(runs[run] for run in pair[::sign]), sign * test.values[place], low, high, *p_values))
+            difference = scale * sign * test.values[place]
+            rows.append((name, *(runs[run] for run in pair[::sign]), difference, low, high, *p_values))
     return Compared(pd.DataFrame(rows, columns=list(COLUMNS)), ranks, out_of_reach(tests, corrected, design))
 
 

@@ -80,11 +80,16 @@ def read_told_apart(paths: Mapping[str, Path]) -> tuple[np.ndarray, dict[str, np
     Where that is of all queries together, AP.
 
     Raises:
-        RetrievalError: a file is missing or damaged.
+        RetrievalError: a file is missing or damaged, or has other queries than the first.
     """
-    found, queries = {}, np.empty(0, np.int64)
+    found: dict[str, np.ndarray] = {}
+    queries = np.empty(0, np.int64)
     for run, path in paths.items():
         results = read_results(path, "metric", "queries", "told_apart")
+        if found and not np.array_equal(results["queries"], queries):
+            raise RetrievalError(
+                f"{path} has other queries than those beside it: run dvc repro {stage_of(run, path.parent.name)}"
+            )
         queries = results["queries"]
         found[run] = results["told_apart"] * measure_of(str(results["metric"])).most
     return queries, found

@@ -15,8 +15,10 @@ import numpy as np
 from pydantic import Field
 from scipy import special
 
-from pipeline.results.estimates import read_estimates, read_left_out, read_pooled
+from pipeline.results.estimates import read_estimates, read_left_out
+from pipeline.results.per_query import read_results
 from pipeline.retrieval.errors import RetrievalError, shown
+from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.partitions import GROUPS
 from pipeline.retrieval.uncertainty import (
     FEWEST,
@@ -288,8 +290,10 @@ def plan_of(found: Mapping[Population, Estimates], wanted: Wanted) -> Plan:
     )
 
 
-def read_pair(per_query: Path, dataset: str, first: str, second: str) -> dict[Population, Estimates]:
-    """Return the mAP of two runs on a dataset and how they vary together, by the populations there is enough of.
+def read_pair(per_query: Path, dataset: str, first: str, second: str) -> tuple[dict[Population, Estimates], str]:
+    """Return the means of two runs on a dataset and how they vary together, by the populations there is enough of.
+
+    And the metric that they are of, mAP or that which the dataset's YAML names.
 
     Args:
         per_query: the folder of all results.
@@ -316,10 +320,11 @@ def read_pair(per_query: Path, dataset: str, first: str, second: str) -> dict[Po
                 f"there are no results of {shown(run)} on {dataset}: name one of {', '.join(runs)}, or add it to "
                 "params.yaml and run dvc repro"
             )
-    if read_pooled(per_query / dataset / f"{first}.npz") is not None:
+    metric = measure_of(str(read_results(per_query / dataset / f"{first}.npz", "metric")["metric"]))
+    if metric.column is None or metric.most > 1:
         raise RetrievalError(
-            f"runs on {dataset} are told apart by a metric of all queries together, for which there is no plan: set "
-            "metric=mAP in conf/evaluate.yaml, or name another dataset"
+            f"runs on {dataset} are told apart by {metric.name}, for which there is no plan: set metric: mAP in "
+            "conf/evaluate.yaml and run dvc repro, or name another dataset"
         )
     populations = populations_of(read_left_out(per_query / dataset / f"{first}.npz"))
     found = {name: read_estimates(per_query, dataset, (first, second), name)[1] for name in populations}
@@ -328,4 +333,4 @@ def read_pair(per_query: Path, dataset: str, first: str, second: str) -> dict[Po
             f"{first} and {second} differ by the same on every query of {dataset}: there is no variance to plan by, "
             "name two other runs"
         )
-    return found
+    return found, metric.name

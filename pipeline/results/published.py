@@ -21,6 +21,7 @@ ROUNDING = 0.0005
 NONE = Titles()  # every name as it is
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Value = Annotated[float, Field(ge=0)]
 
 
 class Column(TypedDict):
@@ -41,7 +42,7 @@ class Published:
         source: where it stands.
         rows: from the names of encoders here to the name of the row that they are compared with.
         columns: from the names of printed columns to what they are compared with; one that is not here is not.
-        values: of each row in each column; fractions in [0, 1].
+        values: of each row in each column; no percentages.
         conditions: of whose numbers these are, where they are not those of an encoder's YAML here: its protocol, its
             images.
         relative: of each row, the printed share of the best row's sum of values; fractions.
@@ -50,7 +51,7 @@ class Published:
     source: str
     rows: Mapping[str, str]
     columns: Mapping[str, Column]
-    values: Mapping[str, Mapping[str, Fraction]]
+    values: Mapping[str, Mapping[str, Value]]
     conditions: str = ""
     relative: Mapping[str, Fraction] = field(default_factory=dict)
 
@@ -62,9 +63,14 @@ class Published:
             unknown = next((name for name in names if name not in there), None)
             if unknown is not None:
                 raise RetrievalError(f"'{key}' has {unknown}, of which there are no values: write it as there")
-        for column in self.columns.values():
+        for name, column in self.columns.items():
             difficulty, _, metric = column["metric"].rpartition(".")
-            measure_of(metric)
+            most = measure_of(metric).most
+            beyond = [row for row, values in self.values.items() if values.get(name, 0) > most]
+            if beyond:
+                raise RetrievalError(
+                    f"{beyond[0]} has {self.values[beyond[0]][name]} for {name}: {metric} is at most {most:g}"
+                )
             if difficulty not in ("", *DIFFICULTIES):
                 raise RetrievalError(f"unknown difficulty '{difficulty}': one of {', '.join(DIFFICULTIES)}")
 
@@ -131,12 +137,14 @@ def against(runs: Mapping[tuple[str, str], Mapping[str, Any]], published: Publis
         published: the table.
         titles: what is shown for names.
     """
-    found = [
-        (encoder, dataset, metric, here, value)
-        for (encoder, dataset), metrics in runs.items()
-        for metric, value in published.of(encoder, dataset)
-        if (here := measured(metrics, metric)) is not None
-    ]
+    found, unknown = [], []
+    for (encoder, dataset), metrics in runs.items():
+        for metric, value in published.of(encoder, dataset):
+            here = measured(metrics, metric)
+            if here is None:
+                unknown.append(f"{metric} of {titles.run(encoder)} on {titles.dataset(dataset)}")
+            else:
+                found.append((encoder, dataset, metric, here, value))
     if not found:
         return ""
     encoders, datasets, names, ours, theirs = (list(column) for column in zip(*found, strict=True))
@@ -154,6 +162,8 @@ def against(runs: Mapping[tuple[str, str], Mapping[str, Any]], published: Publis
     conditions = f" ({published.conditions})" if published.conditions else ""
     lines = [f"Beside what is published in: {published.source}{conditions}", ""]
     lines.append(cells.to_markdown(index=False, disable_numparse=True))
+    if unknown:
+        lines += ["", f"Published, but not computed here (more_metrics, cutoffs): {'; '.join(unknown)}."]
     rows = {published.rows[encoder] for encoder in encoders}
     for row in (name for name in published.values if name in rows and name in published.relative):
         printed, recomputed = published.relative[row], published.recomputed()[row]

@@ -12,11 +12,12 @@ from pipeline.frame.runs import stage_of
 from pipeline.results.per_query import read_results
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.measures import measure_of
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The mAP of a run on a dataset, in [0, 1].
+    """A metric of a run on a dataset.
 
     Attributes:
         run: its name.
@@ -24,12 +25,14 @@ class Compared:
         here: what was made here: of the values in the file of the run and of its queries' AP, the one that is further
             from the committed one, so that neither can differ unseen.
         committed: what the commit has; None: it has no such run.
+        metric: mAP, or that by which runs on the dataset are told apart.
     """
 
     run: str
     dataset: str
     here: float
     committed: float | None
+    metric: str = "mAP"
 
     @property
     def difference(self) -> float:
@@ -65,8 +68,9 @@ class Reproduction:
         known = [one for one in found if one.committed is not None]
         beyond = [one for one in known if not one.difference <= self.tolerance]
         largest = max(known, key=lambda one: one.difference)
+        runs = len({(one.run, one.dataset) for one in known})
         lines = [
-            f"{len(known)} runs compared with {self.revision}: the largest difference of mAP is "
+            f"{runs} runs compared with {self.revision}: the largest difference of {largest.metric} is "
             f"{largest.difference:.2g}, of {written(largest)}"
         ]
         if len(known) < len(found):
@@ -81,7 +85,8 @@ class Reproduction:
 
 def written(one: Compared) -> str:
     """Return both values of a run."""
-    return f"{one.run} on {one.dataset} ({one.here:.6f} here, {one.committed:.6f} committed)"
+    named = "" if one.metric == "mAP" else f", {one.metric}"
+    return f"{one.run} on {one.dataset}{named} ({one.here:.6f} here, {one.committed:.6f} committed)"
 
 
 def compare_with(revision: str, experiment: Experiment, *, runs: Path, per_query: Path) -> list[Compared]:
@@ -100,22 +105,38 @@ def compare_with(revision: str, experiment: Experiment, *, runs: Path, per_query
     found = []
     for run in experiment.runs:
         for dataset in experiment.datasets:
-            aps = read_results(per_query / dataset / f"{run}.npz", "AP")["AP"]
-            committed = committed_map(revision, runs / run / f"{dataset}.json")
-            values = (float(aps.mean()), float(read_run(runs, run, dataset)["mAP"]))
-            if not all(map(math.isfinite, values)):
-                raise RetrievalError(
-                    f"the mAP of {run} on {dataset} is no number: run dvc repro {stage_of(run, dataset)}"
-                )
-            here = values[0] if committed is None else max(values, key=lambda value: abs(value - committed))
-            found.append(Compared(run, dataset, here, committed))
+            made = read_results(per_query / dataset / f"{run}.npz", "AP", "metric", "value")
+            metrics, committed = (
+                read_run(runs, run, dataset, "headline"),
+                committed_of(revision, runs / run / f"{dataset}.json"),
+            )
+            found.append(compared(run, dataset, "mAP", (float(made["AP"].mean()), float(metrics["mAP"])), committed))
+            metric, most = metrics["headline"]["metric"], measure_of(str(made["metric"])).most
+            if metric != "mAP":
+                values = (most * float(made["value"]), float(metrics["headline"]["value"]))
+                found.append(compared(run, dataset, metric, values, committed))
     if all(one.committed is None for one in found):
         raise RetrievalError(f"{revision} has the metrics of none of these runs: name another with revision=...")
     return found
 
 
-def committed_map(revision: str, path: Path) -> float | None:
-    """Return the mAP in a file as a commit has it; None if the commit has no such file.
+def compared(
+    run: str, dataset: str, metric: str, values: tuple[float, float], committed: dict[str, float] | None
+) -> Compared:
+    """Return a metric of a run as it was made here, in the file of the run and in that of its queries, and committed.
+
+    Raises:
+        RetrievalError: it is no number.
+    """
+    if not all(map(math.isfinite, values)):
+        raise RetrievalError(f"the {metric} of {run} on {dataset} is no number: run dvc repro {stage_of(run, dataset)}")
+    theirs = None if committed is None else committed.get(metric)
+    here = values[0] if theirs is None else max(values, key=lambda value: abs(value - theirs))
+    return Compared(run, dataset, here, theirs, metric)
+
+
+def committed_of(revision: str, path: Path) -> dict[str, float] | None:
+    """Return mAP and the dataset's own metric in a file as a commit has them; None if the commit has no such file.
 
     Raises:
         RetrievalError: Git does not know the commit; the file is damaged there.
@@ -126,8 +147,10 @@ def committed_map(revision: str, path: Path) -> float | None:
     if shown.returncode:
         return None
     try:
-        return float(json.loads(shown.stdout)["mAP"])
-    except (ValueError, KeyError, TypeError) as error:
+        metrics = json.loads(shown.stdout)
+        own = metrics.get("headline", {})
+        return {"mAP": float(metrics["mAP"])} | ({own["metric"]: float(own["value"])} if own else {})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RetrievalError(f"{path} of {revision} is damaged ({error}): name another with revision=...") from None
 
 

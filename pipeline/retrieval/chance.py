@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-from .metrics import NEIGHBOURS, expected_average_precision_at
+from .metrics import NEIGHBOURS, Rule, expected_average_precision, expected_average_precision_at
 
 Counts = Int[np.ndarray, " query"]
 Values = Float[np.ndarray, " query"]
+RULES: dict[str, Rule] = {"AP_rectangle": "rectangle", "AP_trapezoid": "trapezoid"}
 AT = re.compile(r"(P|MP|recall|trec_recall|nDCG|AP|capped_AP)@(\d+)")
 
 
@@ -24,6 +25,8 @@ def expected(metric: str, positives: Counts, candidates: Counts) -> Values | Non
         positives: of each query, at least one.
         candidates: how many items are ranked for each.
     """
+    if metric in RULES:
+        return expected_average_precision(positives, candidates, rule=RULES[metric])
     share = positives / candidates
     if metric in ("R-precision", "2AFC"):
         return np.asarray(share)

@@ -138,8 +138,10 @@ def evaluate(
         ranks: whether to keep the ranks of all positives, which take 8 bytes each.
 
     Raises:
-        RetrievalError: a query has no positives and that is an error; no query has any.
+        RetrievalError: a query has no positives and that is an error; no query has any; the protocol does not have a
+            metric that is asked for.
     """
+    refuse_unfit(settings, protocol)
     kept = 2 * (8 + 4 + 1) * scorer.queries * settings.kept  # with a copy, while parts are joined
     refuse_memory(kept, f"the first {settings.kept} items of {scorer.queries} queries")
     results = partial(results_of, protocol=protocol, settings=settings, ranks=ranks)
@@ -176,7 +178,7 @@ def evaluate(
         top_hits=joined.pop("top_hits")[:, : settings.top],
         values=joined,
         measure=measure,
-        pooled={name: metric(*together.values()) for name, metric in pooled_metrics(settings).items()},
+        pooled=values_together(together, settings),
         pooled_left_out=without_queries(together, settings) if measure.column is None else None,
         left_out=leave_out_each(
             scorer,
@@ -191,22 +193,25 @@ def evaluate(
     )
 
 
+def refuse_unfit(settings: Settings, protocol: Protocol) -> None:
+    """Raise :class:`RetrievalError` for a metric that is asked for and that the protocol does not have."""
+    for one in settings.asked:
+        needed = {"mP": LANDMARKS, "2AFC": ("choice",)}.get(one.name.partition("@")[0], (protocol.name,))
+        if protocol.name not in needed:
+            raise RetrievalError(
+                f"{one.name} is no metric of this dataset, whose protocol is '{protocol.name}': name another"
+            )
+
+
 def columns_of(
     values: Mapping[str, np.ndarray], interpolated: Float[np.ndarray, "query 11"], measure: Measure
 ) -> Float[np.ndarray, "query 13"]:
     """Return of each query what means are taken of: AP, the curve, and the metric over the largest value it can have.
 
     In place of a metric of all queries together stands AP.
-
-    Raises:
-        RetrievalError: the protocol does not have the metric.
     """
-    column = "AP" if measure.column is None else measure.column
-    if column not in values:
-        raise RetrievalError(f"metric is '{measure.name}', which this protocol does not have (docs/metrics.md)")
-    columns: Float[np.ndarray, "query 13"] = np.column_stack(
-        [values["AP"], interpolated, values[column] / measure.most]
-    )
+    last = values["AP" if measure.column is None else measure.column] / measure.most
+    columns: Float[np.ndarray, "query 13"] = np.column_stack([values["AP"], interpolated, last])
     return columns
 
 
@@ -223,18 +228,22 @@ def pooled_metrics(settings: Settings) -> dict[str, Callable[..., float]]:
     return {one.name: partial(pooled.METRICS[one.name.partition("@")[0]], k=one.k or 0) for one in asked}
 
 
-def without_queries(together: Mapping[str, np.ndarray], settings: Settings) -> LeftOut:
-    """Return the metric of all queries together without each of some groups of them.
+def values_together(together: Mapping[str, np.ndarray], settings: Settings) -> dict[str, float]:
+    """Return the metrics of all queries together that are asked for, by name.
 
     Raises:
-        RetrievalError: it is not defined for these queries.
+        RetrievalError: one is not defined for these queries.
     """
-    metric = pooled_metrics(settings)[settings.metric]
-    if np.isnan(metric(*together.values())):
-        raise RetrievalError(
-            f"metric is '{settings.metric}', but no query is out of distribution, without positives: name another"
-        )
-    return pooled.without_each(metric, *together.values(), seed=settings.seed)
+    found = {name: metric(*together.values()) for name, metric in pooled_metrics(settings).items()}
+    for name, value in found.items():
+        if np.isnan(value):
+            raise RetrievalError(f"{name} needs queries that are out of distribution, without positives: leave it out")
+    return found
+
+
+def without_queries(together: Mapping[str, np.ndarray], settings: Settings) -> LeftOut:
+    """Return the metric of all queries together without each of some groups of them."""
+    return pooled.without_each(pooled_metrics(settings)[settings.metric], *together.values(), seed=settings.seed)
 
 
 def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings, ranks: bool) -> dict[str, np.ndarray]:
@@ -466,7 +475,8 @@ def report(
     summary["exact_duplicates"] = len(contents) - len(set(contents))
     distinct = ignoring_duplicates(first, contents)
     if distinct is not None:
-        apart = replace(settings, queries_without_positives="skip", left_out=False)  # there may be more of them
+        # There may be more without positives, and it is for mAP alone.
+        apart = replace(settings, queries_without_positives="skip", left_out=False, metric="mAP", more_metrics=())
         again = evaluate(scorer, distinct, names=names, settings=apart, rank=rank)
         # As queries the later copies go too.
         kept = ~np.isin(again.queries, first.gallery[later_copies(contents, first.gallery)])

@@ -177,7 +177,8 @@ def ndcg_at(ranks: Ragged, *, k: int) -> Float[np.ndarray, " query"]:
     k = min(k, int(ranks.counts.max(initial=1)))  # nobody has more positives
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     gained = found.sums(1 / np.log2(1.0 + found.values)) / ideal[np.clip(ranks.counts, 1, k) - 1]
-    return np.where(ranks.counts > 0, gained, np.nan)
+    # Summed in another order than the ideal, it may be above it by rounding.
+    return np.where(ranks.counts > 0, np.minimum(gained, 1), np.nan)
 
 
 def reciprocal_rank(ranks: Ragged) -> Float[np.ndarray, " query"]:

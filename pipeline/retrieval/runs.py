@@ -56,7 +56,7 @@ class RunSettings:
         """Raise :class:`RetrievalError` naming a setting that is out of range."""
         refuse_cutoffs(self.cutoffs)
         for one in self.asked:
-            if one.k is None or one.column is None:
+            if one.k is None or one.column is None or one.name.startswith("mP@"):
                 raise RetrievalError(f"'{one.name}' is no metric of a run: name others at a k, such as capped_mAP@100")
 
     @property

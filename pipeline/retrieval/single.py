@@ -109,4 +109,4 @@ def metric_of(metric: int, k: int, ranks: Any, best: Any) -> Any:
     ideal = 0.0
     for place in range(min(found, k)):
         ideal += 1.0 / np.log2(2.0 + place)
-    return gained / ideal
+    return min(gained / ideal, 1.0)

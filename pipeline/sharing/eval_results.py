@@ -12,10 +12,10 @@ from pipeline.sharing.outcome import Outcome
 
 
 def write_eval_results(outcome: Outcome, naming: Naming, target: Path) -> Path:
-    """Write one number below a folder: mAP, or that by which a task of others is known; return its file."""
+    """Write one number below a folder, that of the dataset or of another's task, and return its file."""
     metrics = outcome.metrics
     if naming.target is None:
-        name, value = "mAP", metrics["mAP"]
+        name, value = metrics["headline"]["metric"], metrics["headline"]["value"]
     else:
         name = naming.target.main_score
         value = scores_of(ranks_of(outcome))[name]

@@ -13,14 +13,14 @@ ABOUT: dict[Population, str] = {
 }
 
 
-def in_words(plan: Plan, wanted: Wanted, *, title: str) -> str:
+def in_words(plan: Plan, wanted: Wanted, *, title: str, metric: str = "mAP") -> str:
     """Return a plan as text: what was observed, what is needed, and how sure that is."""
     lines = [
         f"{title}: {size_of(plan)}",
         "",
         observed(plan, wanted),
         "",
-        f"To tell {wanted.difference:g} of mAP apart with power {wanted.power:g} takes, with ranges in brackets,",
+        f"To tell {wanted.difference:g} of {metric} apart with power {wanted.power:g} takes, with ranges in brackets,",
         "by the paired t test, two-sided at the level 0.05:",
         *needs(plan),
     ]

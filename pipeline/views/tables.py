@@ -18,15 +18,18 @@ MANY = 4
 NONE = Titles()  # every name as it is
 
 
-def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE) -> str:
-    """Return the costs (see :func:`pipeline.results.cost.cost_table`) as a Markdown table in units to read."""
+def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE, *, mean: str = MEAN) -> str:
+    """Return the costs (see :func:`pipeline.results.cost.cost_table`) as a Markdown table in units to read.
+
+    ``mean`` heads the mean over datasets.
+    """
 
     def shown(name: str, unit: float | int, digits: int) -> list[str]:
         return ["–" if value is None else f"{value / unit:,.{digits}f}" for value in costs[name]]
 
     columns = {
         "encoder": [md(titles.run(encoder)) for encoder in costs["encoder"]],
-        MEAN: [f"{mean:.4f}" for mean in costs[MEAN]],
+        mean: [f"{value:.4f}" for value in costs[MEAN]],
         "images/s": shown("images_per_second", 1, 1),
         "feature size, bytes": shown("feature_bytes", 1, 0),
         "million parameters": shown("parameters", 1e6, 1),
@@ -145,7 +148,7 @@ def headings(table: pd.DataFrame, titles: Titles) -> dict[str, str]:
     metrics = metrics_of(table)
     plain = set(metrics.values()) == {"mAP"}
     named = {name: titles.dataset(name) + ("" if plain else f" ({metric})") for name, metric in metrics.items()}
-    return named | {MEAN: MEAN if plain else f"mean {kind_of(table)}"}
+    return named | {MEAN: f"mean {kind_of(table)}"}
 
 
 def kind_of(table: pd.DataFrame) -> str:

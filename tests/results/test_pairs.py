@@ -95,10 +95,10 @@ def test_one_run_has_no_pairs() -> None:
 
 
 def test_corrected_for_a_dataset_or_for_all() -> None:
-    found = {"d": drawn(0), "e": drawn(1), "mean mAP": average_of([drawn(0), drawn(1)])}
+    found = {"d": drawn(0), "e": drawn(1), "mean over datasets": average_of([drawn(0), drawn(1)])}
     alone = compare_pairs(RUNS, found, Design(family="pairs")).pairs
     together = compare_pairs(RUNS, found, Design(family="pairs", correction="all")).pairs
-    assert alone["dataset"].tolist() == ["d"] * 3 + ["e"] * 3 + ["mean mAP"] * 3
+    assert alone["dataset"].tolist() == ["d"] * 3 + ["e"] * 3 + ["mean over datasets"] * 3
     pd.testing.assert_frame_equal(alone.iloc[:, :7], together.iloc[:, :7])
     p_values = alone["p"].to_numpy()
     separate = [holm(p_values[place : place + 3]) for place in (0, 3, 6)]

@@ -33,7 +33,7 @@ def test_what_is_written_is_read_and_names_stand_for_what_has_no_title(tmp_path:
     titles = read_titles(written(tmp_path, a="  An\nA\u200b ", r="re"), EXPERIMENT)
     shown = [titles.run(run) for run in EXPERIMENT.runs]
     assert shown == ["An A", "An A+re", "b", "b+re"] and titles.dataset("d") == "d"
-    assert titles.dataset("mean mAP") == "mean mAP"  # a column that is no dataset
+    assert titles.dataset("mean over datasets") == "mean over datasets"  # a column that is no dataset
     assert titled({"a": 1, "b": 2}, titles) == {"An A": 1, "b": 2}
     check_titles(tmp_path / "conf", EXPERIMENT)
     assert without_title({"title": "x", "kind": {"title": "y"}}) == {"kind": {"title": "y"}}
@@ -80,7 +80,7 @@ def test_a_title_that_is_missing(tmp_path: Path) -> None:
 def test_costs_and_published_values_stand_beside_titles() -> None:
     names = ("images_per_second", "feature_bytes", "parameters", "flops_per_image")
     columns = {name: [None] for name in (*names, "peak_memory_bytes", "peak_gpu_memory_bytes")}
-    costs = {"encoder": ["a"], "mean mAP": [0.5], **columns, "precision": [""], "device": [""]}
+    costs = {"encoder": ["a"], "mean over datasets": [0.5], **columns, "precision": [""], "device": [""]}
     assert r"| An A\|B " in cost_markdown(costs, TITLES)
     published = Published("there", {"a": "Row"}, {"D": {"dataset": "d", "metric": "mAP"}}, {"Row": {"D": 0.5}})
     table = with_published(pd.DataFrame({"encoder": ["a"], "dataset": ["d"], "mAP": [0.25]}), [published])

@@ -318,7 +318,7 @@ def test_the_table_is_that_of_the_metrics(opened: Watched, small_project: Projec
         share = summary["encoders"][encoder]
         text = " ".join(row.locator("td").nth(2).inner_text().split())
         assert text.startswith(f"{share['mean_mAP']:.4f} [{share['low']:.3f}, {share['high']:.3f}]")
-        told = bool(pairs.set_index("dataset").loc["mean mAP", "distinguishable"])
+        told = bool(pairs.set_index("dataset").loc["mean over datasets", "distinguishable"])
         assert ("~" in text) == (not told and encoder != summary["best"])
     assert summary["caption"] in " ".join(opened.page.inner_text("section[aria-labelledby=table]").split())
 

@@ -32,7 +32,7 @@ def shown(
     found = {name: Estimates(np.array(means), np.eye(len(means)) * 0.01**2, 20.0, 21) for name, means in values.items()}
     average = average_of(list(found.values()))
     chosen = Design(**design)
-    compared = compare_pairs(runs, {**found, **({"mean mAP": average} if len(found) > 1 else {})}, chosen)
+    compared = compare_pairs(runs, {**found, **({"mean over datasets": average} if len(found) > 1 else {})}, chosen)
     rows = []
     for place, run in enumerate(runs):
         for name, one in found.items():
