@@ -51,10 +51,8 @@ def main(config: DictConfig) -> None:
     """Run the stage."""
     values = plain(config)
     written = {field.name: values[field.name] for field in fields(Settings)}
-    rules = read_rules(path_of(config, "rules"))
-    unruled = {**written, "metric": rules.metric if written["metric"] == "dataset" else written["metric"]}
-    checked(Settings, unruled, where=CONFIG)
-    settings = checked(Settings, as_ruled(written, rules), where=CONFIG)
+    checked(Settings, as_ruled(written, None), where=CONFIG)
+    settings = checked(Settings, as_ruled(written, read_rules(path_of(config, "rules"))), where=CONFIG)
     sample = checked(Sample, values["sample"], where=CONFIG)
     recipe = read_recipe(without_title(plain(config.ranking)), where=f"conf/ranking/{config.ranking_name}.yaml")
     prepared, features = path_of(config, "prepared"), path_of(config, "features")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline import score_features
@@ -261,6 +262,29 @@ def test_a_network_of_ones_own_is_watched(project: Project) -> None:
 def test_an_edit_of_the_evaluation_extracts_nothing(on_digits: Project) -> None:
     on_digits.edit("conf/evaluate.yaml", cutoffs=[1, 5])
     assert names_of(*on_digits.repro()) == {"evaluate", "gallery", "pr", "explore", "headline"} | TABLES
+
+
+def test_the_metric_of_a_dataset_evaluates_anew_and_extracts_nothing(on_digits: Project) -> None:
+    on_digits.edit("conf/dataset/digits.yaml", metric="N-S", more_metrics=["capped_mAP@3", "micro_AP@1"], cutoffs=[2])
+    ran = on_digits.repro()
+    assert names_of(*ran) == {"prepare", "evaluate", "gallery", "pr", "explore", "headline"} | TABLES
+    header = (on_digits.top / "metrics/table.md").read_text().splitlines()[0]
+    assert header.split("|")[2].strip() == "digits (N-S)"
+    run = json.loads((on_digits.top / "metrics/runs/raw_pixels/digits.json").read_text())
+    assert run["headline"]["value"] == run["N-S"] > 1 and {"capped_mAP@3", "micro_AP@1", "recall@2"} <= set(run)
+    [row, *_] = pd.read_csv(on_digits.top / "metrics/pairwise.csv").to_dict("records")
+    values = pd.read_csv(on_digits.top / "metrics/table.csv").set_index("encoder")["value"]
+    assert row["difference"] == pytest.approx(values[row["a"]] - values[row["b"]])
+    assert json.loads((on_digits.top / "metrics/headline.json").read_text())["digits"]["N-S"] > 1
+    done = on_digits.stage("verify", check=False)  # the commit has another metric, and the same mAP
+    assert "the largest difference of mAP is 0, of" in done.stdout and done.returncode == 0
+    on_digits.edit("conf/dataset/digits.yaml", metric="micro_AP@1")  # its chance level is not known
+    assert names_of(*on_digits.repro()) >= {"prepare", "evaluate", "page"}
+    assert "digits (micro_AP@1)" in (on_digits.top / "metrics/table.md").read_text()
+    design = yaml.safe_load((on_digits.top / "conf/compare.yaml").read_text())["design"]
+    on_digits.edit("conf/compare.yaml", design={**design, "population": "classes"})
+    done = on_digits.dvc("repro", "compare", check=False)
+    assert done.returncode and "of micro_AP@1 on digits only queries are known" in done.stderr
 
 
 def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:

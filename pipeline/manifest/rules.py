@@ -71,11 +71,13 @@ def write_rules(target: Path, rules: Rules) -> None:
     write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs), "more_metrics": list(rules.more_metrics)})
 
 
-def as_ruled(settings: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+def as_ruled(settings: Mapping[str, Any], rules: Rules | None) -> dict[str, Any]:
     """Return the settings of an evaluation as a dataset's rules have them: where conf/evaluate.yaml leaves it to these.
 
-    Cutoffs and further metrics are those of both.
+    Cutoffs and further metrics are those of both. Without rules all is as it is written.
     """
+    if rules is None:
+        return {**settings, "metric": "mAP" if settings["metric"] == "dataset" else settings["metric"]}
     found = {**settings, "cutoffs": sorted({*settings["cutoffs"], *rules.cutoffs})}
     found["more_metrics"] = list(dict.fromkeys([rules.metric, *rules.more_metrics, *settings["more_metrics"]]))
     if settings["metric"] == "dataset":

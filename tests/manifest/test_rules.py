@@ -21,14 +21,15 @@ SETTINGS: dict[str, Any] = {
 def test_a_yaml_without_rules_leaves_all_to_the_evaluation() -> None:
     rules = rules_in({"kind": "folder", "root": "photos"}, where="conf/dataset/own.yaml")
     assert rules == Rules()
-    assert as_ruled(SETTINGS, rules) == {**SETTINGS, "metric": "mAP"}
+    assert as_ruled(SETTINGS, rules) == {**SETTINGS, "metric": "mAP", "more_metrics": ["mAP", "P@2"]}
+    assert as_ruled(SETTINGS, None) == {**SETTINGS, "metric": "mAP"}
 
 
 def test_rules_come_in_where_the_evaluation_leaves_it_to_them() -> None:
     rules = Rules("recall@1", ["mMP@5", "P@2"], [1, 100], "trapezoid", "skip")
     assert as_ruled(SETTINGS, rules) == {
         "metric": "recall@1",
-        "more_metrics": ["mMP@5", "P@2"],
+        "more_metrics": ["recall@1", "mMP@5", "P@2"],
         "cutoffs": [1, 5, 100],
         "ap": "trapezoid",
         "queries_without_positives": "skip",

@@ -81,6 +81,16 @@ def test_each_with_one_that_is_named() -> None:
     assert named.ranks == {}  # nothing was said of the other pairs
 
 
+def test_differences_are_in_the_units_of_the_metric() -> None:
+    found = drawn()
+    plain = compare_pairs(RUNS, {"d": found, "e": found}, Design()).pairs
+    scaled = compare_pairs(RUNS, {"d": found, "e": found}, Design(), most={"d": 4.0, "e": 1.0}).pairs
+    for name in ("difference", "low", "high"):
+        factor = np.where(plain["dataset"] == "d", 4, 1)
+        np.testing.assert_allclose(scaled[name], factor * plain[name])
+    assert scaled["p"].equals(plain["p"])
+
+
 def test_a_family_that_names_nothing() -> None:
     with pytest.raises(RetrievalError, match="family is 'goood': best, pairs, or a run of .*: good, same, bad"):
         compare_pairs(RUNS, {"d": drawn()}, Design(family="goood"))

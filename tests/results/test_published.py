@@ -94,6 +94,14 @@ def test_only_the_slip_is_called_one() -> None:
     assert re.findall(r"^(\w+): .*a slip", text, flags=re.MULTILINE) == ["ResNet18"]
 
 
+def test_what_is_published_and_not_computed_here_is_named() -> None:
+    columns: dict[str, Any] = {"A": {"dataset": "d", "metric": "mAP"}, "B": {"dataset": "d", "metric": "N-S"}}
+    table = Published("a paper", {"net": "Net"}, columns, {"Net": {"A": 0.5, "B": 3.5}})
+    text = against({("net", "d"): {"mAP": 0.25}}, table)
+    assert "Published, but not computed here (more_metrics, cutoffs): N-S of net on d." in text and "-0.2500" in text
+    assert "not computed" not in against({("net", "d"): {"mAP": 0.25, "N-S": 3.0}}, table)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -101,7 +109,8 @@ def test_only_the_slip_is_called_one() -> None:
         ({"columns": {"E": COLUMNS["M"]}}, "'columns' has E, of which there are no values"),
         ({"columns": {"M": {"dataset": "rox", "metric": "mPA"}}}, "mPA"),
         ({"columns": {"M": {"dataset": "rox", "metric": "harder.mAP"}}}, "unknown difficulty 'harder': one of easy"),
-        ({"values": {"Net": {"M": 72.9}}}, "'values' is"),
+        ({"values": {"Net": {"M": 72.9, "H": 0.5}}}, "Net has 72.9 for M: "),
+        ({"values": {"Net": {"M": "high"}}}, "'values' is"),
         ({"published": 1}, "unknown key 'published'"),
     ],
 )

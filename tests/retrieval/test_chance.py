@@ -65,12 +65,13 @@ def test_one_of_two_worked_by_hand() -> None:
     # MP@5 looks at the first only, trec_recall@5 has found it, and 2AFC is a coin's. N-S is 1 for the query and 1 for
     # it, which is always within the first 3 of two.
     worked = {"AP@5": 0.75, "P@5": 0.2, "recall@1": 0.5, "MAP@R": 0.5}
+    worked |= {"AP_rectangle": 0.75, "AP_trapezoid": 0.625}  # by the trapezoid rule 1/4 if it is second
     worked |= {"capped_AP@5": 0.75, "MP@5": 0.5, "trec_recall@5": 1, "2AFC": 0.5, "N-S": 2}
     for metric, value in worked.items():
         assert expected(metric, np.array([1]), np.array([2])) == pytest.approx([value])
 
 
-@pytest.mark.parametrize("metric", ["RR", "AP_trapezoid", "mP@5", "macro_mAP"])
+@pytest.mark.parametrize("metric", ["RR", "AP_interpolated", "mP@5", "macro_mAP"])
 def test_what_no_formula_is_here_for(metric: str) -> None:
     assert expected(metric, np.array([1]), np.array([2])) is None
 

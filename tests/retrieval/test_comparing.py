@@ -86,7 +86,7 @@ def test_the_same_features_differ_by_nothing() -> None:
         ({"a": GOOD, "b": (GOOD[:9], GOOD[9:])}, {}, "b: other items than the first has"),
         ({"a": GOOD, "b": np.full((96, 2), np.nan)}, {}, r"b: features: the feature of item 0 \(0\) has NaN"),
         ({"a": GOOD, "b": WORSE}, {"metric": "AUC"}, "unknown metric 'AUC': one of mAP, .*mAP@k, "),
-        ({"a": GOOD, "b": WORSE}, {"metric": "mP@1"}, "metric is 'mP@1', which this protocol does not have"),
+        ({"a": GOOD, "b": WORSE}, {"metric": "mP@1"}, "a: mP@1 is no metric of this dataset, whose"),
         ({"a": GOOD, "b": WORSE}, {"population": "classes", "left_out": False}, "there are too few of them"),
         ({"a": GOOD, "b": WORSE}, {"top": 3}, "top is 3, which is of each query"),
     ],

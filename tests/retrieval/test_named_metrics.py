@@ -114,8 +114,12 @@ def test_comparisons_are_by_the_metric(metric: str, seed: int) -> None:
     [
         ({"metric": "R@1"}, "unknown metric 'R@1': one of mAP, .*recall@k"),
         ({"more_metrics": ["mAP@0"]}, "unknown metric 'mAP@0'"),
-        ({"metric": "mP@1"}, "metric is 'mP@1', which this protocol does not have"),
-        ({"metric": "t_mAP@1"}, "metric is 't_mAP@1', but no query is out of distribution"),
+        ({"metric": "mP@1"}, "mP@1 is no metric of this dataset, whose protocol is 'labels'"),
+        ({"more_metrics": ["mP@1"]}, "mP@1 is no metric of this dataset"),
+        ({"metric": "2AFC"}, "2AFC is no metric of this dataset, whose protocol is 'labels'"),
+        ({"more_metrics": ["2AFC"]}, "2AFC is no metric of this dataset"),
+        ({"metric": "t_mAP@1"}, "t_mAP@1 needs queries that are out of distribution"),
+        ({"more_metrics": ["t_mAP@1"]}, "t_mAP@1 needs queries that are out of distribution"),
     ],
 )
 def test_what_is_no_metric(options: dict[str, Any], said: str) -> None:
