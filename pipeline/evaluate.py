@@ -52,11 +52,11 @@ def main(config: DictConfig) -> None:
     values = plain(config)
     written = {field.name: values[field.name] for field in fields(Settings)}
     checked(Settings, as_ruled(written, None), where=CONFIG)
-    settings = checked(Settings, as_ruled(written, read_rules(path_of(config, "rules"))), where=CONFIG)
     sample = checked(Sample, values["sample"], where=CONFIG)
     recipe = read_recipe(without_title(plain(config.ranking)), where=f"conf/ranking/{config.ranking_name}.yaml")
     prepared, features = path_of(config, "prepared"), path_of(config, "features")
-    manifest = read_manifest(prepared)
+    manifest, rules = read_manifest(prepared), read_rules(path_of(config, "rules"))
+    settings = checked(Settings, as_ruled(written, rules), where=CONFIG)
     other = recipe.other_dataset(manifest.dataset)
     learnt = None
     if other is not None:

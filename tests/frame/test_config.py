@@ -196,8 +196,8 @@ def test_a_dataset_of_wrong_types(tmp_path: Path, kind: str, options: dict[str, 
 @pytest.mark.parametrize(
     ("command", "match"),
     [
-        (["evaluate", "encoder=hog"], "error: no dataset: give dataset=... with a name in conf/dataset: clutter, "),
-        (["prepare", "dataset=nope"], "error: unknown dataset 'nope': one of clutter, "),
+        (["evaluate", "encoder=hog"], "error: no dataset: give dataset=... with a name in conf/dataset: amstertime, "),
+        (["prepare", "dataset=nope"], "error: unknown dataset 'nope': one of amstertime, "),
         (["extract", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "prepared=nowhere"], "error: no usable manifest in nowhere"),
         (["evaluate", "encoder=hog", "dataset=digits", "top=-1"], "error: conf/evaluate.yaml: 'top' is -1: expected"),
