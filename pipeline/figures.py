@@ -1,4 +1,4 @@
-"""The metrics of all runs -> figures: mAP with intervals, AP of the queries, classes, similarities, cost.
+"""The metrics of all runs -> figures: the metrics with intervals, AP of the queries, classes, similarities, cost.
 
 ``python -m pipeline.figures`` writes ``plots/figures/png/`` and ``plots/figures/svg/`` for the runs and datasets of
 params.yaml.

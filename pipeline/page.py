@@ -8,7 +8,6 @@ table, precision-recall curves, the provenance of each run, and every query with
 
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from pipeline.frame.app import app, path_of, plain
@@ -21,12 +20,8 @@ from pipeline.results.titles import read_titles
 from pipeline.results.written import written_by
 from pipeline.retrieval.settings import call
 from pipeline.views.looks import looks_of
-from pipeline.views.page import PageStyle, charting, page_of, provenances, table_rows
+from pipeline.views.page import PageStyle, charting, page_of, provenances, read_comparison, table_rows
 from pipeline.views.style import Style
-
-# Columns of numbers that are shown.
-INTERVAL = ("value", "value_low", "value_high", "value_chance")
-PAIR = ("difference", "low", "high", "p", "p_holm", "p_least")
 
 
 @app("page")
@@ -38,10 +33,8 @@ def main(config: DictConfig) -> None:
     looks, titles = looks_of(experiment.runs, figures), read_titles(path_of(config, "titles"), experiment)
     summary = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary")
     costs = read_costs(path_of(config, "costs"))
+    table, pairs = read_comparison(path_of(config, "table"), path_of(config, "pairs"))
     with output_of("compare", f"tables in {config.table}, {config.pairs} and {config.summary}"):
-        empty = {"value_chance": [""]}  # what chance gives is not known of every metric
-        table = pd.read_csv(config.table, keep_default_na=False, na_values=empty, dtype=dict.fromkeys(INTERVAL, float))
-        pairs = pd.read_csv(config.pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float))
         rows = table_rows(experiment, runs, table, pairs, summary, costs)
         caption = summary["caption"]
     origins = provenances(experiment, path_of(config, "features"), runs)

@@ -129,16 +129,17 @@ class Collection:
 
     @cached_property
     def leading(self) -> list[str]:
-        """The encoders that are chosen at first: the two with the highest mAP on the dataset that is shown at first.
+        """The encoders that are chosen at first: the two that are best on the dataset that is shown at first.
 
-        Of equal ones the first in params.yaml; those that were not evaluated on it come last.
+        By the metric by which runs on it are told apart; of equal ones the first in params.yaml. Those that were not
+        evaluated on it come last.
 
         Raises:
             RetrievalError: the metrics of an encoder are damaged.
         """
         runs = Path(self.folders["runs"])
         known = [name for name in self.encoders if (runs / name / f"{self.first}.json").exists()]
-        values = {name: read_run(runs, name, self.first)["mAP"] for name in known}
+        values = {name: read_run(runs, name, self.first, "headline")["headline"]["value"] for name in known}
         return sorted(self.encoders, key=lambda name: -values.get(name, -1))[:2]
 
     def decode(self, data: bytes, *, name: str) -> Image.Image:

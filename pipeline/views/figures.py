@@ -1,4 +1,4 @@
-"""Figures of all runs: mAP with intervals, AP of the queries, what accuracy costs."""
+"""Figures of all runs: each dataset's metric with intervals, AP of the queries, what accuracy costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ LEAST = 4  # rows that there is room for
 MOST_DOTS = 300  # of the queries of a run
 PANEL = 8  # rows as high as a panel of costs
 LARGEST, KEY = 250.0, 50.0  # square points: of the feature with most bytes, and of a marker in a legend
+MARGIN = 0.15  # of a panel of costs beyond the least and the largest value, so that no marker is cut
 FRONT: Mapping[str, Any] = {"color": "#333333", "linestyle": "--", "linewidth": 1, "zorder": 1}
 PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps neighbours apart
 
@@ -43,7 +44,7 @@ class Score:
     metric: str = "mAP"
 
     @property
-    def name(self) -> str:
+    def heading(self) -> str:
         """The dataset, and the metric where it is not mAP."""
         return self.dataset + ("" if self.metric == "mAP" else f" ({self.metric})")
 
@@ -85,17 +86,21 @@ def draw_map(scores: Sequence[Score], style: Style) -> Figure:
         ends, places = np.maximum(spread, 0), np.arange(len(runs))
         axes.errorbar(means, places, xerr=ends, fmt="none", ecolor="#333333", elinewidth=1, capsize=2)
         axes.axvline(float(np.mean([one.random for one in row])), color="#333333", linestyle=":", linewidth=1)
-        axes.set_title(label_of(row[0].name), fontsize=10)
+        axes.set_title(label_of(row[0].heading), fontsize=10)
         most = measure_of(row[0].metric).most
         axes.set(xlim=(0, most), xticks=(0, most / 2, most))
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
     for axes in panels[::columns]:
         name_rows(axes, runs)
-    metrics = {one.metric for one in scores}
-    shown = metrics.pop() if len(metrics) == 1 else "each dataset's metric"
-    put_title(figure, f"{shown} and its 95 % interval; dotted: a random ranking")
+    put_title(figure, f"{metric_of(scores)} and its 95 % interval; dotted: a random ranking")
     return figure
+
+
+def metric_of(scores: Sequence[Score]) -> str:
+    """Return the metric of all datasets, or what stands for several."""
+    metrics = {one.metric for one in scores}
+    return metrics.pop() if len(metrics) == 1 else "each dataset's metric"
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
@@ -132,7 +137,9 @@ def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: 
 
 
 def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Style) -> Figure | None:
-    """Draw mAP against images/s, a feature's bytes as area, one panel per dataset, in each the Pareto front as a line.
+    """Draw each dataset's metric against images/s, a feature's bytes as area, and the Pareto front as a line.
+
+    Each dataset has a panel, as high as the largest value of its metric.
 
     Args:
         costs: of each encoder; those whose features were made elsewhere have no speed and are left out.
@@ -147,29 +154,32 @@ def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Styl
     if not known:
         return None
     looks = {encoder: style.look(runs.index(encoder)) for encoder in known}
-    means = {(one.run, one.dataset): one.mean for one in scores}
+    found = {(one.run, one.dataset): one for one in scores}
     columns = min(ABREAST, len(datasets))
     lines = -(-len(datasets) // columns)
     figure = Figure(figsize=style.size(max(1.6 * (len(known) + 1), PANEL * lines)), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
     for axes, dataset in zip(panels, datasets, strict=False):
-        points = {encoder: (cost.speed or 0, means[encoder, dataset]) for encoder, cost in known.items()}
+        points = {encoder: (cost.speed or 0, found[encoder, dataset].mean) for encoder, cost in known.items()}
         axes.plot(*zip(*front_of(list(points.values())), strict=True), **FRONT)
         for encoder, (speed, mean) in points.items():
             area = LARGEST * (known[encoder].bytes or 0) / max(cost.bytes or 1 for cost in known.values())
             axes.scatter([speed], [mean], **dots(*looks[encoder], area=area))
-        axes.set_title(label_of(dataset), fontsize=10)
+        first = found[runs[0], dataset]
+        most = measure_of(first.metric).most
+        axes.set_title(label_of(first.heading), fontsize=10)
+        axes.set(ylim=(-MARGIN * most, (1 + MARGIN) * most), yticks=np.linspace(0, most, 5))
         axes.tick_params(labelbottom=True, labelsize=SMALL)
         axes.grid(alpha=0.3)
     for axes in panels:  # any of them scales all, those that are not seen too
         axes.set_xscale("log")
-        axes.margins(x=0.2, y=0.15)
+        axes.margins(x=0.2)
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
     named = [panels[0].scatter([], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)]
     put_legend(panels[columns - 1], handles=[*named, Line2D([], [], **FRONT, label="Pareto front")])
     figure.supxlabel("images/s of the extraction", fontsize=10)
-    figure.supylabel("mAP", fontsize=10)
+    figure.supylabel(metric_of(scores), fontsize=10)
     put_title(figure, "what accuracy costs: speed, and bytes of a feature as area")
     return figure
 
@@ -183,7 +193,7 @@ def entries(costs: Mapping[str, Cost]) -> list[tuple[str, str]]:
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the Pareto front of points (speed, mAP), from the slowest: those that no other equals or beats in both.
+    """Return the Pareto front of points (speed, metric), from the slowest: those that no other equals or beats in both.
 
     Of equal points all are on it.
     """

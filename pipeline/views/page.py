@@ -13,16 +13,20 @@ import yaml
 from pipeline.extraction.features import read_provenance
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.runs import JOINED
+from pipeline.frame.upstream import output_of
 from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.per_query import METRIC
 from pipeline.results.runs import read_run, scalars
 from pipeline.results.titles import Titles
-from pipeline.retrieval.measures import measure_of, of_query
+from pipeline.retrieval.measures import most_of, of_query
 from pipeline.retrieval.settings import Count
-from pipeline.views.tables import MANY, like_chance, place_of
+from pipeline.views.tables import MANY, kind_of, like_chance, place_of
 from pipeline.views.templates import render
 
+# Columns of the tables that are numbers.
+INTERVAL = ("value", "value_low", "value_high", "value_chance")
+PAIR = ("difference", "low", "high", "p", "p_holm", "p_least")
 # What a run's JSON has beside what it is judged by: numbers that are no metric, or that are shown with one.
 BESIDE = ("mAP_low", "mAP_high", "mAP_random", "tie_gap")
 COUNTED = ("queries", "queries_without_positives", "gallery", "positives", "exact_duplicates")
@@ -46,7 +50,7 @@ class Found:
     """What a run gave on a dataset.
 
     Attributes:
-        metrics: its metrics by name, as its JSON has them, fractions in [0, 1].
+        metrics: its metrics by name, as its JSON has them, fractions in [0, 1]; N-S up to 4.
         random: what a random ranking is expected to give of the metric by which runs are told apart; None if unknown.
         intervals: of that metric, by population; under ``tested`` that of the table, which the tests agree with.
         counts: of queries and the like, as the JSON has them.
@@ -62,6 +66,22 @@ class Found:
     best: bool
     alike: bool
     chance: bool
+
+
+def read_comparison(table: Path, pairs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the comparative table, one row a run and dataset, and the comparisons of pairs.
+
+    Of a metric for which it is not known what a random ranking gives, ``value_chance`` is NaN.
+
+    Raises:
+        RetrievalError: one is missing or of another form.
+    """
+    empty = {"value_chance": [""]}
+    with output_of("compare", f"tables in {table} and {pairs}"):
+        return (
+            pd.read_csv(table, keep_default_na=False, na_values=empty, dtype=dict.fromkeys(INTERVAL, float)),
+            pd.read_csv(pairs, keep_default_na=False, dtype=dict.fromkeys(PAIR, float)),
+        )
 
 
 def table_rows(
@@ -168,7 +188,11 @@ def page_of(
         written: by what the page is, see :func:`pipeline.results.written.written_by`.
     """
     metrics = metrics_in(rows)
-    most = {metric: measure_of(metric).most for metric in set(headlines.values())}
+    kind = kind_of(headlines)
+
+    def name_of(dataset: str) -> str:
+        return f"mean {kind}" if dataset == MEAN else titles.dataset(dataset)
+
     return render(
         "report/page.html",
         title=style.title,
@@ -178,11 +202,12 @@ def page_of(
         rows=rows,
         metrics=metrics,
         headlines=headlines,
+        kind=kind,
         many=MANY,
         counted=COUNTED,
         caption=caption,
         marked_alike=any(row["alike"] or any(found.alike for found in row["found"].values()) for row in rows),
-        pairs=[{**pair, **p_values_of(pair)} for pair in pairs],
+        pairs=[{**pair, **p_values_of(pair), "shown_dataset": name_of(pair["dataset"])} for pair in pairs],
         looks=looks,
         titles=titles,
         provenances=origins,
@@ -196,7 +221,7 @@ def page_of(
             "grid": style.grid,
             "metrics": metrics,
             "headlines": headlines,
-            "most": most,
+            "most": {query: most_of(query) for query in metrics.values()},
             "stored": [name for name, query in metrics.items() if METRIC.fullmatch(query)],
             "caption": caption,
             "runs": {row["run"]: data_of(row) for row in rows},

@@ -119,7 +119,7 @@ def latex(
             r"% \usepackage{booktabs, graphicx}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption[{kind_of(table)} of each encoder on each dataset]{{{tex(caption)}}}",
+            rf"\caption[{kind_of(metrics_of(table))} of each encoder on each dataset]{{{tex(caption)}}}",
             r"\label{tab:map}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r@{ }l' * len(shown.columns)}}}",
@@ -148,13 +148,13 @@ def headings(table: pd.DataFrame, titles: Titles) -> dict[str, str]:
     metrics = metrics_of(table)
     plain = set(metrics.values()) == {"mAP"}
     named = {name: titles.dataset(name) + ("" if plain else f" ({metric})") for name, metric in metrics.items()}
-    return named | {MEAN: f"mean {kind_of(table)}"}
+    return named | {MEAN: f"mean {kind_of(metrics)}"}
 
 
-def kind_of(table: pd.DataFrame) -> str:
-    """Return the metric of all datasets, or what stands for several."""
-    metrics = set(metrics_of(table).values())
-    return metrics.pop() if len(metrics) == 1 else "metric"
+def kind_of(metrics: Mapping[str, str]) -> str:
+    """Return the metric of all datasets, or what stands for several; ``metrics`` has that of each."""
+    kinds = set(metrics.values())
+    return kinds.pop() if len(kinds) == 1 else "metric"
 
 
 def md(text: str) -> str:
@@ -188,7 +188,7 @@ def caption(
         population: what they generalise to, in words.
         titles: what the names of runs and datasets are shown as.
     """
-    kind = kind_of(table)
+    kind = kind_of(metrics_of(table))
     shown = "Each dataset's metric" if kind == "metric" else kind
     lines = [f"{shown} with its 95 % interval. {population}", *told_apart(table, compared, summary, design, titles)]
     if design.datasets == "drawn":

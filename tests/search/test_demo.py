@@ -72,11 +72,14 @@ def test_photographs_come_before_digits(client: FlaskClient, small_project: Proj
 
 
 def test_the_two_best_encoders_are_chosen_at_first(tmp_path: Path) -> None:
-    """On the photographs b has 0.9, d 0.5, and a 0.1, which has 1 on digits; c has no metrics."""
+    """On the photographs b has 0.9, d 0.5, and a 0.1, which has 1 on digits; c has no metrics. By mAP a is the best."""
+    headline = {"metric": "recall@1", "chance": None, "intervals": {}}
     for encoder, photos, digits in (("a", 0.1, 1.0), ("b", 0.9, 0.2), ("d", 0.5, 0.3)):
         (tmp_path / encoder).mkdir()
         for dataset, value in (("photos", photos), ("digits", digits)):
-            (tmp_path / encoder / f"{dataset}.json").write_text(json.dumps({"mAP": value}))
+            (tmp_path / encoder / f"{dataset}.json").write_text(
+                json.dumps({"mAP": 1 - value, "headline": {**headline, "value": value}})
+            )
     manifests = {
         name: Manifest(name, Path("r"), (Item("a.png", ("a",), side, 9, "0"),))
         for name, side in (("digits", 8), ("photos", 300))

@@ -234,6 +234,24 @@ def test_the_pareto_front_of_each_dataset() -> None:
     assert [axes.get_legend() is None for axes in (x, y)] == [True, False]
 
 
+def test_each_panel_of_costs_is_as_high_as_its_metric() -> None:
+    """N-S goes to 4; on either side is 0.15 of the height, which is 0.6 of N-S."""
+    costs = {run: Cost(64, 9.0, "cpu") for run in "ab"}
+    scores = [Score(run, "x", mean, 1.0, 4.0, 1.2, "N-S") for run, mean in (("a", 3.0), ("b", 2.0))]
+    scores += [Score(run, "y", 0.5, 0.4, 0.6, 0.1) for run in costs]
+    figure = draw_cost(costs, scores, style=STYLE)
+    assert figure is not None
+    x, y = figure.axes
+    assert [axes.get_title().strip("\u200b") for axes in (x, y)] == ["x (N-S)", "y"]
+    assert (*x.get_ylim(), *y.get_ylim()) == pytest.approx((-0.6, 4.6, -0.15, 1.15))
+    assert [axes.get_yticks()[-1] for axes in (x, y)] == [4.0, 1.0]
+    assert [dot.get_offsets()[0][1] for dot in x.collections[:2]] == [3.0, 2.0]  # as the table has it
+    assert figure.get_supylabel() == "each dataset's metric"
+    for one, expected in ((scores[:2], "N-S"), (scores[2:], "mAP")):
+        alone = draw_cost(costs, one, style=STYLE)
+        assert alone is not None and alone.get_supylabel() == expected
+
+
 def test_no_marker_of_costs_is_cut() -> None:
     """Of four datasets, beside whose panels there are two empty ones, the largest markers are within their panels."""
     costs = {str(number): Cost(64, 10.0**number, "cpu") for number in range(4)}
@@ -261,6 +279,10 @@ def test_scores_are_those_of_the_table(tmp_path: Path) -> None:
         Score("NA", "d", 0.1 + 0.2, 0.25, 0.5, 0.125),
         Score("007", "d", 0.5, 0.25, 0.75, 0.125),
     ]
+    table.assign(metric="micro_AP@1", value_chance=np.nan).to_csv(path, index=False)
+    unknown = read_scores(path, Experiment(("007",), ("d",), "007"))
+    assert np.isnan(unknown[0].random) and unknown[0].heading == "d (micro_AP@1)"
+    draw_map(unknown, STYLE).draw_without_rendering()  # without the line of a random ranking
     message = "no usable table in .*table.csv .*: run dvc repro compare"
     columns_of = [
         {"value": "much"},

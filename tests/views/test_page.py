@@ -153,6 +153,8 @@ def test_names_on_the_page_are_text(name: str) -> None:
         written=name,
         devices=[name],
         metrics={name: name},
+        headlines={name: name},
+        kind=name,
         counted=[name],
         datasets=[name],
         rows=[],

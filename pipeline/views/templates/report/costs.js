@@ -20,7 +20,7 @@ function worth() {
   const { dataset } = state;
   if (state.worth === "dataset" || DATA.datasets.length === 1) {
     const metric = metricOn(dataset);
-    return { name: `${metric} on ${datasetTitle(dataset)}`, of: (run) => valueOf(run, dataset), most: DATA.most[metric] ?? 1 };
+    return { name: `${metric} on ${datasetTitle(dataset)}`, of: (run) => valueOf(run, dataset), most: mostOf(dataset) };
   }
   return { name: meanName(), of: (run) => meanOver((one) => shareOf(one, valueOf(run, one))), most: 1 };
 }

@@ -34,7 +34,7 @@ function chosen({ items, values: [a, b] }) {
     const names = items.labels[item].map((label) => items.names[label]);
     return [items.paths[item], ...names].some((text) => text.toLowerCase().includes(wanted));
   };
-  const [low, high] = [Number(state.low) || 0, state.high === "" ? 1 : Number(state.high)];
+  const [low, high] = [Number(state.low) || 0, state.high === "" ? Infinity : Number(state.high)];
   const found = items.queries.flatMap((item, place) => (a[place] >= low && a[place] <= high && fits(item) ? [place] : []));
   const beside = b || a;
   const keys = {
@@ -48,10 +48,19 @@ function chosen({ items, values: [a, b] }) {
   return found.sort((one, two) => key(one) - key(two) || one - two);
 }
 
-// What a query is judged by: the chosen metric, or AP where its values are not kept.
+// What a query is judged by: the chosen metric, or AP where its values are not kept, or the dataset does not have it.
 function measure() {
   const metric = metricOn(state.dataset);
-  return DATA.stored.includes(metric) ? DATA.metrics[metric] : "AP";
+  const known = DATA.stored.includes(metric) && RUNS.every((run) => valueOf(run, state.dataset) !== null);
+  return known ? DATA.metrics[metric] : "AP";
+}
+
+// The limits that queries are chosen by go as far as what they are judged by.
+function showMeasure() {
+  for (const name of document.querySelectorAll("[data-measure]")) write(name, measure());
+  for (const option of document.querySelectorAll("option[data-of-measure]")) write(option, option.dataset.ofMeasure.replace("{}", measure()));
+  const most = DATA.most[measure()];
+  for (const limit of byId("choice").querySelectorAll("input[type=number]")) Object.assign(limit, { max: most, step: most / 20 });
 }
 
 async function valuesOf(dataset, run, name) {
@@ -133,8 +142,7 @@ function together(strips) {
 }
 
 async function showQueries({ focus = false, first = false } = {}) {
-  for (const name of document.querySelectorAll("[data-measure]")) write(name, measure());
-  for (const option of document.querySelectorAll("option[data-of-measure]")) write(option, option.dataset.ofMeasure.replace("{}", measure()));
+  showMeasure();
   try {
     const found = await answer(first);
     if (!found) return;

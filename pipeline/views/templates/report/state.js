@@ -23,7 +23,7 @@ const usual = {
   worth: "dataset", // what the charts of costs have: the metric on the dataset, or its mean over all
   text: "",
   low: "0",
-  high: "1",
+  high: "", // none: however high
   order: "number",
   page: "1",
   hidden: "",
@@ -75,6 +75,11 @@ function writeAddress({ step = false } = {}) {
 
 function metricOn(dataset) {
   return state.metric === OWN ? DATA.headlines[dataset] : state.metric;
+}
+
+// The largest value that the metric on a dataset can have.
+function mostOf(dataset) {
+  return DATA.most[DATA.metrics[metricOn(dataset)]];
 }
 
 function hidden() {

@@ -135,7 +135,7 @@ function meanName() {
 
 // In means a metric is divided by the largest value that it can have.
 function shareOf(dataset, value) {
-  return value === null ? null : value / (DATA.most[metricOn(dataset)] ?? 1);
+  return value === null ? null : value / mostOf(dataset);
 }
 
 function meanOver(get) {
