@@ -37,7 +37,7 @@ def main(config: DictConfig) -> None:
     curves = read_curves(path_of(config, "curves"), runs)
     drawn = {run: with_populations(curve, paths[run]) for run, curve in curves.items()}
     classes = read_classes(path_of(config, "per_class"), runs)
-    attributes = read_attributes(path_of(config, "prepared"))
+    attributes = read_attributes(path_of(config, "prepared"), len(manifest.items))
     queries, told_apart = read_told_apart(paths)
     write_table(path_of(config, "by_attribute"), by_attribute(attributes, queries, told_apart))
     with replacing_directory(path_of(config, "out")) as folder:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.datasets.benchmarks.annotations import read_lines
+from pipeline.datasets.annotations import read_lines
 from pipeline.datasets.layouts import Below, confine, existing, refuse_outside, refuse_strays, strays_by_name
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, place_of

@@ -1,6 +1,7 @@
 """A dataset of the Hugging Face hub, or in the formats of the package ``datasets``, once it has been fetched."""
 
 from dataclasses import asdict, dataclass
+from functools import wraps
 from typing import Any
 
 from pipeline.datasets.listing import Listing
@@ -63,20 +64,8 @@ class Asked:
         return {key: value for key, value in asdict(self).items() if key != "root"}
 
 
-def read_huggingface(
-    root: str,
-    name: str | None = None,
-    path: str | None = None,
-    revision: str = "main",
-    config: str | None = None,
-    split: str | None = None,
-    query_split: str | None = None,
-    gallery_split: str | None = None,
-    image: str = "image",
-    label: str = "label",
-    role: str | None = None,
-    group: str | None = None,
-) -> Listing:
+@wraps(Asked, assigned=(), updated=())  # its arguments are those of Asked
+def read_huggingface(**keys: Any) -> Listing:
     """Read what ``pipeline.fetch`` wrote to ``root``; neither a network nor the package ``datasets`` is needed.
 
     For the arguments see :class:`Asked`; the order is that of the rows, the queries' split before the gallery's.
@@ -84,5 +73,5 @@ def read_huggingface(
     Raises:
         RetrievalError: nothing has been fetched, or with other settings.
     """
-    asked = Asked(root, name, path, revision, config, split, query_split, gallery_split, image, label, role, group)
-    return read_written(root, asked.described)
+    asked = Asked(**keys)
+    return read_written(asked.root, asked.described)

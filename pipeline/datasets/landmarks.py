@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.datasets.layouts import Below, confine, existing, refuse_strays
+from pipeline.datasets.layouts import EXCLUDE, Below, confine, existing, refuse_strays
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
 from pipeline.retrieval.errors import RetrievalError
@@ -49,7 +49,7 @@ class Named:
 
 
 def named_images(
-    root: str, pattern: re.Pattern[str], *, form: str, exclude: Sequence[str] = (), follow_links: bool
+    root: str, pattern: re.Pattern[str], *, form: str, exclude: Sequence[str] | None = None, follow_links: bool
 ) -> Named:
     """Return the images below a folder, at any depth, with what a pattern finds in the names of their files.
 
@@ -57,17 +57,18 @@ def named_images(
         root: the folder (see ``pipeline.frame.places``).
         pattern: what a whole name, without its folder, must fit.
         form: names that do, for the error.
-        exclude: names without their folder to leave out, or patterns of such.
+        exclude: names without their folder to leave out, or patterns of such; None: the YAML has no such key.
         follow_links: accept symbolic links that lead out of the root.
 
     Raises:
         RetrievalError: the folder is missing; a name does not fit, or leaves the root; an excluded name is not there.
     """
     top = existing(root)
-    below = Below.of(top, exclude, root=root, follow_links=follow_links, key=base_name)
+    below = Below.of(top, exclude or (), root=root, follow_links=follow_links, key=base_name)
     matches = {name: pattern.fullmatch(base_name(name)) for name in below.kept}
     strays = [name for name, match in matches.items() if match is None]
-    refuse_strays({f"no name like {form}": strays}, where=str(top))
+    remedy = EXCLUDE if exclude is not None else "remove or move them"
+    refuse_strays({f"no name like {form}": strays}, where=str(top), remedy=remedy)
     for name in matches:
         confine(top, name, where=str(top), follow_links=follow_links)
     return Named({name: match for name, match in matches.items() if match}, below.passed_over)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.datasets.benchmarks.lists import read_json_of
+from pipeline.datasets.annotations import read_json_of
 from pipeline.datasets.landmarks import by_name
 from pipeline.datasets.layouts import Below, confine, existing
 from pipeline.datasets.listing import Listing

@@ -1,6 +1,5 @@
 """PASCAL VOC in its native layout: ``JPEGImages``, ``Annotations/*.xml`` and ``ImageSets/Main/*.txt``."""
 
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -8,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 from xml.etree import ElementTree
 
+from pipeline.datasets.annotations import read_lines
 from pipeline.datasets.layouts import LISTED, confine, existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.images import read_file
-from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.reading.lists import spelt
 
@@ -98,20 +97,16 @@ def read_split(top: Place, split: str) -> list[str]:
         known = bool(SPLIT.fullmatch(split)) and listed.exists()
     if not known:
         raise RetrievalError(f"{listed} is not there: 'split' names a list in ImageSets/Main, such as val")
-    text = read_list_text(listed, remedy="it lists the images, an id a line")
-    names: dict[str, int] = {}
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+    names: dict[str, str] = {}
+    for where, line in read_lines(listed, remedy="it lists the images, an id a line"):
         fields = line.split()
-        if not fields:
-            continue
-        where = f"{listed}:{number}"
         if len(fields) > 1:
             raise RetrievalError(f"{where}: expected an image id, got {line.strip()!r}: name a split without a class")
         name = spelt(fields[0])
         refuse_outside(name, where=where)
         if name in names:
-            raise RetrievalError(f"{where}: {name} stands already in line {names[name]}: remove one")
-        names[name] = number
+            raise RetrievalError(f"{where}: {name} stands already at {names[name]}: remove one")
+        names[name] = where
     return list(names)
 
 

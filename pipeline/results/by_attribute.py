@@ -1,5 +1,6 @@
 """Means of metrics over the queries of which something is known, such as how their image was edited."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def by_attribute(
     These are ``attribute``, ``value``, ``queries`` (how many have it) and one a metric. A query of which an attribute
     is not known counts for none of its values, and one with several for each. Attributes that sort no queries are left
     out: those with more than 50 values, and those of which every value is one query's alone, such as a name. Values
-    are in the order of numbers where all are, else in that of text.
+    are in the order of numbers where all are finite ones, else in that of text.
 
     Args:
         attributes: the cells of each, one an item: a value, several joined by ``|`` (a ``|`` or ``\`` inside one has a
@@ -52,33 +53,24 @@ def by_attribute(
     return table
 
 
-def read_attributes(prepared: Path) -> dict[str, list[str]]:
+def read_attributes(prepared: Path, items: int) -> dict[str, list[str]]:
     """Return what a dataset says of its images beside their labels, by name, a cell an item; nothing where it does not.
 
+    Args:
+        prepared: the folder of its manifest.
+        items: how many the manifest has.
+
     Raises:
-        RetrievalError: the file is damaged.
+        RetrievalError: the file is damaged, or has not a row for each item.
     """
     path = prepared / ATTRIBUTES
     if not path.exists():
         return {}
     with output_of(f"prepare@{prepared.name}", f"attributes in {path}"):
-        return {name: cells for name, cells in read_table(path).items() if name != "path"}
-
-
-def macro_means(table: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """Return the means over the values of each attribute, rare ones and common ones alike, as the columns of a table.
-
-    These are ``attribute``, ``values`` (how many it has) and one a metric.
-
-    Args:
-        table: see :func:`by_attribute`.
-    """
-    metrics = [name for name in table if name not in ("attribute", "value", "queries")]
-    rows: dict[str, list[int]] = {}
-    for row, attribute in enumerate(table["attribute"]):
-        rows.setdefault(attribute, []).append(row)
-    means = {name: [float(np.mean([table[name][row] for row in those])) for those in rows.values()] for name in metrics}
-    return {"attribute": list(rows), "values": [len(those) for those in rows.values()], **means}
+        columns = read_table(path)
+        if (rows := len(columns.pop("path"))) != items:
+            raise ValueError(f"{rows} rows for {items} items")
+    return columns
 
 
 def holders_of(attribute: str, cells: Sequence[str], queries: Int[np.ndarray, " query"]) -> dict[str, list[int]]:
@@ -95,8 +87,9 @@ def holders_of(attribute: str, cells: Sequence[str], queries: Int[np.ndarray, " 
 
 
 def in_order(values: list[str]) -> list[str]:
-    """Return values in ascending order: of numbers where all are numbers, else of text."""
+    """Return values in ascending order: of numbers where all are finite numbers, else of text."""
     try:
-        return sorted(values, key=float)
+        numbers = {value: float(value) for value in values}
     except ValueError:
         return sorted(values)
+    return sorted(values, key=numbers.__getitem__ if all(map(math.isfinite, numbers.values())) else None)

@@ -61,7 +61,8 @@ def by_labels(
     group.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery; a role is unknown; two labels or groups look the same.
+        RetrievalError: there are no queries, or no gallery; a role is unknown; an item that is only a query has no
+            label; two labels or groups look the same.
     """
     refuse_alike(chain.from_iterable(labels), what="labels")
     refuse_alike((group for group in groups or () if group is not None), what="groups")
@@ -71,6 +72,8 @@ def by_labels(
             raise RetrievalError(f"unknown role {role!r}: one of {', '.join(get_args(Role))}")
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
     labelled = np.array([bool(names) for names in labels], dtype=bool)
+    for item in places[(given == "query") & ~labelled]:
+        raise RetrievalError(f"item {item} is a query without labels: say what it shows, or leave it out")
     queries = places[(given != "gallery") & labelled]
     gallery = places[given != "query"]
     for found, what in ((queries, "query"), (gallery, "item in the gallery")):
@@ -179,8 +182,15 @@ def by_choice(queries: Sequence[Query], items: int) -> Protocol:
     """Return the protocol in which a query chooses among few items: its easy ones are right, its hard ones wrong.
 
     All other items are left out of its ranking, so that precision at 1 is the accuracy of the choice.
+
+    Raises:
+        RetrievalError: see :func:`by_landmarks`; a query has no right item to choose, or no wrong one.
     """
     protocol = by_landmarks(queries, items, difficulty="easy")
+    for number, query in enumerate(queries):
+        for found, what in ((query.easy, "right"), (query.hard, "wrong")):
+            if not found:
+                raise RetrievalError(f"query {number} has no item that is {what} to choose: mend the ground truth")
     place = np.full(items, -1)
     place[protocol.gallery] = np.arange(len(protocol.gallery))
     right = [place[np.array(query.easy, np.int64)] for query in queries]

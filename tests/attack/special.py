@@ -8,7 +8,7 @@ from random import Random
 
 from pipeline.checkpoints.config import read_config
 from pipeline.checkpoints.tensors import read_file as read_tensors
-from pipeline.datasets.benchmarks.mat import read_mat
+from pipeline.datasets.mat_files import read_mat
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.revisited import read_ground_truth
 from pipeline.datasets.voc import read_instances, read_split

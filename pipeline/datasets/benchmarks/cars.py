@@ -6,13 +6,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.datasets.benchmarks.lists import ANEW, class_range, listed_image, numbers, proper_box, read_rows, whole
-from pipeline.datasets.benchmarks.mat import read_mat
+from pipeline.datasets.annotations import (
+    ANEW,
+    class_range,
+    listed_image,
+    numbers,
+    proper_box,
+    read_lines,
+    read_rows,
+    whole,
+)
 from pipeline.datasets.layouts import existing, refuse_outside
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.mat_files import read_mat
 from pipeline.frame.places import Place, as_written
 from pipeline.manifest.items import Box
-from pipeline.manifest.labels import read_list_text
 from pipeline.retrieval.errors import RetrievalError
 
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
@@ -71,7 +79,7 @@ def read_cars(
         by_class = file.endswith(".csv")
         if by_class and folders is None:
             raise RetrievalError(f"{top / file} needs 'names', the list of the classes' names: give it, as names.csv")
-        for one in read_lines(top / file) if by_class else read_annotations(top / file):
+        for one in read_table(top / file) if by_class else read_annotations(top / file):
             if one.number not in wanted:
                 others += 1
                 continue
@@ -85,8 +93,8 @@ def read_cars(
 
 def class_folders(path: Place) -> list[str]:
     """Return the folders of the classes, in the order of their numbers, from the list of their names."""
-    text = read_list_text(path, remedy="it lists the names of the classes, one a line")
-    return [line.strip().replace("/", "-") for line in text.splitlines() if line.strip()]
+    lines = read_lines(path, remedy="it lists the names of the classes, one a line")
+    return [line.strip().replace("/", "-") for _, line in lines]
 
 
 def folder_of(one: Annotation, folders: Sequence[str]) -> str:
@@ -98,7 +106,7 @@ def folder_of(one: Annotation, folders: Sequence[str]) -> str:
     return folders[one.number - 1]
 
 
-def read_lines(path: Place) -> list[Annotation]:
+def read_table(path: Place) -> list[Annotation]:
     """Read a ``.csv`` of annotations, which has no header."""
     found = []
     for row in read_rows(path, "file x1 y1 x2 y2 class", separator=","):

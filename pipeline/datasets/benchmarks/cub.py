@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pipeline.datasets.benchmarks.lists import (
+from pipeline.datasets.annotations import (
     ANEW,
     Row,
     by_field,
     class_range,
     listed_image,
-    numbers,
-    proper_box,
     read_rows,
+    sized_box,
     whole,
 )
 from pipeline.datasets.layouts import existing
@@ -61,7 +60,7 @@ def read_cub(
             passed_over["for training"] += 1
         else:
             if crop:
-                boxes[len(entries)] = box_in(marked[image])
+                boxes[len(entries)] = sized_box(marked[image].fields[1:], where=marked[image].where)
             path = listed_image(top, f"images/{row.fields[1]}", where=row.where, follow_links=follow_links)
             entries.append((path, (str(number),)))
     return Listing(as_written(root), tuple(entries), boxes=boxes, passed_over=passed_over)
@@ -71,7 +70,7 @@ def column(path: Place, columns: str, images: Mapping[str, Row]) -> dict[str, Ro
     """Return what a list says of each image, by its id.
 
     Raises:
-        RetrievalError: see :func:`.lists.read_rows`; the list has not the images of ``images.txt``.
+        RetrievalError: see :func:`.annotations.read_rows`; the list has not the images of ``images.txt``.
     """
     found = by_field(read_rows(path, columns), 0)
     missing = [image for image in images if image not in found]
@@ -88,9 +87,3 @@ def is_for_training(row: Row) -> bool:
     if row.fields[1] not in ("0", "1"):
         raise RetrievalError(f"{row.where}: {row.fields[1]!r} is neither 1, for training, nor 0: {ANEW}")
     return row.fields[1] == "1"
-
-
-def box_in(row: Row) -> Box:
-    """Return the box of a line ``id x y width height`` of ``bounding_boxes.txt``, in pixels."""
-    left, top, width, height = numbers(row.fields[1:], where=row.where)
-    return proper_box(left, top, left + width, top + height, where=row.where)

@@ -3,17 +3,17 @@
 M. Douze et al., "The 2021 Image Similarity Dataset and Challenge", 2021.
 """
 
+import re
 from collections import Counter
 
-from pipeline.datasets.benchmarks.annotations import read_lines
-from pipeline.datasets.benchmarks.lists import ANEW
-from pipeline.datasets.landmarks import by_name
-from pipeline.datasets.layouts import Below, confine, existing, refuse_strays, strays_by_name
+from pipeline.datasets.annotations import ANEW, read_lines
+from pipeline.datasets.landmarks import by_name, named_images
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, place_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
 
+NAME = re.compile(r".+\.jpg")
 HEADER = "query_id,reference_id"
 
 
@@ -40,7 +40,6 @@ def read_disc21(
         RetrievalError: a folder, the list or an image is missing; a line is of another form, or says again what
             another one says.
     """
-    top = existing(root)
     listed = read_pairs(place_of(ground_truth))
     passed_over: Counter[str] = Counter()
     gallery = images_in(root, references, passed_over, follow_links=follow_links)
@@ -54,21 +53,17 @@ def read_disc21(
             raise RetrievalError(f"{where}: there is no image {missing[0]}.jpg in {root}: extract all archives")
         asked.append(Query(len(paths), tuple(places[original] for original in originals), (), ()))
         paths.append(pictures[name])
-    for path in paths:
-        confine(top, path, where=root, follow_links=follow_links)
     passed_over["queries that are not listed"] = len(pictures) - len(asked)
     entries = tuple((path, ()) for path in paths)
     return Listing(as_written(root), entries, tuple(asked), "listed", passed_over=passed_over)
 
 
 def images_in(root: str, folder: str, passed_over: Counter[str], *, follow_links: bool) -> dict[str, str]:
-    """Return the paths, from the root, of the images below a folder of it, by their names without an ending."""
-    top = existing(f"{root}/{folder}")
-    below = Below.of(top, (), root=f"{root}/{folder}", follow_links=follow_links)
-    refuse_strays(strays_by_name(below.kept), where=str(top), remedy="remove or move them")
-    passed_over.update(below.passed_over)
-    found = by_name(below.kept, root=f"{root}/{folder}")
-    return {name.rpartition(".")[0]: f"{folder}/{path}" for name, path in found.items()}
+    """Return the paths, from the root, of the images below a folder of it, by their names without the ending."""
+    top = f"{root}/{folder}"
+    named = named_images(top, NAME, form="R326040.jpg", follow_links=follow_links)
+    passed_over.update(named.passed_over)
+    return {name.removesuffix(".jpg"): f"{folder}/{path}" for name, path in by_name(named.matches, root=top).items()}
 
 
 def read_pairs(path: Place) -> dict[str, tuple[str, list[str]]]:

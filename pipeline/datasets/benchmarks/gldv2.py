@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from pipeline.datasets.benchmarks.annotations import read_table
-from pipeline.datasets.benchmarks.lists import ANEW
+from pipeline.datasets.annotations import ANEW, read_records
 from pipeline.datasets.layouts import confine, existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, place_of
@@ -64,7 +63,7 @@ def nested(name: str) -> str:
 def read_ids(path: Place) -> dict[str, str]:
     """Return the ids of ``index.csv``, each with its line; RetrievalError if one is none, or stands there twice."""
     found: dict[str, str] = {}
-    for where, row in read_table(path, ("id",)):
+    for where, row in read_records(path, ("id",)):
         add_id(row["id"], found, where)
     return found
 
@@ -89,7 +88,7 @@ def read_solution(
     seen: dict[str, str] = {}
     asked = {}
     passed_over: Counter[str] = Counter()
-    for where, row in read_table(path, ("id", "images", "Usage")):
+    for where, row in read_records(path, ("id", "images", "Usage")):
         add_id(row["id"], seen, where)
         if row["Usage"] not in USAGES:
             raise RetrievalError(f"{where}: unknown Usage {row['Usage']!r}: one of {', '.join(USAGES)}")

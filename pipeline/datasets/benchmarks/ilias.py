@@ -5,19 +5,16 @@ have no images.
 """
 
 import math
-import re
 from collections.abc import Iterator
 
-from pipeline.datasets.benchmarks.annotations import read_lines
-from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.annotations import ANEW, Row, listed_image, read_lines, read_rows, sized_box
+from pipeline.datasets.escapes import without_escapes
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written, asking
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Query
-
-ESCAPED = re.compile(r"#U([0-9a-f]{4})")  # a character beyond ASCII, as the published features name their images
 
 
 def read_ilias(root: str, crop_queries: bool = False, follow_links: bool = False) -> Listing:
@@ -84,10 +81,10 @@ def image_of(
 
 def on_disk(core: Place, name: str) -> str:
     """Return the path of an image whose name in a list may have ``#U00e9`` for a character that its file has."""
-    if not ESCAPED.search(name):
+    if without_escapes(name) == name:
         return name
     with asking(core):
-        return name if (core / name).is_file() else ESCAPED.sub(lambda match: chr(int(match[1], 16)), name)
+        return name if (core / name).is_file() else without_escapes(name)
 
 
 def measures_in(cells: list[str], *, where: str) -> dict[str, object]:
@@ -109,21 +106,16 @@ def read_box(path: Place) -> Box:
     Raises:
         RetrievalError: the file is missing or has no box; a line is none.
     """
-    boxes = [box_in(line, where=where) for where, line in read_lines(path, remedy="extract ilias_core.tar anew")]
+    boxes = [inside(row) for row in read_rows(path, "left top width height")]
     if not boxes:
         raise RetrievalError(f"{shown(str(path))} has no box: extract ilias_core.tar anew")
     left, top, right, bottom = zip(*boxes, strict=True)
     return max(0.0, min(left)), max(0.0, min(top)), max(right), max(bottom)
 
 
-def box_in(line: str, *, where: str) -> Box:
-    """Return the box that a line describes; RetrievalError if it is none."""
-    try:
-        left, top, width, height = (float(word) for word in line.split())
-        if not (width > 0 and height > 0 and math.isfinite(left + top + width + height)):
-            raise ValueError("it has no area")
-        if left + width <= 0 or top + height <= 0:
-            raise ValueError("it lies outside")
-    except ValueError as error:
-        raise RetrievalError(f"{where}: expected left top width height, got {line!r} ({error}): {ANEW}") from None
-    return left, top, left + width, top + height
+def inside(row: Row) -> Box:
+    """Return the box of a line; RetrievalError if it is none, or lies wholly to the left of the image or above it."""
+    box = sized_box(row.fields, where=row.where)
+    if min(box[2:]) <= 0:
+        raise RetrievalError(f"{row.where}: the box {' '.join(row.fields)} lies outside the image: {ANEW}")
+    return box

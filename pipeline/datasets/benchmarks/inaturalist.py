@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from typing_extensions import TypedDict
 
-from pipeline.datasets.benchmarks.lists import ANEW, by_field, listed_image, read_json_of, read_rows
+from pipeline.datasets.annotations import ANEW, by_field, listed_image, read_json_of, read_rows
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written

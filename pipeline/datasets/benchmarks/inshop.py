@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pipeline.datasets.benchmarks.lists import ANEW, Row, by_field, listed_image, numbers, proper_box, read_rows
+from pipeline.datasets.annotations import ANEW, Row, by_field, listed_image, numbers, proper_box, read_rows
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written

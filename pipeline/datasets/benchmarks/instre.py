@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.benchmarks.lists import ANEW, listed_image
-from pipeline.datasets.benchmarks.mat import read_mat
+from pipeline.datasets.annotations import ANEW, listed_image, proper_box
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.mat_files import read_mat
 from pipeline.frame.places import as_written, located
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError, shown
-from pipeline.retrieval.queries import Query, check_queries
+from pipeline.retrieval.queries import Query
 from pipeline.retrieval.reading.lists import spelt
 
 
@@ -53,16 +53,15 @@ def read_truth(path: Path) -> tuple[list[str], list[str], list[tuple[tuple[int, 
         RetrievalError: the file cannot be read or has another form; an index is none of the gallery's.
     """
     content = {name: read_mat(path, name) for name in ("imlist", "qimlist", "gnd")}
+    where = shown(str(path))
     try:
         gallery, asked = (paths_in(content[name], name) for name in ("imlist", "qimlist"))
         found = content["gnd"]
         if not isinstance(found, list) or len(found) != len(asked):
             raise ValueError(f"'gnd' has not a pair of positives and box for each of {len(asked)} queries")
-        truths = [truth_in(truth, number, len(gallery)) for number, truth in enumerate(found)]
-        queries = [Query(len(gallery) + number, positives, (), ()) for number, (positives, _) in enumerate(truths)]
-        check_queries(queries, len(gallery) + len(asked))
     except ValueError as error:
-        raise RetrievalError(f"{shown(str(path))} is no ground truth of INSTRE ({error}): {ANEW}") from None
+        raise RetrievalError(f"{where} is no ground truth of INSTRE ({error}): {ANEW}") from None
+    truths = [truth_in(truth, len(gallery), where=f"{where}, query {number}") for number, truth in enumerate(found)]
     return gallery, asked, truths
 
 
@@ -76,17 +75,16 @@ def paths_in(cells: Any, key: str) -> list[str]:
     return paths
 
 
-def truth_in(truth: Any, number: int, gallery: int) -> tuple[tuple[int, ...], Box]:
-    """Return the positives, counted from 0, and the box of a query: the first two fields; ValueError if wrong."""
+def truth_in(truth: Any, gallery: int, *, where: str) -> tuple[tuple[int, ...], Box]:
+    """Return the positives, counted from 0, and the box of a query: the first two fields; RetrievalError if wrong."""
     values = list(truth.values()) if isinstance(truth, dict) else []
     if len(values) < 2 or not all(isinstance(value, np.ndarray) for value in values[:2]):
-        raise ValueError(f"query {number}: it has not a pair of positives and box")
+        raise RetrievalError(f"{where}: it has not a pair of positives and box: {ANEW}")
     positives, sides = (np.ravel(value) for value in values[:2])
-    if not np.isin(positives, np.arange(1, gallery + 1)).all():
-        raise ValueError(f"query {number}: its positives are no indices from 1 to {gallery}")
+    indices = np.arange(1, gallery + 1)
+    if not np.isin(positives, indices).all() or len(set(positives.tolist())) < len(positives):
+        raise RetrievalError(f"{where}: its positives are not different indices from 1 to {gallery}: {ANEW}")
     if len(sides) != 4:
-        raise ValueError(f"query {number}: its box is not four numbers")
-    left, top, right, bottom = (float(side) for side in sides)
-    if not (left < right and top < bottom and np.all(np.isfinite(sides))):
-        raise ValueError(f"query {number}: its box {[left, top, right, bottom]} is not left, top, right, bottom")
-    return tuple(int(index) - 1 for index in positives), (left, top, right, bottom)
+        raise RetrievalError(f"{where}: its box is not four numbers: {ANEW}")
+    left, top, right, bottom = map(float, sides)
+    return tuple(int(index) - 1 for index in positives), proper_box(left, top, right, bottom, where=where)

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.datasets.benchmarks.lists import ANEW, listed_image, read_json_of
+from pipeline.datasets.annotations import ANEW, listed_image, read_json_of, whole
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import Place, as_written
@@ -49,12 +49,12 @@ def read_met(
         return len(entries) - 1
 
     for where, entry in entries_of(top / "ground_truth" / database):
-        exhibits.setdefault(number_in(entry, "id", where=where), []).append(add(entry, where))
+        exhibits.setdefault(whole(entry.get("id"), what="'id'", where=where), []).append(add(entry, where))
     asked = []
     for where, entry in entries_of(top / "ground_truth" / queries):
         positives: list[int] = []
         if "MET_id" in entry:
-            exhibit = number_in(entry, "MET_id", where=where)
+            exhibit = whole(entry["MET_id"], what="'MET_id'", where=where)
             if exhibit not in exhibits:
                 raise RetrievalError(f"{where}: exhibit {exhibit} has no picture in {database}: take the list it is of")
             positives = exhibits[exhibit]
@@ -66,13 +66,3 @@ def entries_of(path: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what to call each object of a list in JSON, from 0, and the object; RetrievalError if one is none."""
     for number, entry in enumerate(read_json_of(path, list[dict[str, Any]])):
         yield f"{shown(str(path))}, entry {number}", entry
-
-
-def number_in(entry: dict[str, Any], key: str, *, where: str) -> int:
-    """Return the number of an exhibit, which may be in quotes; RetrievalError if it is none."""
-    number = entry.get(key)
-    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 19:
-        return int(number)
-    if type(number) is not int:
-        raise RetrievalError(f"{where}: '{key}' is {reprlib.repr(number)}, and no number of an exhibit: {ANEW}")
-    return number

@@ -6,8 +6,7 @@ S. Fu et al., "DreamSim: Learning New Dimensions of Human Visual Similarity usin
 from collections import Counter
 from typing import Literal
 
-from pipeline.datasets.benchmarks.annotations import read_table
-from pipeline.datasets.benchmarks.lists import ANEW, listed_image
+from pipeline.datasets.annotations import ANEW, listed_image, read_records, whole
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
@@ -39,8 +38,10 @@ def read_nights(
     places: dict[str, int] = {}
     triplets = []
     passed_over: Counter[str] = Counter()
-    for where, row in read_table(top / "data.csv", COLUMNS):
-        right, votes = whole(row, "right_vote", where=where), whole(row, "votes", where=where)
+    for where, row in read_records(top / "data.csv", COLUMNS):
+        right, votes = (
+            whole(row[column].removesuffix(".0"), what=f"'{column}'", where=where) for column in ("right_vote", "votes")
+        )
         if right not in (0, 1):
             raise RetrievalError(f"{where}: 'right_vote' is {right}, and neither 0 nor 1: {ANEW}")
         if row["split"] != split:
@@ -64,14 +65,3 @@ def read_nights(
     queries = tuple(Query(number, (chosen,), (other,), ()) for number, (_, chosen, other, _) in numbered)
     attributes = {number: {"is_imagenet": known} for number, (*_, known) in numbered}
     return Listing(as_written(root), entries, queries, "choice", attributes=attributes, passed_over=passed_over)
-
-
-def whole(row: dict[str, str], column: str, *, where: str) -> int:
-    """Return a whole number, also one written as ``1.0``; RetrievalError if it is none."""
-    try:
-        value = float(row[column])
-        if value != int(value):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise RetrievalError(f"{where}: '{column}' is {row[column]!r}, and no whole number: {ANEW}") from None
-    return int(value)

@@ -1,6 +1,6 @@
 """Stanford Online Products (H. Oh Song et al., CVPR 2016): photographs of products that were on sale."""
 
-from pipeline.datasets.benchmarks.lists import by_field, listed_image, read_rows
+from pipeline.datasets.annotations import by_field, listed_image, read_rows
 from pipeline.datasets.layouts import existing
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written

@@ -4,7 +4,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from pipeline.datasets.benchmarks.lists import ANEW, listed_image, read_json_of
+from pipeline.datasets.annotations import ANEW, listed_image, read_json_of
+from pipeline.datasets.escapes import with_escapes
 from pipeline.datasets.layouts import existing, refuse_outside
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
@@ -48,7 +49,7 @@ def read_uned(
             where = f"{file}: entry {number}"
             if first.setdefault(entry["path"], number) != number:
                 raise RetrievalError(f"{where}: {shown(entry['path'])} is entry {first[entry['path']]} too: {ANEW}")
-            name = escape(entry["path"]) if escaped else entry["path"]
+            name = with_escapes(entry["path"]) if escaped else entry["path"]
             path = listed_image(top, f"images/{name}", where=where, follow_links=follow_links)
             if role != "both":
                 roles[len(entries)] = role
@@ -62,8 +63,3 @@ def classes_of(entry: Entry, where: str) -> tuple[str, ...]:
     if given == []:
         raise RetrievalError(f"{where}: {shown(entry['path'])} has no class: {ANEW}")
     return tuple(dict.fromkeys(map(str, given if isinstance(given, list) else [given])))
-
-
-def escape(path: str) -> str:
-    """Return a path with ``#U`` and four hexadecimal digits for each character that is no ASCII."""
-    return "".join(one if one.isascii() else f"#U{ord(one):04x}" for one in path)

@@ -80,7 +80,7 @@ def test_wrong_pairs(raw: Path, text: str | None, match: str) -> None:
 def test_wrong_folders(raw: Path, draw: Draw) -> None:
     config = published("disc21", raw)
     (raw / "disc21/references/notes.txt").write_text("x")
-    refused(r"references has strays: notes\.txt \(no image by its name\)", "own", config)
+    refused(r"references has strays: notes\.txt \(no name like R326040\.jpg\): remove or move them$", "own", config)
     (raw / "disc21/references/notes.txt").unlink()
     draw("raw/disc21/references/R000003.jpg")
     refused(r"both R000003\.jpg and part2/R000003\.jpg are named R000003\.jpg", "own", config)

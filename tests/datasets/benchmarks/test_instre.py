@@ -86,13 +86,6 @@ def test_ap_by_the_trapezoid(raw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "match"),
     [
-        (content(positives=[[0, 3], [4]]), "query 0: its positives are no indices from 1 to 4"),
-        (content(positives=[[1], [5]]), "query 1: its positives are no indices from 1 to 4"),
-        (content(positives=[[1.5], [4]]), "query 0: its positives are no indices"),
-        (content(positives=[[1, 1], [4]]), "query 0: an item stands twice"),
-        (content(boxes=[[2, 3, 20], [1, 1, 32, 24]]), "query 0: its box is not four numbers"),
-        (content(boxes=[[20, 3, 2, 21], [1, 1, 32, 24]]), "query 0: its box .* is not left, top, right, bottom"),
-        (content(boxes=[[2, 3, np.nan, 21], [1, 1, 32, 24]]), "query 0: its box .* is not left, top"),
         (content(qimlist=cells(QUERIES[:1])), "'gnd' has not a pair of positives and box for each of 1 queries"),
         (content(gnd=np.zeros((1, 2))), "'gnd' has not a pair"),
         (content(imlist=cells([*GALLERY[:3], GALLERY[0]])), "a path stands twice in 'imlist'"),
@@ -103,6 +96,23 @@ def test_ap_by_the_trapezoid(raw: Path, tmp_path: Path) -> None:
 def test_a_wrong_ground_truth(raw: Path, made: dict[str, Any], match: str) -> None:
     savemat(raw / "instre/gnd_instre.mat", made)
     refused(rf"gnd_instre\.mat is no ground truth of INSTRE \(.*{match}.*\): fetch", "own", published("instre", raw))
+
+
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (content(positives=[[0, 3], [4]]), "query 0: its positives are not different indices from 1 to 4"),
+        (content(positives=[[1], [5]]), "query 1: its positives are not different indices from 1 to 4"),
+        (content(positives=[[1.5], [4]]), "query 0: its positives are not different indices"),
+        (content(positives=[[1, 1], [4]]), "query 0: its positives are not different indices"),
+        (content(boxes=[[2, 3, 20], [1, 1, 32, 24]]), "query 0: its box is not four numbers"),
+        (content(boxes=[[20, 3, 2, 21], [1, 1, 32, 24]]), r"query 0: '20.0 3.0 2.0 21.0' is no box of left, top"),
+        (content(boxes=[[2, 3, np.nan, 21], [1, 1, 32, 24]]), r"query 0: '2.0 3.0 nan 21.0' is no box of left, top"),
+    ],
+)
+def test_a_wrong_query(raw: Path, made: dict[str, Any], match: str) -> None:
+    savemat(raw / "instre/gnd_instre.mat", made)
+    refused(rf"gnd_instre\.mat, {match}.*: fetch it anew$", "own", published("instre", raw))
 
 
 @pytest.mark.parametrize(

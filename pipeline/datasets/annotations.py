@@ -1,8 +1,10 @@
-"""What the lists of published datasets have in common: fields in lines, JSON of a form, paths, numbers, boxes."""
+"""Annotations as they are published: lines, rows, tables and JSON, and the paths, numbers and boxes in them."""
 
+import csv
 import io
 import json
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,20 @@ from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.reading.lists import spelt
 
 ANEW = "fetch it anew"
+INCOMPLETE = "the archive is not complete"
+
+
+def read_lines(path: Place, *, remedy: str = ANEW) -> Iterator[tuple[str, str]]:
+    """Yield the place of each line of a text, as ``file:line``, and what stands in it; empty lines are passed over.
+
+    Raises:
+        RetrievalError: the file cannot be read.
+    """
+    text = io.StringIO(read_list_text(path, remedy=remedy), newline=None)
+    where = shown(str(path))
+    for number, line in enumerate(text, start=1):
+        if line.strip():
+            yield f"{where}:{number}", line.rstrip("\n")
 
 
 @dataclass(frozen=True)
@@ -48,23 +64,22 @@ def read_rows(
         RetrievalError: the file cannot be read, has another header or fewer or more rows than it says, or a row has
             another number of fields; the line is named.
     """
-    text = read_list_text(path, remedy="the archive is not complete")
-    lines = [(number, line.strip()) for number, line in enumerate(io.StringIO(text, newline=None), start=1)]
-    lines = [(number, line) for number, line in lines if line]
+    lines = [(here, line.strip()) for here, line in read_lines(path, remedy=INCOMPLETE)]
+    where = shown(str(path))
     count = None
     if counted:
-        number, line = lines.pop(0) if lines else (1, "")
-        count = whole(line, what="the number of rows", where=f"{path}:{number}")
+        here, line = lines.pop(0) if lines else (f"{where}:1", "")
+        count = whole(line, what="the number of rows", where=here)
     if header:
-        number, line = lines.pop(0) if lines else (1, "")
+        here, line = lines.pop(0) if lines else (f"{where}:1", "")
         if line.split() != columns.split():
-            raise RetrievalError(f"{path}:{number}: expected the header '{columns}', got {line!r}: {ANEW}")
-    rows = [Row(tuple(line.split(separator)), f"{path}:{number}") for number, line in lines]
+            raise RetrievalError(f"{here}: expected the header '{columns}', got {line!r}: {ANEW}")
+    rows = [Row(tuple(line.split(separator)), here) for here, line in lines]
     for row, (_, line) in zip(rows, lines, strict=True):
         if len(row.fields) != len(columns.split()):
             raise RetrievalError(f"{row.where}: expected '{columns}', got {line!r}: {ANEW}")
     if count is not None and count != len(rows):
-        raise RetrievalError(f"{path} has {len(rows)} rows, and says that it has {count}: {ANEW}")
+        raise RetrievalError(f"{where} has {len(rows)} rows, and says that it has {count}: {ANEW}")
     return rows
 
 
@@ -84,18 +99,45 @@ def by_field(rows: Sequence[Row], column: int) -> dict[str, Row]:
     return found
 
 
+def read_records(path: Place, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place of each row of a CSV with a header, as ``file:line``, and its cells by the names of columns.
+
+    Args:
+        path: of the file, in UTF-8, with or without a byte order mark.
+        columns: that there must be; others may be there too.
+
+    Raises:
+        RetrievalError: the file cannot be read; a column is missing or there twice; a row has not as many cells.
+    """
+    reader = csv.reader(io.StringIO(read_list_text(path, remedy=ANEW), newline=""), strict=True)
+    where = shown(str(path))
+    try:
+        header = next(reader, [])
+        if not set(columns) <= set(header) or len(set(header)) < len(header):
+            raise RetrievalError(f"{where}:1: its columns are {header}: expected {', '.join(columns)}: {ANEW}")
+        for cells in reader:
+            if not cells:
+                continue
+            here = f"{where}:{reader.line_num}"
+            if len(cells) != len(header):
+                raise RetrievalError(f"{here}: {len(cells)} cells, and not {len(header)} as in the header: {ANEW}")
+            yield here, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise RetrievalError(f"{where}:{reader.line_num}: it is no CSV ({error}): {ANEW}") from None
+
+
 def read_json_of(path: Place, form: Any) -> Any:
     """Return what a JSON file holds, after a check that it is of a form, a type that pydantic checks.
 
     Raises:
         RetrievalError: it cannot be read, or is of another form; the place in it is named.
     """
-    text = read_list_text(path, remedy="the archive is not complete")
+    text = read_list_text(path, remedy=INCOMPLETE)
     try:
         value = json.loads(text)
         TypeAdapter(form).validate_python(value, strict=True)
     except (ValidationError, ValueError, RecursionError) as error:
-        raise RetrievalError(f"{path} is not as published ({problem_of(error)}): {ANEW}") from None
+        raise RetrievalError(f"{shown(str(path))} is not as published ({problem_of(error)}): {ANEW}") from None
     return value
 
 
@@ -111,10 +153,14 @@ def listed_image(top: Place, name: str, *, where: str, follow_links: bool) -> st
     return path
 
 
-def whole(text: str, *, what: str, where: str) -> int:
-    """Return the number that a text is, of at most 18 decimal digits; RetrievalError if it is none."""
+def whole(value: object, *, what: str, where: str) -> int:
+    """Return a whole number that is not negative, or the one that a text is; RetrievalError if there is none.
+
+    It has at most 18 decimal digits.
+    """
+    text = str(value) if isinstance(value, int | str) else ""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise RetrievalError(f"{where}: {what} is {text!r}, no whole number: {ANEW}")
+        raise RetrievalError(f"{where}: {what} is {reprlib.repr(value)}, no whole number: {ANEW}")
     return int(text)
 
 
@@ -134,6 +180,12 @@ def proper_box(left: float, top: float, right: float, bottom: float, *, where: s
     except ValueError as error:
         raise RetrievalError(f"{where}: {error} of left, top, right and bottom: {ANEW}") from None
     return sides
+
+
+def sized_box(fields: Sequence[str], *, where: str) -> Box:
+    """Return the box in four fields, left, top, width and height; RetrievalError if it is none."""
+    left, top, width, height = numbers(fields, where=where)
+    return proper_box(left, top, left + width, top + height, where=where)
 
 
 def class_range(classes: Sequence[int]) -> range:

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 from scipy.io import loadmat, savemat
 
-from pipeline.datasets.benchmarks.mat import read_mat
+from pipeline.datasets.mat_files import read_mat
 from pipeline.retrieval.errors import RetrievalError
 
 
@@ -157,7 +157,7 @@ def test_what_grows_when_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.Monk
     packed = zlib.compress(array(6, (1, 5000), element(2, bytes(5000))))
     (tmp_path / "a.mat").write_bytes(mat(element(15, packed)))
     assert read_mat(tmp_path / "a.mat", "v").shape == (1, 5000)
-    monkeypatch.setattr("pipeline.datasets.benchmarks.mat.MOST", 5000)
+    monkeypatch.setattr("pipeline.datasets.mat_files.MOST", 5000)
     refused(tmp_path / "a.mat", "cut off or larger than 5000 bytes")
 
 
