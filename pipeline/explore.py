@@ -38,8 +38,8 @@ def main(config: DictConfig) -> None:
     drawn = {run: with_populations(curve, paths[run]) for run, curve in curves.items()}
     classes = read_classes(path_of(config, "per_class"), runs)
     attributes = read_attributes(path_of(config, "prepared"), len(manifest.items))
-    queries, told_apart = read_told_apart(paths)
-    write_table(path_of(config, "by_attribute"), by_attribute(attributes, queries, told_apart))
+    metric, queries, told_apart = read_told_apart(paths)
+    write_table(path_of(config, "by_attribute"), by_attribute(attributes, queries, told_apart, metric=metric))
     with replacing_directory(path_of(config, "out")) as folder:
         write = partial(write_results, folder, dataset=manifest.dataset)
         write("curves", {"runs": drawn, "chance": share_of_positives(metrics[runs[0]])})

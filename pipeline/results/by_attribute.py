@@ -1,4 +1,4 @@
-"""Means of metrics over the queries of which something is known, such as how their image was edited."""
+"""Means of runs over the queries of which something is known, such as how their image was edited."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,41 +16,43 @@ from pipeline.retrieval.reading.lists import split_labels
 
 # An attribute with more values than these, such as a size in pixels, sorts no queries.
 MOST_VALUES = 50
+COLUMNS = ("attribute", "value", "queries", "encoder", "metric", "mean")
 
 
 def by_attribute(
     attributes: Mapping[str, Sequence[str]],
     queries: Int[np.ndarray, " query"],
     values: Mapping[str, Float[np.ndarray, " query"]],
+    *,
+    metric: str,
 ) -> dict[str, list[Any]]:
-    r"""Return the means of metrics over the queries with each value of each attribute, as the columns of a table.
+    r"""Return the mean of each run over the queries with each value of each attribute, as the columns of a table.
 
-    These are ``attribute``, ``value``, ``queries`` (how many have it) and one a metric. A query of which an attribute
-    is not known counts for none of its values, and one with several for each. Attributes that sort no queries are left
-    out: those with more than 50 values, and those of which every value is one query's alone, such as a name. Values
-    are in the order of numbers where all are finite ones, else in that of text.
+    These are ``attribute``, ``value``, ``queries`` (how many have it), ``encoder``, ``metric`` and ``mean``, a row each.
+    A query of which an attribute is not known counts for none of its values, and one with several for each. Attributes
+    that sort no queries are left out: those with more than 50 values, and those of which every value is one query's
+    alone, such as a name. Values are in the order of numbers where all are finite ones, else in that of text.
 
     Args:
         attributes: the cells of each, one an item: a value, several joined by ``|`` (a ``|`` or ``\`` inside one has a
             ``\`` before it), or nothing where none is known.
         queries: the items that are the queries.
-        values: of metrics by name, one value a query.
+        values: of the runs by name, one value a query.
+        metric: which they are of.
 
     Raises:
         RetrievalError: a cell is not of this form; it is named.
     """
-    table: dict[str, list[Any]] = {name: [] for name in ("attribute", "value", "queries", *values)}
+    rows: list[tuple[Any, ...]] = []
     for attribute, cells in attributes.items():
         holders = holders_of(attribute, cells, queries)
         if len(holders) > MOST_VALUES or all(len(places) == 1 for places in holders.values()):
             continue
         for value in in_order(list(holders)):
             places = np.array(holders[value])
-            means = {name: float(numbers[places].mean()) for name, numbers in values.items()}
-            row = {"attribute": attribute, "value": value, "queries": len(places), **means}
-            for name, cell in row.items():
-                table[name].append(cell)
-    return table
+            for run, numbers in values.items():
+                rows.append((attribute, value, len(places), run, metric, float(numbers[places].mean())))
+    return {name: [row[column] for row in rows] for column, name in enumerate(COLUMNS)}
 
 
 def read_attributes(prepared: Path, items: int) -> dict[str, list[str]]:

@@ -74,25 +74,26 @@ def read_results(path: Path, *names: str) -> dict[str, np.ndarray]:
     return found
 
 
-def read_told_apart(paths: Mapping[str, Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the queries of runs, and of each run the metric by which runs are told apart, one value a query.
+def read_told_apart(paths: Mapping[str, Path]) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
+    """Return the metric by which runs are told apart, the queries, and of each run its values, one a query.
 
-    Where that is of all queries together, AP.
+    Where it is of all queries together, AP in its place.
 
     Raises:
         RetrievalError: a file is missing or damaged, or has other queries than the first.
     """
     found: dict[str, np.ndarray] = {}
-    queries = np.empty(0, np.int64)
+    queries, metric = np.empty(0, np.int64), "AP"
     for run, path in paths.items():
         results = read_results(path, "metric", "queries", "told_apart")
         if found and not np.array_equal(results["queries"], queries):
             raise RetrievalError(
                 f"{path} has other queries than those beside it: run dvc repro {stage_of(run, path.parent.name)}"
             )
-        queries = results["queries"]
-        found[run] = results["told_apart"] * measure_of(str(results["metric"])).most
-    return queries, found
+        queries, measure = results["queries"], measure_of(str(results["metric"]))
+        metric = "AP" if measure.column is None else measure.name
+        found[run] = results["told_apart"] * measure.most
+    return metric, queries, found
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:

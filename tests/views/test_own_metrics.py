@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, expect
 from pipeline.frame.experiment import Experiment
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.results.cost import Cost
+from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import COLUMNS
 from pipeline.results.retrievals import Retrieval
 from pipeline.results.titles import Titles
@@ -69,7 +69,7 @@ def written(folder: Path, headlines: Mapping[str, str]) -> Path:
     """Write the page of two runs on some datasets, whose metrics are given, and all that it loads."""
     table = write_runs(folder / "runs", headlines)
     table.to_csv(folder / "table.csv", index=False)
-    pairs = [[name, "raw", "hog", 0.1, 0.05, 0.15, 0.01, 0.02, True, 0.0] for name in (*headlines, "mean mAP")]
+    pairs = [[name, "raw", "hog", 0.1, 0.05, 0.15, 0.01, 0.02, True, 0.0] for name in (*headlines, MEAN)]
     pd.DataFrame(pairs, columns=COLUMNS).to_csv(folder / "pairs.csv", index=False)
     share = {"low": 0.1, "high": 0.9, "relative": 0.5, "rank_low": 1, "rank_high": 2}
     summary = {"best": "raw", "encoders": {run: {"mean_mAP": 0.5, **share} for run in RUNS}}
