@@ -28,7 +28,7 @@ def by_attribute(
 ) -> dict[str, list[Any]]:
     r"""Return the mean of each run over the queries with each value of each attribute, as the columns of a table.
 
-    These are ``attribute``, ``value``, ``queries`` (how many have it), ``encoder``, ``metric`` and ``mean``, a row each.
+    These are ``attribute``, ``value``, ``queries`` (how many have it), ``encoder``, ``metric`` and ``mean``.
     A query of which an attribute is not known counts for none of its values, and one with several for each. Attributes
     that sort no queries are left out: those with more than 50 values, and those of which every value is one query's
     alone, such as a name. Values are in the order of numbers where all are finite ones, else in that of text.

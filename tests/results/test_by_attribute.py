@@ -37,7 +37,8 @@ def test_pandas_agrees() -> None:
     for name, cells in (("edit", edits), ("scale", scales)):
         frame = pd.DataFrame({"value": cells[queries], "AP": ap})
         theirs = frame[frame.value != ""].groupby("value").AP.agg(["size", "mean"])
-        mine = pd.DataFrame(table).query("attribute == @name").set_index("value")
+        rows = pd.DataFrame(table)
+        mine = rows[rows["attribute"] == name].set_index("value")
         assert mine.queries.to_dict() == theirs["size"].to_dict()
         assert mine["mean"].to_dict() == pytest.approx(theirs["mean"].to_dict())
 
