@@ -61,8 +61,7 @@ def by_labels(
     group.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery; a role is unknown; an item that is only a query has no
-            label; two labels or groups look the same.
+        RetrievalError: there are no queries, or no gallery; a role is unknown; two labels or groups look the same.
     """
     refuse_alike(chain.from_iterable(labels), what="labels")
     refuse_alike((group for group in groups or () if group is not None), what="groups")
@@ -72,8 +71,6 @@ def by_labels(
             raise RetrievalError(f"unknown role {role!r}: one of {', '.join(get_args(Role))}")
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
     labelled = np.array([bool(names) for names in labels], dtype=bool)
-    for item in places[(given == "query") & ~labelled]:
-        raise RetrievalError(f"item {item} is a query without labels: say what it shows, or leave it out")
     queries = places[(given != "gallery") & labelled]
     gallery = places[given != "query"]
     for found, what in ((queries, "query"), (gallery, "item in the gallery")):

@@ -374,6 +374,20 @@ def test_a_class_that_alters_its_files_is_refused(
     assert "item 0, has other pixels than" in refused(config, tmp_path)
 
 
+def test_an_item_between_is_looked_at_too(
+    root: Path, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, expected = eurosat(root, draw)
+    whole = datasets.EuroSAT.__getitem__
+
+    def turned(self: Any, number: int) -> Any:
+        image, target = whole(self, number)
+        return (image.rotate(180), target) if number == 2 else (image, target)
+
+    monkeypatch.setattr(datasets.EuroSAT, "__getitem__", turned)
+    assert len(expected) == 4 and "item 2, has other pixels than" in refused(config, tmp_path)
+
+
 def test_names_that_two_classes_share_are_told_apart(
     root: Path, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,15 @@ def test_a_choice_of_two_by_hand() -> None:
     assert found["gallery"] == 6 and found["protocol"] == "choice"
 
 
+@pytest.mark.parametrize(
+    ("query", "what"),
+    [(Query(3, (0,), (), ()), "wrong"), (Query(3, (), (0,), ()), "right"), (Query(3, (), (), (0,)), "right")],
+)
+def test_a_query_without_a_choice_is_refused(query: Query, what: str) -> None:
+    with pytest.raises(RetrievalError, match=f"query 1 has no item that is {what} to choose: mend the ground truth"):
+        by_choice([Query(2, (0,), (1,), ()), query], 4)
+
+
 def test_the_divisor_of_a_capped_map_by_hand() -> None:
     features = np.concatenate([GALLERY, [[1.0]]]).astype(np.float32)
     protocol = by_lists([Query(6, (0, 2, 3), (), ())], 7)

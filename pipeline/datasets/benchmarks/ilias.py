@@ -106,14 +106,14 @@ def read_box(path: Place) -> Box:
     Raises:
         RetrievalError: the file is missing or has no box; a line is none.
     """
-    boxes = [inside(row) for row in read_rows(path, "left top width height")]
+    boxes = [box_of(row) for row in read_rows(path, "left top width height")]
     if not boxes:
         raise RetrievalError(f"{shown(str(path))} has no box: extract ilias_core.tar anew")
     left, top, right, bottom = zip(*boxes, strict=True)
     return max(0.0, min(left)), max(0.0, min(top)), max(right), max(bottom)
 
 
-def inside(row: Row) -> Box:
+def box_of(row: Row) -> Box:
     """Return the box of a line; RetrievalError if it is none, or lies wholly to the left of the image or above it."""
     box = sized_box(row.fields, where=row.where)
     if min(box[2:]) <= 0:
