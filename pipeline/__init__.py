@@ -42,7 +42,9 @@ def say_missing(kind: type[BaseException], error: BaseException, trace: Tracebac
     importer = __name__
     while trace:
         spec = trace.tb_frame.f_globals.get("__spec__")  # that of __main__ has the command's name
-        importer, trace = spec.name if spec else importer, trace.tb_next
+        if spec and spec.name.partition(".")[0] == __name__:  # not a package that another one needs
+            importer = spec.name
+        trace = trace.tb_next
     remedy = "source .venv/bin/activate (after make setup)"
     print(f"error: no package '{name}' here, which {importer} imports: {remedy}", file=sys.stderr)
     raise SystemExit(2)

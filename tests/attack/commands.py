@@ -25,7 +25,7 @@ NAMES = ("encoder=raw_pixels", "dataset=digits")
 # What each command reads of the results of others; the command is run after one of these was damaged.
 READS = {
     "extract": (NAMES, ("data/prepared/digits/*", "data/weights/raw_pixels/*")),
-    "evaluate": (NAMES, ("data/prepared/digits/*.*", "features/raw_pixels/digits/*")),
+    "evaluate": (NAMES, ("data/prepared/digits/*.*", "data/rules/*", "features/raw_pixels/digits/*")),
     "pr": (NAMES[1:], ("data/titles/*/*", "metrics/per_query/digits/*")),
     "gallery": (NAMES[1:], ("data/prepared/digits/*.*", "data/titles/*/*", "metrics/per_query/digits/*")),
     "compare": ((), ("data/titles/*/*", "metrics/runs/*/*", "metrics/per_query/digits/*", "metrics/costs/*/*")),

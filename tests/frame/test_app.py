@@ -65,7 +65,7 @@ def no_work(config: DictConfig) -> None:
     [
         (["left_ou=3"], "unknown key 'left_ou': did you mean left_out? (all are in conf/score.yaml)"),
         (["ranking.step=3"], "unknown key 'ranking.step': did you mean ranking.steps or "),
-        (["~memori"], "unknown key 'memori': did you mean memory? (all are in conf/score.yaml)"),
+        (["~memori"], "unknown key 'memori': did you mean memory or metric? (all are in conf/score.yaml)"),
         (["ranking=k_recipocal"], "unknown ranking 'k_recipocal': did you mean k_reciprocal? (all are in"),
         (["ranking=null"], "unknown ranking 'null': one of alpha_query_expansion, database_augmentation, "),
         (["F.npy"], "'F.npy' is no option: write key=value"),

@@ -24,7 +24,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
     monkeypatch.setattr(memory, "memory", lambda: 1 << 20)
     rows, labels = np.random.default_rng(0).normal(size=(20, 4)), list("ab") * 10
     assert "mAP" in score_features(rows, labels)
-    with pytest.raises(RetrievalError, match=r"'top' of 10000 for 20 queries needs 0\.0 GiB of memory"):
+    with pytest.raises(RetrievalError, match=r"the first 10000 items of 20 queries needs 0\.0 GiB of memory"):
         score_features(rows, labels, per_query=True, top=10_000)
 
 
