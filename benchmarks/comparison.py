@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.results.estimates import read_estimates
+from pipeline.results.evaluated import write_arrays
 from pipeline.results.pairs import Design, compare_pairs
 from pipeline.retrieval.partitions import GROUPS
 from pipeline.retrieval.uncertainty import average_of
@@ -25,8 +26,17 @@ def write_runs(folder: Path, runs: list[str], queries: int, rng: np.random.Gener
         values = aps.mean() + (shared + rng.normal(0, 0.05, (13, GROUPS))) / GROUPS
         parts = {"values": values, "shares": np.full(GROUPS, 1 / GROUPS), "units": np.array(60)}
         left = {f"{population}_{name}": array for population in ("classes", "images") for name, array in parts.items()}
-        told = {"metric": np.array("mAP"), "value": np.array(aps.mean()), "told_apart": aps}
-        np.savez(folder / f"{run}.npz", queries=np.arange(queries), AP=aps, **told, **left)
+        write_arrays(
+            folder / f"{run}.npz",
+            {
+                "queries": np.arange(queries),
+                "metric": np.array("mAP"),
+                "value": np.array(aps.mean()),
+                "told_apart": aps,
+                "AP": aps,
+                **left,
+            },
+        )
 
 
 def main() -> None:
