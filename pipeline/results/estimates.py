@@ -17,9 +17,9 @@ from pipeline.retrieval.uncertainty import (
     LeftOut,
     Population,
     choose,
+    chosen_of_runs,
     of_left_out,
     of_queries,
-    of_runs,
 )
 
 
@@ -56,9 +56,7 @@ def read_estimates(per_query: Path, dataset: str, runs: Sequence[str], populatio
             raise RetrievalError(f"{path} has other groups left out than {runs[0]}.npz beside it: {again}")
     known, metric = "queries" in left[0], str(first["metric"])
     remedy = f"of {metric} on {dataset} only queries are known" if known else too_few(dataset)
-    chosen = choose(left[0], population, remedy=remedy)
-    values = np.column_stack(columns)
-    return chosen, of_runs(values, [one[chosen] for one in left] if chosen in left[0] else None)
+    return chosen_of_runs(np.column_stack(columns), left, population, remedy=remedy)
 
 
 def read_pooled(path: Path) -> LeftOut | None:

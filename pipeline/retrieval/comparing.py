@@ -11,7 +11,7 @@ from .errors import RetrievalError
 from .evaluation import Evaluation
 from .postprocessing import read_steps
 from .scoring import evaluated, known_of, parts_of, settings_of
-from .uncertainty import Estimates, Population, choose, distinguishable, holm, of_runs
+from .uncertainty import Estimates, LeftOut, Population, chosen_of_runs, distinguishable, holm
 
 
 def compare_features(a: Any, b: Any, labels: Any = None, **options: Any) -> dict[str, Any]:
@@ -125,14 +125,17 @@ def joint(evaluations: Sequence[Evaluation], population: str) -> tuple[Populatio
     Raises:
         RetrievalError: there is too little of the population.
     """
-    first = evaluations[0]
-    pooled = [one.pooled_left_out for one in evaluations if one.pooled_left_out is not None]
-    if pooled:
-        about = choose({}, population, remedy=f"of {first.measure.name} only queries are known")
-        return about, of_runs(np.array([[one.value for one in evaluations]]), pooled)
-    about = choose(first.left_out, population, remedy="there are too few of them")
-    values = np.column_stack([one.columns[:, -1] for one in evaluations])
-    return about, of_runs(values, None if about == "queries" else [one.left_out[about] for one in evaluations])
+    left_out: list[Mapping[Population, LeftOut]] = []
+    columns, remedy = [], "there are too few of them"
+    for one in evaluations:
+        if one.pooled_left_out is None:
+            left_out.append(one.left_out)
+            columns.append(one.columns[:, -1])
+        else:
+            left_out.append({"queries": one.pooled_left_out})
+            columns.append(np.array([one.value]))
+            remedy = f"of {one.measure.name} only queries are known"
+    return chosen_of_runs(np.column_stack(columns), left_out, population, remedy=remedy)
 
 
 def pairs_of(names: list[str], estimates: Estimates, most: float) -> list[dict[str, Any]]:

@@ -109,6 +109,11 @@ class Distances:
             return np.ldexp(np.sqrt(np.abs(2 * scores.astype(np.float64))), self.products.exponent).astype(np.float32)
 
 
+def falling(kind: Kind) -> int:
+    """Return what makes that which scores stand for fall along a ranking: -1 of distances, 1 of all else."""
+    return -1 if kind == "euclidean" else 1
+
+
 def similarity_of(
     kind: Kind, queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "item dim"]
 ) -> Products | Distances:

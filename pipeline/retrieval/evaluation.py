@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from . import chance, metrics, pooled
-from .distances import similarity_of
+from .distances import falling, similarity_of
 from .errors import RetrievalError, shown
 from .left_out import leave_out_each
 from .matrix import taken
@@ -21,7 +21,7 @@ from .ragged import Ragged
 from .ranking import Ranking, each_ranking
 from .relevance import Without
 from .similarity import Scorer, unit_rows
-from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, of_runs, populations_of
+from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
 from .values import average_precisions, named_means, others_of, special_of
 from .wanted import Settings
 
@@ -106,17 +106,6 @@ class Evaluation:
             return of_queries(self.columns)
         return of_left_out(self.columns.mean(axis=0), self.left_out[population])
 
-    def of_metric(self) -> dict[Population, Estimates]:
-        """Return how the metric varies, divided by the largest value that it can have, over each population it can."""
-        if self.pooled_left_out is not None:
-            return {"queries": of_left_out(np.array([self.value]), self.pooled_left_out)}
-        return {
-            population: of_runs(
-                self.columns[:, -1:], [self.left_out[population]] if population in self.left_out else None
-            )
-            for population in self.populations
-        }
-
 
 def evaluate(
     scorer: Scorer,
@@ -159,7 +148,7 @@ def evaluate(
     if not has.any():
         raise RetrievalError("no query has a positive: no two items share a label, so there is nothing to retrieve")
     measure = settings.measure
-    together = pooled_of(joined, settings)
+    together, without = together_of(joined, settings)
     full = columns_of(joined, joined["interpolated"], measure)
     joined = {name: array[has] for name, array in joined.items()}
     fine = np.ascontiguousarray(joined.pop("fine").T).mean(axis=1)
@@ -178,8 +167,8 @@ def evaluate(
         top_hits=joined.pop("top_hits")[:, : settings.top],
         values=joined,
         measure=measure,
-        pooled=values_together(together, settings),
-        pooled_left_out=without_queries(together, settings) if measure.column is None else None,
+        pooled=together,
+        pooled_left_out=without,
         left_out=leave_out_each(
             scorer,
             protocol.judge,
@@ -215,35 +204,21 @@ def columns_of(
     return columns
 
 
-def pooled_of(joined: Mapping[str, np.ndarray], settings: Settings) -> dict[str, np.ndarray]:
-    """Return what metrics of all queries together are of: how sure each of the first items is, hits, and positives."""
-    scores = joined["top_scores"].astype(np.float64)
-    sure = -scores if settings.similarity == "euclidean" else scores  # a distance is the less sure, the larger it is
-    return {"scores": sure, "hits": joined["top_hits"], "positives": joined["positives"]}
-
-
-def pooled_metrics(settings: Settings) -> dict[str, Callable[..., float]]:
-    """Return the metrics of all queries together that are asked for, by name."""
-    asked = [one for one in settings.asked if one.column is None]
-    return {one.name: partial(pooled.METRICS[one.name.partition("@")[0]], k=one.k or 0) for one in asked}
-
-
-def values_together(together: Mapping[str, np.ndarray], settings: Settings) -> dict[str, float]:
-    """Return the metrics of all queries together that are asked for, by name.
+def together_of(joined: Mapping[str, np.ndarray], settings: Settings) -> tuple[dict[str, float], LeftOut | None]:
+    """Return the metrics of all queries together, and the one that results are told apart by without groups of them.
 
     Raises:
-        RetrievalError: one is not defined for these queries.
+        RetrievalError: see :func:`.pooled.values_of`.
     """
-    found = {name: metric(*together.values()) for name, metric in pooled_metrics(settings).items()}
-    for name, value in found.items():
-        if np.isnan(value):
-            raise RetrievalError(f"{name} needs queries that are out of distribution, without positives: leave it out")
-    return found
-
-
-def without_queries(together: Mapping[str, np.ndarray], settings: Settings) -> LeftOut:
-    """Return the metric of all queries together without each of some groups of them."""
-    return pooled.without_each(pooled_metrics(settings)[settings.metric], *together.values(), seed=settings.seed)
+    asked = [one for one in settings.asked if one.column is None]
+    if not asked:
+        return {}, None
+    scores = falling(settings.similarity) * joined["top_scores"].astype(np.float64)
+    parts = (scores, joined["top_hits"], joined["positives"])
+    values, measure = pooled.values_of(asked, *parts), settings.measure
+    if measure.column is not None:
+        return values, None
+    return values, pooled.without_each(pooled.metric_of(measure), *parts, seed=settings.seed)
 
 
 def results_of(ranking: Ranking, *, protocol: Protocol, settings: Settings, ranks: bool) -> dict[str, np.ndarray]:
@@ -399,15 +374,21 @@ Intervals = dict[Population, dict[str, float]]
 
 def intervals_of(evaluation: Evaluation) -> tuple[Intervals, Intervals]:
     """Return the ends of the 95 % interval for each population that there is enough of: of mAP, and of the metric."""
-    of_map: Intervals = {}
-    of_metric: Intervals = {}
-    for population in evaluation.populations:
-        ends = evaluation.estimates(population).intervals()
-        of_map[population] = {"low": float(ends[0, 0]), "high": float(ends[1, 0])}
-    for population, estimates in evaluation.of_metric().items():
-        low, high = (evaluation.measure.most * estimates.intervals()[:, 0]).tolist()
-        of_metric[population] = {"low": low, "high": high}
+    found = {population: evaluation.estimates(population).intervals() for population in evaluation.populations}
+    of_map: Intervals = {population: low_and_high(ends[:, 0]) for population, ends in found.items()}
+    of_metric: Intervals
+    if evaluation.pooled_left_out is not None:
+        alone = of_left_out(np.array([evaluation.value]), evaluation.pooled_left_out)
+        of_metric = {"queries": low_and_high(alone.intervals()[:, 0])}
+    else:
+        most = evaluation.measure.most
+        of_metric = {population: low_and_high(most * ends[:, -1]) for population, ends in found.items()}
     return of_map, of_metric
+
+
+def low_and_high(ends: Float[np.ndarray, " 2"]) -> dict[str, float]:
+    """Return the ends of an interval by name."""
+    return {"low": float(ends[0]), "high": float(ends[1])}
 
 
 def by_chance(evaluation: Evaluation) -> float | None:

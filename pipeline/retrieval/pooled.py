@@ -12,12 +12,14 @@ Challenge"), so that nothing is gained by equal scores. Within a query which ite
 Recall is always over the same number, the most hits that the list can have: the sum of min(R, k) over queries.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .errors import RetrievalError
+from .measures import Measure
 from .metrics import refuse_k
 from .partitions import GROUPS, dealt
 from .uncertainty import LeftOut
@@ -157,3 +159,22 @@ def precisions(listed: Bool[np.ndarray, " place"]) -> Float[np.ndarray, " place"
 
 # By the names of :data:`.measures.POOLED`.
 METRICS = {"micro_AP": micro_average_precision, "recall_at_P90": recall_at_precision, "t_mAP": thresholded_map}
+
+
+def metric_of(measure: Measure) -> Callable[[Scores, Hits, Counts], float]:
+    """Return what computes a metric of all queries together."""
+    assert measure.k is not None
+    return partial(METRICS[measure.name.partition("@")[0]], k=measure.k)
+
+
+def values_of(measures: Sequence[Measure], scores: Scores, hits: Hits, positives: Counts) -> dict[str, float]:
+    """Return metrics of all queries together by their names.
+
+    Raises:
+        RetrievalError: one is not defined for these queries; see also each.
+    """
+    found = {one.name: metric_of(one)(scores, hits, positives) for one in measures}
+    for name, value in found.items():
+        if np.isnan(value):
+            raise RetrievalError(f"{name} needs queries that are out of distribution, without positives: leave it out")
+    return found

@@ -152,6 +152,26 @@ def of_runs(values: Float[np.ndarray, "query run"], left_out: Sequence[LeftOut] 
     return of_left_out(values.mean(axis=0), replace(left_out[0], values=rows))
 
 
+def chosen_of_runs(
+    values: Float[np.ndarray, "query run"],
+    left_out: Sequence[Mapping[Population, LeftOut]],
+    population: str,
+    *,
+    remedy: str,
+) -> tuple[Population, Estimates]:
+    """Return the population that is asked for, and the means of runs on the same queries and how they vary over it.
+
+    Args:
+        values: of the metric that they are told apart by; where that is of all queries together, a row of it.
+        left_out: of each run by population, by the same groups; ``queries`` is there where that is of all queries
+            together, else queries are drawn one by one.
+        population: see :func:`choose`, as of errors.
+        remedy: the same.
+    """
+    about = choose(left_out[0], population, remedy=remedy)
+    return about, of_runs(values, [one[about] for one in left_out] if about in left_out[0] else None)
+
+
 def df_of(shares: Float[np.ndarray, " group"]) -> float:
     """Return the degrees of freedom of the variance of a mean over groups that have these shares of it.
 

@@ -86,11 +86,6 @@ class Outcome:
             learnt, _ = read_checked(self.features.parent / other, manifest, cosine=True)
         return scores_of(rows, self.protocol, settings, steps=steps, learnt=learnt)
 
-    @property
-    def sign(self) -> int:
-        """What makes the scores that are told fall along a ranking: -1 of distances."""
-        return -1 if self.metrics["similarity"] == "euclidean" else 1
-
     def rankings(self, *, top: int | None) -> Iterator[Ranking]:
         """Yield the rankings of all queries in their order, some queries at a time.
 

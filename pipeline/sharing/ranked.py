@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32
 
+from pipeline.retrieval.distances import falling
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.ragged import Ragged
 from pipeline.sharing.outcome import Outcome
@@ -18,6 +19,7 @@ def each_query(
     All are numbers of items in the manifest, in the ranking each with its score: see :func:`strictly_falling`.
     """
     gallery, judge = outcome.protocol.gallery, outcome.protocol.judge
+    sign = np.float32(falling(outcome.metrics["similarity"]))
     for ranking in outcome.rankings(top=top):
         wanted, unwanted = judge(ranking.first, ranking.first + len(ranking.ranks))
         for place, (positives, left_out) in enumerate(zip(rows_of(wanted), rows_of(unwanted), strict=True)):
@@ -25,7 +27,7 @@ def each_query(
                 continue
             kept = ranking.top_items[place] >= 0
             items = gallery[ranking.top_items[place][kept]].tolist()
-            scores = strictly_falling(np.float32(outcome.sign) * ranking.top_scores[place][kept]).tolist()
+            scores = strictly_falling(sign * ranking.top_scores[place][kept]).tolist()
             members = (gallery[np.array(listed, np.int64)].tolist() for listed in (positives, left_out))
             query = int(outcome.protocol.queries[ranking.first + place])
             yield query, list(zip(items, scores, strict=True)), *members
