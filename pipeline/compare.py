@@ -13,12 +13,11 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import write_json, write_text
-from pipeline.results.comparison import compare, long_table, summarise
+from pipeline.results.comparison import compare, long_table, read_runs, summarise
 from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.estimates import read_estimates
 from pipeline.results.pairs import Design, compare_pairs, populations_in_words
 from pipeline.results.published import against, read_published, with_published
-from pipeline.results.runs import read_run
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
 from pipeline.retrieval.errors import RetrievalError
@@ -35,11 +34,9 @@ def main(config: DictConfig) -> None:
     design = call(Design, plain(config.design), where="conf/compare.yaml")
     experiment = read_experiment()
     titles = read_titles(path_of(config, "titles"), experiment)
-    runs, per_query = path_of(config, "runs"), path_of(config, "per_query")
-    known = {
-        (run, name): read_run(runs, run, name, "headline") for run in experiment.runs for name in experiment.datasets
-    }
-    most = {name: measure_of(metrics["headline"]["metric"]).most for (_, name), metrics in known.items()}
+    per_query = path_of(config, "per_query")
+    runs = read_runs(path_of(config, "runs"), experiment)
+    most = {name: measure_of(metrics["headline"]["metric"]).most for (_, name), metrics in runs.items()}
     found, populations = {}, {}
     for dataset in experiment.datasets:
         populations[dataset], found[dataset] = read_estimates(per_query, dataset, experiment.runs, design.population)
@@ -60,7 +57,7 @@ def main(config: DictConfig) -> None:
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
-    beside = [text for one in published if (text := against(known, one, titles))]
+    beside = [text for one in published if (text := against(runs, one, titles))]
     parts = (comparison, table, compared.pairs, summary, words, titles)
     write_text(path_of(config, "markdown"), "\n".join([markdown(*parts), *beside]))
     write_text(path_of(config, "latex"), latex(*parts))

@@ -18,6 +18,7 @@ from pipeline.datasets.layouts import confine
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.written import read_written
 from pipeline.frame.places import as_written, located
+from pipeline.frame.upstream import problem_of
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.queries import Role
 
@@ -150,20 +151,15 @@ def opened(name: str, top: Path, arguments: Mapping[str, Any], *, download: bool
         count = len(data)
     except (ValueError, TypeError) as error:
         raise RetrievalError(
-            f"torchvision's {name} refuses ({said(error)}): mend 'arguments', or its files in {top}"
+            f"torchvision's {name} refuses ({problem_of(error)}): mend 'arguments', or its files in {top}"
         ) from None
     except ImportError as error:
-        raise RetrievalError(f"torchvision's {name} needs a package ({said(error)}): install it") from None
+        raise RetrievalError(f"torchvision's {name} needs a package ({problem_of(error)}): install it") from None
     except Exception as error:  # each class raises its own for files that are missing or damaged
-        raise NotThere(name, top, said(error)) from None
+        raise NotThere(name, top, problem_of(error)) from None
     if not count:
         raise RetrievalError(f"torchvision's {name} has no image with these arguments: mend 'arguments'")
     return data
-
-
-def said(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -194,7 +190,9 @@ def item_of(data: Any, number: int, name: str) -> tuple[Image.Image, object]:
     try:
         item = data[number]
     except Exception as error:  # each class raises its own
-        raise RetrievalError(f"{name}, item {number}, cannot be read ({said(error)}): put its file there") from None
+        raise RetrievalError(
+            f"{name}, item {number}, cannot be read ({problem_of(error)}): put its file there"
+        ) from None
     if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Image.Image)):
         raise RetrievalError(f"{name}, item {number}, is no image with a label: this is no dataset of classes")
     return item

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from pipeline.frame.files import write_json
 from pipeline.frame.upstream import read_json
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.measures import measure_of
+from pipeline.retrieval.measures import measures_of
 from pipeline.retrieval.settings import Cutoff, call
 
 
@@ -59,8 +59,7 @@ def rules_in(config: Mapping[str, Any], *, where: str) -> Rules:
     """
     rules = call(Rules, {key: value for key, value in config.items() if key in KEYS}, where=where)
     try:
-        for name in (rules.metric, *rules.more_metrics):
-            measure_of(name)
+        measures_of([rules.metric, *rules.more_metrics])
     except RetrievalError as error:
         raise RetrievalError(f"{where}: {error}") from None
     return rules

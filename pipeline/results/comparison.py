@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,8 +43,22 @@ class Summary(TypedDict):
     caption: NotRequired[str]
 
 
+def read_runs(folder: Path, experiment: Experiment) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the metrics of all runs by their names and the datasets'.
+
+    Raises:
+        RetrievalError: one is missing or of another form.
+    """
+    needed = ("headline", "intervals", "mAP_random", "tie_gap")
+    return {
+        (run, dataset): read_run(folder, run, dataset, *needed)
+        for run in experiment.runs
+        for dataset in experiment.datasets
+    }
+
+
 def long_table(
-    runs: Path,
+    runs: Mapping[tuple[str, str], Mapping[str, Any]],
     experiment: Experiment,
     found: Mapping[str, Estimates],
     populations: Mapping[str, Population],
@@ -55,11 +70,18 @@ def long_table(
     ``mAP_high_queries`` of the narrow one, over other queries. ``metric`` is the one that the dataset's YAML names,
     ``value``, ``value_low``, ``value_high`` and ``value_chance`` are of it: runs are told apart by it, and ``rank_low``
     and ``rank_high`` are their places by it, as in :class:`Share`.
+
+    Args:
+        runs: the metrics of each by its name and the dataset's, see :func:`read_runs`.
+        experiment: which there are.
+        found: of each dataset the means of the runs, and how they vary.
+        populations: over which.
+        compared: the tests of their pairs.
     """
     rows = []
     for place, run in enumerate(experiment.runs):
         for dataset in experiment.datasets:
-            metrics = read_run(runs, run, dataset, "headline", "intervals", "mAP_random", "tie_gap")
+            metrics = runs[run, dataset]
             headline, about = metrics["headline"], populations[dataset]
             most = measure_of(headline["metric"]).most
             low, high = (most * found[dataset].intervals()[:, place]).tolist()
@@ -67,7 +89,7 @@ def long_table(
             ranks = compared.ranks.get((dataset, run), (None, None))
             rows.append(
                 {"encoder": run, "dataset": dataset}
-                | scalars(metrics)
+                | scalars(dict(metrics))
                 | {"mAP_low": wide["low"], "mAP_high": wide["high"], "population": about}
                 | {"mAP_low_queries": narrow["low"], "mAP_high_queries": narrow["high"]}
                 | {"metric": headline["metric"], "value": headline["value"], "value_low": low, "value_high": high}

@@ -1,6 +1,7 @@
 """The names of metrics: of a run, and of the value of each query that it is the mean of."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import RetrievalError
@@ -19,14 +20,14 @@ MEANS = {
 }
 # The same of those that end in @k.
 MEANS_AT = {
-    "mAP": "AP",
-    "capped_mAP": "capped_AP",
     "P": "P",
     "mP": "mP",
-    "mMP": "MP",
     "recall": "recall",
-    "trec_recall": "trec_recall",
     "nDCG": "nDCG",
+    "mAP": "AP",
+    "capped_mAP": "capped_AP",
+    "mMP": "MP",
+    "trec_recall": "trec_recall",
 }
 # The largest value that a query can have, where it is not 1.
 MOST = {"N-S": 4.0}
@@ -74,6 +75,16 @@ def measure_of(name: str) -> Measure:
         return Measure(name, None, int(match["k"]))
     known = [*MEANS, *(f"{name}@k" for name in (*MEANS_AT, *POOLED))]
     raise RetrievalError(f"unknown metric '{name}': one of {', '.join(known)}")
+
+
+def measures_of(names: Iterable[str]) -> list[Measure]:
+    """Return the metrics of names, each once; :class:`RetrievalError` as of :func:`measure_of`."""
+    return [measure_of(name) for name in dict.fromkeys(names)]
+
+
+def with_cutoffs(measures: Iterable[Measure], cutoffs: Iterable[int]) -> list[int]:
+    """Return all cutoffs, ascending: those given, and those of metrics that are computed at every cutoff."""
+    return sorted({*cutoffs, *(one.k for one in measures if one.k is not None and not one.special)})
 
 
 def of_query(metric: str) -> str:

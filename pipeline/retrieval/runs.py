@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 from . import metrics
 from .errors import RetrievalError, shown, some
-from .measures import Measure, measure_of
+from .measures import Measure, measures_of, with_cutoffs
 from .ragged import Ragged
 from .settings import Cutoff, call
 from .uncertainty import of_queries
@@ -62,12 +62,12 @@ class RunSettings:
     @property
     def asked(self) -> list[Measure]:
         """The metrics that are asked for by name."""
-        return [measure_of(name) for name in self.more_metrics]
+        return measures_of(self.more_metrics)
 
     @property
     def ks(self) -> list[int]:
         """All cutoffs, ascending."""
-        return sorted({*self.cutoffs, *(one.k for one in self.asked if one.k is not None and not one.special)})
+        return with_cutoffs(self.asked, self.cutoffs)
 
 
 @dataclass(frozen=True)

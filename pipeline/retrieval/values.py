@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from . import metrics
-from .measures import Measure
+from .measures import MEANS_AT, Measure
 from .metrics import Rule
 from .ragged import Ragged
 
@@ -92,8 +92,6 @@ def named_means(means: Mapping[str, float], cutoffs: Sequence[int], asked: Seque
         "R-precision": means["R-precision"],
         "MRR": means["RR"],
     }
-    for name in ("P", "mP", "recall", "nDCG", "AP"):
-        for k in cutoffs:
-            if f"{name}@{k}" in means:
-                found["mAP@" + str(k) if name == "AP" else f"{name}@{k}"] = means[f"{name}@{k}"]
+    for name, column in MEANS_AT.items():
+        found |= {f"{name}@{k}": means[f"{column}@{k}"] for k in cutoffs if f"{column}@{k}" in means}
     return found | {one.name: means[one.column] for one in asked if one.column is not None}

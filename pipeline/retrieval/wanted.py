@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from .errors import RetrievalError
-from .measures import Measure, measure_of
+from .measures import Measure, measure_of, measures_of, with_cutoffs
 from .metrics import Rule
 from .protocols import Difficulty, Protocol
 from .settings import Cutoff, Seed
@@ -55,8 +55,7 @@ class Settings:
         for name, least in (("top", 0), ("seed", 0), ("memory", 0)):
             if not least <= getattr(self, name) < np.inf:
                 raise RetrievalError(f"'{name}' is {getattr(self, name)}: expected at least {least}")
-        for name in (self.metric, *self.more_metrics):
-            measure_of(name)
+        measures_of([self.metric, *self.more_metrics])
 
     @property
     def measure(self) -> Measure:
@@ -66,12 +65,12 @@ class Settings:
     @property
     def asked(self) -> list[Measure]:
         """The metrics that are asked for by name, each once."""
-        return [measure_of(name) for name in dict.fromkeys([self.metric, *self.more_metrics])]
+        return measures_of([self.metric, *self.more_metrics])
 
     @property
     def ks(self) -> list[int]:
         """All cutoffs, ascending."""
-        return sorted({*self.cutoffs, *(one.k for one in self.asked if one.k is not None and not one.special)})
+        return with_cutoffs(self.asked, self.cutoffs)
 
     @property
     def kept(self) -> int:

@@ -57,7 +57,7 @@ def scores_of(ranks: Ragged) -> dict[str, float]:
         found = metrics.recall_at(ranks, k=k)
         values[f"ndcg_at_{k}"] = metrics.ndcg_at(ranks, k=k)
         values[f"map_at_{k}"] = metrics.average_precision_at(ranks, k=k)
-        values[f"recall_at_{k}"] = metrics.first(ranks, k).counts / ranks.counts
+        values[f"recall_at_{k}"] = metrics.found_share_at(ranks, k=k)
         values[f"precision_at_{k}"] = metrics.precision_at(ranks, k=k)
         values[f"mrr_at_{k}"] = metrics.reciprocal_rank(ranks) * found
         values[f"hit_rate_at_{k}"] = found

@@ -245,7 +245,8 @@ def shown_of(folder: Path, values: dict[str, tuple[float, ...]], datasets: tuple
     average = average_of(list(found.values()))
     compared = compare_pairs(runs, {**found, "mean over datasets": average}, Design())
     populations: dict[str, Population] = dict.fromkeys(datasets, "classes")
-    table = long_table(folder, Experiment(runs, datasets, runs[0]), found, populations, compared)
+    experiment = Experiment(runs, datasets, runs[0])
+    table = long_table(read_runs(folder, experiment), experiment, found, populations, compared)
     comparison = compare(table)
     return Shown(table, comparison, average, summarise(comparison, average, compared))
 

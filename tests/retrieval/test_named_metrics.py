@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.retrieval.comparing import compare_features
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import report, scores_of
-from pipeline.retrieval.protocols import Protocol, by_choice, by_labels, by_lists
+from pipeline.retrieval.measures import MEANS, MEANS_AT, POOLED
+from pipeline.retrieval.protocols import Protocol, by_choice, by_labels, by_landmarks, by_lists
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.scoring import score_features
 from pipeline.retrieval.wanted import Settings
@@ -116,6 +117,35 @@ def test_comparisons_are_by_the_metric(metric: str, seed: int) -> None:
     assert found["difference"] == pytest.approx(values[0] - values[1])
     assert found["low"] <= found["difference"] <= found["high"]
     assert found["population"] == ("queries" if metric.startswith("micro") else "classes")
+
+
+NAMES = [*MEANS, *(f"{name}@2" for name in (*MEANS_AT, *POOLED))]
+PROTOCOLS = {
+    "labels": by_labels([(str(number % 4),) for number in range(16)]),
+    "listed": by_lists([Query(14, (0, 1), (), (2,)), Query(15, (), (), ())], 16),
+    "choice": by_choice([Query(14, (0,), (1,), ()), Query(15, (3,), (2,), ())], 16),
+    "medium": by_landmarks([Query(14, (0, 1), (3,), (2,)), Query(15, (5,), (6,), ())], 16, difficulty="medium"),
+}
+# What a protocol does not have.
+WITHOUT = {"labels": {"mP@2", "2AFC", "t_mAP@2"}, "listed": {"mP@2", "2AFC"}, "choice": {"mP@2", "t_mAP@2"}}
+WITHOUT["medium"] = {"2AFC", "t_mAP@2"}
+
+
+@pytest.mark.parametrize("asked", ["metric", "more_metrics"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_metric_of_each_protocol_is_computed_or_refused(name: str, protocol: str, asked: str) -> None:
+    features = np.random.default_rng(3).standard_normal((16, 4)).astype(np.float32)
+    options = {asked: name if asked == "metric" else [name], "similarity": "cosine"}
+    if name in WITHOUT[protocol]:
+        with pytest.raises(RetrievalError, match=rf"^{name} (is no metric of this dataset|needs queries that are out)"):
+            summary_of(features, PROTOCOLS[protocol], **options)
+        return
+    found = summary_of(features, PROTOCOLS[protocol], **options)
+    assert 0 <= found[name] <= (4 if name == "N-S" else 1)
+    if asked == "metric":
+        ends = found["headline"]["intervals"]["queries"]
+        assert found["headline"]["value"] == found[name] and ends["low"] <= found[name] <= ends["high"]
 
 
 @pytest.mark.parametrize(

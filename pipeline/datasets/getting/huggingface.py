@@ -17,6 +17,7 @@ from pipeline.datasets.huggingface import Asked
 from pipeline.datasets.written import Writer, png_of, refuse_other_origin, writing
 from pipeline.fetching.download import reason
 from pipeline.frame.places import located
+from pipeline.frame.upstream import problem_of
 from pipeline.frame.versions import versions_of
 from pipeline.manifest.images import formats
 from pipeline.retrieval.errors import RetrievalError
@@ -111,7 +112,7 @@ def splits_in(package: ModuleType, asked: Asked, commit: str | None) -> Mapping[
             found = package.load_dataset(place, asked.config, revision=commit, streaming=True)
     except Exception as error:  # the package raises its own, and those of all that it reads with
         remedy = "mend 'name', 'revision' or 'config'" if asked.name else "mend 'path' or 'config'"
-        raise RetrievalError(f"the dataset {place} cannot be opened ({said(error)}): {remedy}") from None
+        raise RetrievalError(f"the dataset {place} cannot be opened ({problem_of(error)}): {remedy}") from None
     return found if isinstance(found, Mapping) else {None: found}
 
 
@@ -182,12 +183,9 @@ def read(rows: Any, where: str) -> Iterator[Mapping[str, Any]]:
     try:
         yield from rows
     except Exception as error:  # of the package, and of all that it reads with
-        raise RetrievalError(f"{where} cannot be read to its end ({said(error)}): run it again, {BY_HAND}") from None
-
-
-def said(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+        raise RetrievalError(
+            f"{where} cannot be read to its end ({problem_of(error)}): run it again, {BY_HAND}"
+        ) from None
 
 
 def names_in(feature: Any) -> list[str] | None:
@@ -264,7 +262,7 @@ def bytes_at(path: str, where: str) -> bytes:
             data: bytes = file.read()
             return data
     except Exception as error:  # of whichever client fsspec opens it by
-        raise RetrievalError(f"{where}: {path} cannot be read ({said(error)}): run it again, {BY_HAND}") from None
+        raise RetrievalError(f"{where}: {path} cannot be read ({problem_of(error)}): run it again, {BY_HAND}") from None
 
 
 def suffix_of(data: bytes, where: str) -> str:
@@ -273,7 +271,7 @@ def suffix_of(data: bytes, where: str) -> str:
         with Image.open(io.BytesIO(data), formats=formats()) as image:
             known = str(image.format)
     except Exception as error:  # Pillow's plugins raise nearly every exception type on damaged files
-        raise RetrievalError(f"{where}: its bytes are no image ({said(error)}): the dataset is damaged") from None
+        raise RetrievalError(f"{where}: its bytes are no image ({problem_of(error)}): the dataset is damaged") from None
     return SUFFIXES.get(known, f".{known.lower()}")
 
 
