@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -316,28 +317,45 @@ class Web:
         request.end_headers()
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A running file server."""
-    served = Web()
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """Yield the address of a server on this machine that answers GET and HEAD."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            served.answer(self)
+            answer(self)
 
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield served
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_address[1]}"
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A running file server."""
+    served = Web()
+    with answering(served.answer) as served.url:
+        yield served
+
+
+def score_by_command(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``pipeline.score`` in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.score", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")

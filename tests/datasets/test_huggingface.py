@@ -5,10 +5,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
-from tests.conftest import TOP, Project
+from tests.conftest import TOP, Project, answering
 
 Draw = Callable[..., Path]
 ROOT = "data/raw/huggingface/own"
@@ -391,23 +390,8 @@ class Hub:
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     served = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.answer(self)
-
-        do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        served.url = f"http://127.0.0.1:{listening.server_address[1]}"
-        thread = threading.Thread(target=listening.serve_forever, args=(0.02,))
-        thread.start()
+    with answering(served.answer) as served.url:
         yield served
-        listening.shutdown()
-        thread.join()
 
 
 def test_from_a_hub(package: Any, raw: Path, draw: Draw, hub: Hub, tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.reading.runs import read_judgements, read_run
 from pipeline.retrieval.runs import score_run
 from pipeline.retrieval.scoring import score_features
-from tests.conftest import TOP
+from tests.conftest import score_by_command
 
 
 def test_by_hand() -> None:
@@ -203,17 +200,6 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, text: str, said: str) ->
     assert said in str(error.value)
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.score", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TOP)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command of an installation run where nothing is installed."""
@@ -223,7 +209,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("installed")
 def test_both_commands(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # q1: the positive b at rank 2; q2: a at rank 1, the other not retrieved. (1 / 2 + 1 / 2) / 2
-    done = command(files, "run=run.txt", "qrels=qrels.json", "cutoffs=[1,2]", "per_query=q.npz", "out=o.json")
+    done = score_by_command(files, "run=run.txt", "qrels=qrels.json", "cutoffs=[1,2]", "per_query=q.npz", "out=o.json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed == json.loads((files / "o.json").read_text()) and printed["mAP"] == 0.5
@@ -246,7 +232,7 @@ def test_both_commands(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_does_not_go_together(files: Path, arguments: list[str], said: str) -> None:
-    done = command(files, *arguments)
+    done = score_by_command(files, *arguments)
     assert done.returncode == 2 and said in done.stderr, done.stderr
 
 

@@ -2,9 +2,6 @@
 
 import inspect
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +15,7 @@ from pipeline.manifest.labels import read_labels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.reading.matrices import read_matrix
-from tests.conftest import TOP
-
-
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.score", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TOP)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.conftest import score_by_command
 
 
 @pytest.fixture
@@ -42,7 +28,7 @@ def case(tmp_path: Path) -> Path:
 
 
 def test_the_command_and_the_function_agree(case: Path) -> None:
-    done = command(case, "features=F.npy", "labels=L.txt", "cutoffs=[1,7]", "out=o/x.json")
+    done = score_by_command(case, "features=F.npy", "labels=L.txt", "cutoffs=[1,7]", "out=o/x.json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert json.loads((case / "o/x.json").read_text()) == printed
@@ -53,7 +39,7 @@ def test_the_command_and_the_function_agree(case: Path) -> None:
 
 def test_labels_alone(case: Path) -> None:
     (case / "L.txt").write_text("".join(f"class {i % 3}\n" for i in range(30)))
-    done = command(case, "features=F.npy", "labels=L.txt")
+    done = score_by_command(case, "features=F.npy", "labels=L.txt")
     assert done.returncode == 0, done.stderr
     expected = score_features(np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)])
     assert json.loads(done.stdout) == {**expected, "features_dtype": "float32"}
@@ -64,7 +50,7 @@ def test_the_stage_writes_the_same(case: Path, small_project: Any) -> None:
     rows = (top / "data/prepared/digits/manifest.csv").read_text().splitlines()[1:]
     (case / "digits.txt").write_text("".join("\t".join(row.split(",")[:2]) + "\n" for row in rows))
     features = top / "features/raw_pixels/digits/features.npy"
-    done = command(case, f"features={features}", "labels=digits.txt")
+    done = score_by_command(case, f"features={features}", "labels=digits.txt")
     run = json.loads((top / "metrics/runs/raw_pixels/digits.json").read_text())
     assert {**json.loads(done.stdout), "features_dtype": None} == {**run, "features_dtype": None}
 
@@ -73,7 +59,7 @@ def test_a_ground_truth_is_the_same_as_pickle_and_as_json(real_images: Path, tmp
     np.save(tmp_path / "F.npy", np.random.default_rng(0).standard_normal((4993 + 70, 4)).astype(np.float32))
     truth = real_images / "landmarks/oxford5k/gnd_roxford5k"
     done = [
-        command(tmp_path, "features=F.npy", f"ground_truth={truth}.{kind}", "left_out=false")
+        score_by_command(tmp_path, "features=F.npy", f"ground_truth={truth}.{kind}", "left_out=false")
         for kind in ("pkl", "json")
     ]
     assert [one.returncode for one in done] == [0, 0], done[1].stderr
@@ -84,13 +70,13 @@ def test_steps_before_the_ranking(case: Path) -> None:
     features, labels = np.load(case / "F.npy"), [f"class {i % 3}" for i in range(30)]
     other = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
     np.save(case / "G.npy", other)
-    done = command(
+    done = score_by_command(
         case, "features=F.npy", "labels=L.txt", "ranking=pca_whitening", "learn_on=G.npy", "ranking.steps.0.dim=5"
     )
     steps = [{"name": "pca_whitening", "dim": 5}]
     expected = score_features(features, labels, steps=steps, learn_on=other)
     assert json.loads(done.stdout) == {**expected, "learn_on": "G.npy"}
-    expanded = command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
+    expanded = score_by_command(case, "features=F.npy", "labels=L.txt", "ranking=alpha_query_expansion")
     assert json.loads(expanded.stdout)["mAP"] != score_features(features, labels)["mAP"]
     with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
         score_features(features, labels, learn_on=other)
@@ -104,7 +90,7 @@ def test_a_feature_of_zeros_is_a_point_like_any_other(case: Path, similarity: st
     codes = np.random.default_rng(3).integers(0, 2, (30, 5)).astype(np.float32)
     codes[[4, 11]] = 0
     np.save(case / "F.npy", codes)
-    done = command(case, "features=F.npy", "labels=L.txt", f"similarity={similarity}")
+    done = score_by_command(case, "features=F.npy", "labels=L.txt", f"similarity={similarity}")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed == score_features(codes, [f"class {i % 3}" for i in range(30)], similarity=similarity)
@@ -134,7 +120,7 @@ def test_a_feature_of_zeros_where_directions_are_needed(case: Path) -> None:
 
 
 def test_help_says_all(case: Path) -> None:
-    text = command(case, "--help").stdout
+    text = score_by_command(case, "--help").stdout
     for word in ("features", "labels", "ground_truth", "similarity", "path<TAB>label", "Exit code"):
         assert word in text
 
@@ -200,7 +186,7 @@ def save(folder: Path, change: str) -> None:
 def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
     save(case, change)
     before = sorted(case.iterdir())
-    done = command(case, "features=F.npy", "labels=L.txt", "out=x.json")
+    done = score_by_command(case, "features=F.npy", "labels=L.txt", "out=x.json")
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and message in done.stderr
@@ -225,7 +211,7 @@ def test_bad_input_is_one_line(case: Path, change: str, message: str) -> None:
     ],
 )
 def test_bad_arguments_are_one_line(case: Path, arguments: list[str], message: str) -> None:
-    done = command(case, *arguments)
+    done = score_by_command(case, *arguments)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
 
 
@@ -447,7 +433,7 @@ def test_a_top_that_nobody_sees_is_refused() -> None:
 
 
 def test_the_command_writes_what_each_query_has(case: Path) -> None:
-    done = command(case, "features=F.npy", "labels=L.txt", "per_query=o/q.npz", "top=2")
+    done = score_by_command(case, "features=F.npy", "labels=L.txt", "per_query=o/q.npz", "top=2")
     assert done.returncode == 0, done.stderr
     labels = [i % 3 for i in range(30)]
     expected = score_features(np.load(case / "F.npy"), labels, per_query=True, top=2).pop("per_query")
@@ -456,7 +442,7 @@ def test_the_command_writes_what_each_query_has(case: Path) -> None:
         assert all(map(np.array_equal, ranks, expected.pop("ranks")))
         assert all(np.array_equal(arrays[name], values) for name, values in expected.items())
     assert "per_query" not in json.loads(done.stdout)
-    assert "set per_query too" in command(case, "features=F.npy", "labels=L.txt", "top=2").stderr
+    assert "set per_query too" in score_by_command(case, "features=F.npy", "labels=L.txt", "top=2").stderr
 
 
 @pytest.mark.parametrize("name", ["labels", "names", "roles", "groups"])
