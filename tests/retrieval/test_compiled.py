@@ -1,10 +1,16 @@
 """Compiled functions where nothing can be kept on disk."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+
+from pipeline.retrieval.compiled import kept_in
+from tests.conftest import TOP
 
 SOURCE = """
 from pipeline.retrieval.compiled import compiled
@@ -33,3 +39,29 @@ def test_functions_work_where_no_folder_can_be_written(
         found.loader.exec_module(module)
     assert module.twice(21) == 42
     assert cached == any(tmp_path.rglob("*.nbi"))
+
+
+def said_by(folder: Path) -> str:
+    """Return what a process that imports the code in a folder gets from it."""
+    code = "import caller; print(caller.outer(1))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(TOP)])}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_an_edit_of_a_function_reaches_those_that_it_is_compiled_into(tmp_path: Path) -> None:
+    head = "from pipeline.retrieval.compiled import compiled\n"
+    (tmp_path / "called.py").write_text(f"{head}@compiled\ndef inner(number):\n    return number + 10\n")
+    caller = "from called import inner\n@compiled\ndef outer(number):\n    return inner(number)\n"
+    (tmp_path / "caller.py").write_text(head + caller)
+    assert said_by(tmp_path) == "11" and said_by(tmp_path) == "11"
+    assert len(list(tmp_path.rglob("caller.*.nbi"))) == 1  # the second process took what the first had compiled
+    (tmp_path / "called.py").write_text(f"{head}@compiled\ndef inner(number):\n    return number + 20\n")
+    assert said_by(tmp_path) == "21"
+
+
+def test_compiled_code_is_kept_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "there"))
+    kept = kept_in.__wrapped__(tmp_path)
+    assert kept is not None and kept.parent == tmp_path / "there"
