@@ -91,11 +91,10 @@ class World:
     widths: Float[np.ndarray, "encoder class"]
 
 
-def alike(rng: np.random.Generator, *shape: int, encoders: int) -> Float[np.ndarray, "encoder *shape"]:
+def alike(rng: np.random.Generator, *shape: int, encoders: int) -> Float[np.ndarray, "encoder ..."]:
     """Return normal numbers that encoders see partly alike."""
     common = np.sqrt(SHARED) * rng.standard_normal(shape)
-    seen: Float[np.ndarray, encoder * shape] = common + np.sqrt(1 - SHARED) * rng.standard_normal((encoders, *shape))
-    return seen
+    return np.asarray(common + np.sqrt(1 - SHARED) * rng.standard_normal((encoders, *shape)))
 
 
 def world_of(rng: np.random.Generator, cell: Cell, encoders: int) -> World:
@@ -218,7 +217,7 @@ def simulate(cell: Cell, block: tuple[int, int]) -> dict[str, Float[np.ndarray, 
     return {**{name: np.array(values) for name, values in found.items()}, "truth": truth}
 
 
-def holds(ends: Float[np.ndarray, "draw 2 *column"], truth: Float[np.ndarray, "draw *column"]) -> Any:
+def holds(ends: Float[np.ndarray, "draw 2 ..."], truth: Float[np.ndarray, "draw ..."]) -> Any:
     """Return the share of draws whose interval holds the true value, by column."""
     return ((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean(axis=0)
 

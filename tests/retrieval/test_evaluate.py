@@ -21,7 +21,7 @@ from pipeline.frame.experiment import Experiment
 from pipeline.frame.files import write_json
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
-from pipeline.results.comparison import Summary, compare, long_table, summarise
+from pipeline.results.comparison import Summary, compare, long_table, read_runs, summarise
 from pipeline.results.cost import cost_table
 from pipeline.results.estimates import Curve, read_curve, read_estimates
 from pipeline.results.evaluated import write_classes, write_per_query
