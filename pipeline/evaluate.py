@@ -30,7 +30,7 @@ from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import per_class, report, scores_of
 from pipeline.retrieval.histogram import Sample, histogram
-from pipeline.retrieval.postprocessing import read_recipe
+from pipeline.retrieval.postprocessing import bytes_after, read_recipe
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.wanted import Settings
 
@@ -78,7 +78,8 @@ def main(config: DictConfig) -> None:
     write_classes(path_of(config, "per_class"), per_class(evaluation, manifest.labels))
     if counted is not None:
         write_table(path_of(config, "similarities"), {name: values.tolist() for name, values in counted.items()})
-    write_json(path_of(config, "metrics"), {**recipe.described(other), **summary})
+    size = {"feature_bytes": bytes_after(recipe.steps, rows.shape[1])}
+    write_json(path_of(config, "metrics"), {**recipe.described(other), **summary, **size})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ themselves in the gallery, as in the protocol of labels, no query is its own nei
 neighbour of others: the published definitions let it, and what they gain is then partly that.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -55,9 +56,30 @@ class Sets:
         return members
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What an index keeps of one item of the gallery.
+
+    Attributes:
+        dim: numbers.
+        bits: of each.
+    """
+
+    dim: int
+    bits: float = 32
+
+    @property
+    def bytes(self) -> int:
+        """Their size, in whole bytes."""
+        return math.ceil(self.dim * self.bits / 8)
+
+
 @runtime_checkable
 class Step(Protocol):
     """One step of conf/ranking/<name>.yaml."""
+
+    def stored(self, before: Stored) -> Stored:
+        """Return what is kept of an item after the step."""
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets | Scorer:
         """Return the new features, or, as the last step, the scores.
@@ -78,6 +100,10 @@ class PcaWhitening:
     """
 
     dim: Count
+
+    def stored(self, before: Stored) -> Stored:
+        """Return ``dim`` numbers."""
+        return replace(before, dim=self.dim)
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Whiten queries and gallery.
@@ -131,6 +157,10 @@ class AlphaQueryExpansion:
     neighbours: Count
     alpha: Annotated[int | float, Field(ge=0, le=1000)]
 
+    def stored(self, before: Stored) -> Stored:
+        """Return the same: only queries change."""
+        return before
+
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Expand the queries."""
         found = sets.search(self.neighbours)
@@ -151,6 +181,10 @@ class DatabaseAugmentation:
     """
 
     neighbours: Count
+
+    def stored(self, before: Stored) -> Stored:
+        """Return the same: a feature takes another's place."""
+        return before
 
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Sets:
         """Augment the gallery."""
@@ -178,6 +212,10 @@ class KReciprocal:
     k2: Count
     weight: Annotated[float, Field(ge=0, le=1)]
 
+    def stored(self, before: Stored) -> Stored:
+        """Return the features; the sets of neighbours, which an index would keep beside them, are not counted."""
+        return before
+
     def apply(self, sets: Sets, learnt: Float[np.ndarray, "other dim"] | None) -> Reciprocal:
         """Return the scores: minus the mixed distances."""
         encoded = reciprocal_neighbours(sets.everyone, k1=self.k1, k2=self.k2, memory=sets.memory)
@@ -190,6 +228,14 @@ STEPS: Mapping[str, type[Step]] = {
     "database_augmentation": DatabaseAugmentation,
     "k_reciprocal": KReciprocal,
 }
+
+
+def bytes_after(steps: Sequence[Step], dim: int) -> int:
+    """Return the bytes that are kept of an item of the gallery whose feature had ``dim`` dimensions in float32."""
+    stored = Stored(dim)
+    for step in steps:
+        stored = step.stored(stored)
+    return stored.bytes
 
 
 def summed(
