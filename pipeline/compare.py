@@ -18,12 +18,14 @@ from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.estimates import read_estimates
 from pipeline.results.pairs import Design, compare_pairs, populations_in_words
 from pipeline.results.published import against, read_published, with_published
+from pipeline.results.shrinking import smaller_runs
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import average_of, average_of_drawn
+from pipeline.views.shrinking import smaller_markdown
 from pipeline.views.tables import caption, cost_markdown, headings, latex, markdown
 
 
@@ -47,6 +49,8 @@ def main(config: DictConfig) -> None:
     average = (average_of if design.datasets == "fixed" else average_of_drawn)(list(found.values()))
     together = {**found, **({MEAN: average} if len(found) > 1 else {})}
     compared = compare_pairs(experiment.runs, together, design, most=most)
+    sizes = {run: runs[run, experiment.datasets[0]]["feature_bytes"] for run in experiment.runs}
+    smaller = smaller_runs(experiment, sizes, together, design, most=most)
     table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)
     summary = summarise(comparison, average, compared)
@@ -57,13 +61,14 @@ def main(config: DictConfig) -> None:
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
-    beside = [text for one in published if (text := against(runs, one, titles))]
+    heads = headings(table, titles)
+    beside = [smaller_markdown(smaller, heads, titles), *(against(runs, one, titles) for one in published)]
     parts = (comparison, table, compared.pairs, summary, words, titles)
-    write_text(path_of(config, "markdown"), "\n".join([markdown(*parts), *beside]))
+    write_text(path_of(config, "markdown"), "\n".join([markdown(*parts), *filter(None, beside)]))
     write_text(path_of(config, "latex"), latex(*parts))
-    write_json(path_of(config, "summary"), {**summary, "caption": plain_words})
+    write_json(path_of(config, "summary"), {**summary, "smaller": smaller, "caption": plain_words})
     write_table(path_of(config, "cost_csv"), costs)
-    write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles, mean=headings(table, titles)[MEAN]))
+    write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles, mean=heads[MEAN]))
 
 
 if __name__ == "__main__":

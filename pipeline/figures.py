@@ -11,13 +11,16 @@ from omegaconf import DictConfig
 from pipeline.frame.app import app, path_of, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.files import replacing_directory
+from pipeline.frame.upstream import read_json
 from pipeline.results.breakdown import read_classes, read_similarities
-from pipeline.results.cost import read_costs
+from pipeline.results.comparison import Summary
+from pipeline.results.cost import MEAN, read_costs
 from pipeline.results.per_query import read_results
 from pipeline.results.titles import read_titles, titled
 from pipeline.retrieval.settings import call
 from pipeline.views.breakdown import draw_classes, draw_similarities
-from pipeline.views.figures import draw_cost, draw_distribution, draw_map, read_scores
+from pipeline.views.figures import draw_cost, draw_distribution, draw_map, metric_of, read_scores
+from pipeline.views.shrinking import draw_smaller
 from pipeline.views.style import Style, save_png, save_svg
 
 
@@ -46,6 +49,11 @@ def main(config: DictConfig) -> None:
             title=f"{title}: similarity of positives and negatives",
             style=style,
         )
+    heads = {name: one.heading for one in scores for name in experiment.datasets if titles.dataset(name) == one.dataset}
+    smaller = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary").get("smaller", [])
+    drawn = draw_smaller(smaller, heads | {MEAN: f"mean {metric_of(scores)}"}, titles, style=style)
+    if drawn is not None:
+        figures["smaller"] = drawn
     cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     if cost is not None:
         figures["cost"] = cost

@@ -41,7 +41,9 @@ def main(config: DictConfig) -> None:
     write_text(path_of(config, "vega"), charting())
     pair_rows = [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
     written = written_by(Path())
-    page = page_of(metrics_of(table), rows, pair_rows, origins, style, looks, titles, caption=caption, written=written)
+    words = {"caption": caption, "written": written}
+    smaller = summary.get("smaller", [])
+    page = page_of(metrics_of(table), rows, pair_rows, origins, style, looks, titles, smaller=smaller, **words)
     write_text(path_of(config, "html"), page)
 
 

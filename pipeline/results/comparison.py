@@ -12,6 +12,7 @@ from pipeline.frame.experiment import Experiment
 from pipeline.results.cost import MEAN
 from pipeline.results.pairs import Compared
 from pipeline.results.runs import Fraction, read_run, scalars
+from pipeline.results.shrinking import Smaller
 from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.uncertainty import Estimates, Population, critical_t
 
@@ -40,6 +41,7 @@ class Summary(TypedDict):
 
     best: str
     encoders: dict[str, Share]
+    smaller: NotRequired[list[Smaller]]
     caption: NotRequired[str]
 
 
@@ -49,7 +51,7 @@ def read_runs(folder: Path, experiment: Experiment) -> dict[tuple[str, str], dic
     Raises:
         RetrievalError: one is missing or of another form.
     """
-    needed = ("headline", "intervals", "mAP_random", "tie_gap")
+    needed = ("feature_bytes", "headline", "intervals", "mAP_random", "tie_gap")
     return {
         (run, dataset): read_run(folder, run, dataset, *needed)
         for run in experiment.runs

@@ -18,9 +18,11 @@ from pipeline.results.cost import MEAN, Cost
 from pipeline.results.pairs import indistinguishable_from_best, leaders_of
 from pipeline.results.per_query import METRIC
 from pipeline.results.runs import read_run, scalars
+from pipeline.results.shrinking import Smaller
 from pipeline.results.titles import Titles
 from pipeline.retrieval.measures import most_of, of_query
 from pipeline.retrieval.settings import Count
+from pipeline.views.shrinking import factor, verdicts
 from pipeline.views.tables import MANY, kind_of, like_chance, place_of
 from pipeline.views.templates import render
 
@@ -171,6 +173,7 @@ def page_of(
     looks: Sequence[Mapping[str, str]],
     titles: Titles,
     *,
+    smaller: Sequence[Smaller] = (),
     caption: str,
     written: str,
 ) -> str:
@@ -184,6 +187,7 @@ def page_of(
         style: how it looks.
         looks: of runs, see :func:`pipeline.views.looks.looks_of`.
         titles: what runs and datasets are shown as.
+        smaller: runs with smaller features, see :func:`pipeline.results.shrinking.smaller_runs`.
         caption: of the table.
         written: by what the page is, see :func:`pipeline.results.written.written_by`.
     """
@@ -208,6 +212,11 @@ def page_of(
         caption=caption,
         marked_alike=any(row["alike"] or any(found.alike for found in row["found"].values()) for row in rows),
         pairs=[{**pair, **p_values_of(pair), "shown_dataset": name_of(pair["dataset"])} for pair in pairs],
+        smaller=smaller,
+        extent=extent_of(smaller),
+        factor=factor,
+        verdicts=verdicts(smaller, titles),
+        mean=MEAN,
         looks=looks,
         titles=titles,
         provenances=origins,
@@ -244,6 +253,12 @@ def p_values_of(pair: Mapping[str, Any]) -> dict[str, str]:
         "shown_p": shown_p(pair["p"], least),
         "shown_p_holm": shown_p(pair["p_holm"], max(least, pair["p_holm"]) if at_floor and least else 0.0),
     }
+
+
+def extent_of(smaller: Sequence[Smaller]) -> float:
+    """Return the largest difference that an interval of the smaller features reaches, in either direction."""
+    ends = (abs(change[end]) for one in smaller for change in one["changes"].values() for end in ("low", "high"))
+    return max(ends, default=0) or 1.0
 
 
 def charting() -> str:

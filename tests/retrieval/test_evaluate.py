@@ -213,6 +213,7 @@ def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
         "headline": {"metric": "mAP", "value": value, "chance": 0.05, "intervals": {}},
         "mAP_random": 0.05,
         "tie_gap": 0.0,
+        "feature_bytes": 64,
         "P@1": value,
         "queries": 3,
         "interpolated_precision": [value] * 11,
