@@ -55,8 +55,8 @@ def sizes_of(config: Mapping[str, Any], build: Callable[..., Any], *, where: str
     Raises:
         RetrievalError: ``input`` or ``scales`` cannot be read; the source has no networks.
     """
-    sized, scales = (read(config.get(key), where=where) for key, read in (("input", read_input), ("scales", read_scales)))
-    sizes = Sizes(sized, scales is not None)
+    sized = read_input(config.get("input"), where=where)
+    sizes = Sizes(sized, scaled=read_scales(config.get("scales"), where=where) is not None)
     if not sizes.native and "sizes" not in signature(build).parameters:
         key = "scales" if sized is None else "input"
         raise RetrievalError(

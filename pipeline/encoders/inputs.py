@@ -1,6 +1,5 @@
 """``input`` in an encoder's YAML: how large the network's input is, and what becomes of an image's aspect ratio."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 

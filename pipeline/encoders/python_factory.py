@@ -59,9 +59,7 @@ def build(
     network, identity = with_weights(made, weights, directory, where=where)
     side = getattr(network, "patch_size", 1)
     patch = side if isinstance(side, int) else 1
-    preprocess = build_preprocessing(
-        preprocessing, native, lambda: native, where=where, sized=sizes.sized, patch=patch
-    )
+    preprocess = build_preprocessing(preprocessing, native, lambda: native, where=where, sized=sizes.sized, patch=patch)
     network = with_batch_norm(network, batch_norm, where=where)
     identity = {**identity, "factory": factory, "factory_sha256": sha256_of(module)}
     return measured(network.eval(), preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)

@@ -14,8 +14,8 @@ from pipeline.encoders.inputs import Sizes
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
-Factor = Annotated[float, Field(ge=0.05, le=8)]
-Power = Annotated[float, Field(gt=0, le=64)]
+Factor = Annotated[int | float, Field(ge=0.05, le=8)]
+Power = Annotated[int | float, Field(gt=0, le=64)]
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,23 @@ class Scales:
         power: of the generalised mean over the scales; 1: the arithmetic mean.
     """
 
-    factors: Annotated[Sequence[Factor], Field(min_length=1, max_length=16)]
+    factors: Sequence[Factor]
     unit: bool = True
-    power: Power = 1.0
+    power: Power = 1
 
 
 def read_scales(options: Any, *, where: str) -> Scales | None:
     """Return what ``scales`` says, a list being its ``factors``; None for nothing.
 
     Raises:
-        RetrievalError: a key is unknown, missing or wrong; a factor stands there twice.
+        RetrievalError: a key is unknown, missing or wrong; there is no factor, or one twice.
     """
     if options is None:
         return None
     keyed = options if isinstance(options, Mapping) else {"factors": options}
     scales = call(Scales, keyed, where=f"{where}, scales")
+    if not scales.factors:
+        raise RetrievalError(f"{where}, scales: there is no factor: give some, or drop 'scales'")
     if len(set(scales.factors)) < len(scales.factors):
         raise RetrievalError(f"{where}, scales: {list(scales.factors)} has a factor twice: drop one")
     return scales
@@ -102,7 +104,7 @@ class Scaled(nn.Module):
         return normalize(mean, eps=torch.finfo(mean.dtype).tiny) if self.scales.unit else mean
 
 
-def resized(images: Tensor, factor: float, patch: int) -> Tensor:
+def resized(images: Tensor, factor: int | float, patch: int) -> Tensor:
     """Return inputs with sides ``factor`` times as long: rounded down, or to the nearest of whole patches."""
     if factor == 1:
         return images
@@ -131,12 +133,10 @@ def with_views(encoder: Encoder, flips: object, scales: Scales | None, sizes: Si
     if not flips and scales is None:
         return encoder
     if encoder.weights["kind"] == "none":
-        raise RetrievalError(f"{where}: a descriptor has no network to show views of an image: drop 'flips' or 'scales'")
+        raise RetrievalError(f"{where}: a descriptor has no network to show views of an image: drop 'flips'")
     network = Mirrored(encoder.network) if flips else encoder.network
     if scales is None:
         return replace(encoder, network=network.eval())
     network = Scaled(network, scales, encoder.patch).eval()
-    tried = measured(
-        network, encoder.preprocess, encoder.weights, dim=encoder.dim, where=where, remedy=sizes.remedy
-    )
+    tried = measured(network, encoder.preprocess, encoder.weights, dim=encoder.dim, where=where, remedy=sizes.remedy)
     return replace(encoder, network=tried.network)

@@ -86,7 +86,6 @@ class DecodedImages(Dataset[Tensor | str]):
         except RetrievalError as error:
             return str(error)
 
-
     def alike(self, places: Sequence[int]) -> list[Sequence[int]]:
         """Return places in groups whose inputs are of one size, each in its order: all together where all are alike.
 

@@ -28,9 +28,7 @@ class Part:
     def batches(self, size: int, images: DecodedImages) -> list[Sequence[int]]:
         """Return the places in batches of at most ``size``, each of inputs of one size."""
         return [
-            alike[first : first + size]
-            for alike in images.alike(self.places)
-            for first in range(0, len(alike), size)
+            alike[first : first + size] for alike in images.alike(self.places) for first in range(0, len(alike), size)
         ]
 
 
