@@ -16,7 +16,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -79,9 +79,9 @@ def ours(encoder: Encoder, manifest: Manifest, runtime: Runtime, made: dict[str,
     made[way], _ = extract(encoder, manifest, runtime)
 
 
-def places_of(images: DecodedImages, runtime: Runtime) -> list[range]:
+def places_of(images: DecodedImages, runtime: Runtime) -> list[Sequence[int]]:
     """Return all images in batches."""
-    return Part(0, range(len(images))).batches(runtime.resolved_batch_size())
+    return Part(0, range(len(images))).batches(runtime.resolved_batch_size(), images)
 
 
 def read_ahead(images: DecodedImages, runtime: Runtime) -> list[torch.Tensor]:

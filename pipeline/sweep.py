@@ -2,7 +2,8 @@
 
 ``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,clutter`` brings those runs up to
 date, prints a table and writes all metrics to ``table.csv`` beside the notes of its jobs. ``hydra/launcher=joblib``
-runs the jobs in processes side by side.
+runs the jobs in processes side by side. ``+encoder.input.side=160,224`` runs variants of the encoders: each gets a YAML
+and a name in params.yaml (:mod:`pipeline.adding.variants`), as any other encoder has.
 """
 
 import json
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.frame.app import app, path_of
+from pipeline.adding.variants import variant_of
+from pipeline.frame.app import CONF, app, path_of, plain
 from pipeline.frame.ending import die_with
-from pipeline.frame.experiment import read_experiment
+from pipeline.frame.experiment import PARAMS, read_experiment
 from pipeline.frame.files import write_json, write_text
 from pipeline.frame.rows import csv_of
 from pipeline.frame.upstream import read_json
@@ -51,7 +54,6 @@ def reproduce(encoder: str, dataset: str) -> None:
     # Jobs side by side share these stages. DVC does not wait for a stage that another process runs, and even one
     # that is up to date is busy while another job reads what it made: so that is asked first.
     shared = ("check", f"prepare@{dataset}", f"weights@{encoder}")
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
         mend_if_idle()
         for stage in shared:
@@ -126,9 +128,13 @@ def main(config: DictConfig) -> None:
     """Run one job."""
     if current_process().name != "MainProcess":  # joblib's, which would wait for more when the sweep was ended
         die_with(os.getppid(), signal.SIGTERM)
-    reproduce(config.encoder_name, config.dataset_name)
+    overrides = HydraConfig.get().overrides.task
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCK):
+        encoder = variant_of(config.encoder_name, plain(config.encoder), overrides, CONF, PARAMS)
+    reproduce(encoder, config.dataset_name)
     # What Table reads: with some launchers the jobs run in other processes.
-    write_json(path_of(config, "note"), {"encoder": config.encoder_name, "dataset": config.dataset_name})
+    write_json(path_of(config, "note"), {"encoder": encoder, "dataset": config.dataset_name})
 
 
 if __name__ == "__main__":

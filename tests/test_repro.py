@@ -411,6 +411,19 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: 
     assert names_of(*project.repro()) == after
 
 
+def test_a_sweep_over_a_setting_makes_variants(on_digits: Project) -> None:
+    on_digits.edit("conf/encoder/raw_pixels.yaml", title="Pixels")
+    sweep = ("sweep", "-m", "encoder=raw_pixels", "dataset=digits", "encoder.settings.side=4,16")
+    done = on_digits.stage(*sweep)
+    names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("raw_pixels")]
+    assert names == ["raw_pixels_settings.side_4", "raw_pixels"]  # 16 is what the YAML has
+    made = yaml.safe_load((on_digits.top / "conf/encoder/raw_pixels_settings.side_4.yaml").read_text())
+    assert made["settings"] == {"side": 4} and made["title"] == "Pixels (settings.side=4)"
+    assert yaml.safe_load((on_digits.top / "params.yaml").read_text())["encoders"][-1] == names[0]
+    again = on_digits.stage(*sweep)
+    assert "Running stage" not in again.stdout + again.stderr and names[0] in again.stdout
+
+
 def test_a_sweep_refuses_what_params_does_not_name(project: Project) -> None:
     done = project.stage("sweep", "-m", "encoder=raw_pixels,hog", "dataset=digits", check=False)
     assert done.returncode == 2

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.adding.entry import Entry
 from pipeline.checkpoints.checkpoint import UNVERIFIED, kind_of, read_checkpoint, refuse_published
 from pipeline.checkpoints.providing import fetch, write_weights
-from pipeline.encoders.building import OTHER_KEYS, build_encoder
+from pipeline.encoders.building import OTHER_KEYS, build_encoder, sizes_of
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.encoders.sources import SOURCES
 from pipeline.extraction.guards import refuse_unknown
@@ -101,7 +101,9 @@ def check_encoder(entry: Entry, config: dict[str, Any], folder: Path) -> tuple[s
         return f"{entry.name}: features of {', '.join(files_of(config, where=where))}, made elsewhere", []
     if to_be_fetched(config, where=where):
         options = {key: value for key, value in config.items() if key not in OTHER_KEYS}
-        call(uncalled(import_module(source).build), options, where=where, given={"directory": folder})
+        build = import_module(source).build
+        sizes = sizes_of(config, build, where=where)
+        call(uncalled(build), options, where=where, given={"directory": folder, "sizes": sizes})
         return f"{entry.name}: of {config['source']}; dvc repro fetches its weights, and builds it then", []
     weights = folder / "weights"
     write_weights(entry.name, config, fetch(entry.name, config, folder, None), weights, code={})

@@ -1,7 +1,7 @@
 """What every source of encoders returns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,9 @@ from pipeline.manifest.images import decode_part
 from pipeline.retrieval.errors import RetrievalError
 
 Decode = Callable[..., Image.Image | Tensor]
+Extent = Callable[[int, int], tuple[int, int]]
+# What an encoder is tried with before it is used: also an oblong image where the input keeps the aspect ratio.
+GREY, SQUARE, OBLONG = (127, 127, 127), (64, 64), (96, 64)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Encoder:
         dtype: in which products and convolutions are computed; see :mod:`pipeline.encoders.precision`.
         decode: from a file's bytes, and the box of the part that counts, to an image.
         decoder: its name; see :mod:`pipeline.encoders.decoding`.
+        patch: side of the patches that the network cuts its input into; 1 where any side will do.
     """
 
     network: nn.Module
@@ -37,11 +41,17 @@ class Encoder:
     dtype: torch.dtype = torch.float32
     decode: Decode = decode_part
     decoder: str = "pillow"
+    patch: int = 1
 
     @property
     def preprocessing(self) -> str:
         """The preprocessing in words, on one line."""
         return " ".join(str(self.preprocess).split())
+
+    @property
+    def extent(self) -> Extent | None:
+        """From an image's width and height to its input's height and width; None where all inputs are alike."""
+        return getattr(self.preprocess, "extent", None)
 
     @torch.inference_mode()
     def encode(self, batch: Float[Tensor, "image ..."]) -> Float[Tensor, "image dim"]:
@@ -65,8 +75,10 @@ def measured(
     *,
     dim: int | None,
     where: str,
+    patch: int = 1,
+    remedy: str = "mend the preprocessing",
 ) -> Encoder:
-    """Return an encoder after one grey image has been through it.
+    """Return an encoder after one grey image has been through it, or two where inputs keep the aspect ratio.
 
     Args:
         network: in eval mode.
@@ -74,25 +86,35 @@ def measured(
         weights: see :class:`Encoder`.
         dim: what the YAML says that a feature has, or None.
         where: what to call the YAML in an error.
+        patch: see :class:`Encoder`.
+        remedy: for a network that does not take the input.
 
     Raises:
         RetrievalError: the network does not take what the preprocessing makes, gives no feature an
             image, or one of another dimension.
     """
-    image = preprocess(Image.new("RGB", (64, 64), (127, 127, 127)))
+    encoder = Encoder(network, preprocess, 0, weights, patch=patch)
+    for extent in (SQUARE, OBLONG) if encoder.extent else (SQUARE,):
+        found = tried(network, preprocess(Image.new("RGB", extent, GREY)), where=where, remedy=remedy)
+        dim = found if dim is None else dim
+        if found != dim:
+            raise RetrievalError(f"{where}: a feature has {found} dimensions, not the {dim} that 'dim' says: mend one")
+    return replace(encoder, dim=found)
+
+
+def tried(network: nn.Module, image: Tensor, *, where: str, remedy: str) -> int:
+    """Return the dimensions that a network gives an input; see :func:`measured`."""
     try:
         with torch.inference_mode():
             found = network(image[None])
     except RetrievalError:
         raise
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RetrievalError(
-            f"{where}: the network does not take an input of {tuple(image.shape)} ({problem}): mend the preprocessing"
+            f"{where}: the network does not take an input of {tuple(image.shape)} ({problem}): {remedy}"
         ) from None
     shape = tuple(found.shape) if isinstance(found, Tensor) else None
     if shape is None or len(shape) != 2 or shape[0] != 1:
         raise RetrievalError(f"{where}: the network gives {shape or type(found).__name__}, not (1, dim), for one image")
-    if dim is not None and shape[1] != dim:
-        raise RetrievalError(f"{where}: a feature has {shape[1]} dimensions, not the {dim} that 'dim' says: mend one")
-    return Encoder(network, preprocess, shape[1], weights)
+    return shape[1]

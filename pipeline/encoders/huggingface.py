@@ -1,5 +1,6 @@
 """``source: huggingface``: vision networks of transformers."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +15,7 @@ from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import misfit, with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
@@ -60,6 +62,7 @@ def build(
     native: Mapping[str, Any] | None = None,
     batch_norm: str = "running",
     dim: int | None = None,
+    sizes: Sizes = NATIVE,
 ) -> Encoder:
     """Build a vision network of transformers.
 
@@ -79,6 +82,7 @@ def build(
         native: the same; None for the repository's preprocessor_config.json.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
+        sizes: of inputs; for other sizes than its own a network's position embeddings are interpolated by its own code.
 
     Raises:
         RetrievalError: transformers has no such class, its config no such setting, its output no such
@@ -90,12 +94,35 @@ def build(
     fit = partial(fitted, network_class, config)
     built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit)
     refuse_pooling(built, pooling, where=where)
-    preprocess = build_preprocessing(preprocessing, native, lambda: declared(directory, where=where), where=where)
+    patch = patch_of(built)
+    preprocess = build_preprocessing(
+        preprocessing, native, lambda: declared(directory, where=where), where=where, sized=sizes.sized, patch=patch
+    )
+    if not sizes.native:
+        interpolate_positions(built)
     try:
         pooled = with_batch_norm(Pooled(built, pooling).eval(), batch_norm, where=where)
-        return measured(pooled, preprocess, identity, dim=dim, where=where)
+        return measured(pooled, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
     except AttributeError as error:
         raise RetrievalError(f"{where}: no feature by pooling '{pooling}' ({error}): choose another") from None
+
+
+def patch_of(network: Any) -> int:
+    """Return the side of a network's patches; 1 for one that merges or convolves them further, hence takes any size."""
+    config = getattr(network.config, "vision_config", network.config)
+    side = 1 if hasattr(config, "depths") else getattr(config, "patch_size", 1)
+    return side if isinstance(side, int) else int(side[0])
+
+
+def interpolate_positions(network: nn.Module) -> None:
+    """Have a network interpolate its position embeddings by its own code, where it does so only on demand."""
+
+    def on_demand(network: nn.Module, arguments: Any, keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return arguments, {**keywords, "interpolate_pos_encoding": True}
+
+    # transformers hides the signature of some networks behind decorators, and inspect finds it there.
+    if "interpolate_pos_encoding" in inspect.signature(network.forward).parameters:
+        network.register_forward_pre_hook(on_demand, with_kwargs=True)
 
 
 def architecture(

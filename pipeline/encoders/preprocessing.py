@@ -8,6 +8,8 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from pipeline.encoders.inputs import SQUARE, Input
+from pipeline.encoders.whole_image import whole_image
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import Side, call, choose
 
@@ -23,8 +25,10 @@ def build_preprocessing(
     declared: Callable[[], Mapping[str, Any]],
     *,
     where: str,
+    sized: Input | None = None,
+    patch: int = 1,
 ) -> Callable[[Image.Image], Tensor]:
-    """Return the transform that a YAML's ``preprocessing`` and ``native`` ask for.
+    """Return the transform that a YAML's ``preprocessing``, ``native`` and ``input`` ask for.
 
     Args:
         choice: ``native``, what belongs to the weights; ``squash``, the report's 224 x 224 without
@@ -33,9 +37,11 @@ def build_preprocessing(
         native: the settings of :func:`resize_crop_normalise`; None for those the weights declare.
         declared: returns the latter.
         where: what to call the YAML in an error.
+        sized: what ``input`` says, in place of the native resize and crop; None for nothing.
+        patch: side of the network's patches; 1 where it has none.
 
     Raises:
-        RetrievalError: an unknown choice; settings that are no preprocessing.
+        RetrievalError: an unknown choice; settings that are no preprocessing; two answers to how large the input is.
     """
 
     def own() -> Mapping[str, Any]:
@@ -44,7 +50,18 @@ def build_preprocessing(
     choices: Mapping[str, Callable[[], Mapping[str, Any]]]
     choices = {"native": own, "squash": lambda: SQUASH, "no_crop": lambda: uncropped(own(), where=where)}
     settings = choose(choices, choice, key="preprocessing", where=where)()
-    return call(resize_crop_normalise, settings, where=f"{where}, native preprocessing")
+    if sized is not None and choice != "native":
+        raise RetrievalError(
+            f"{where}: both 'preprocessing: {choice}' and 'input' say how large the input is: drop one (input has fit: "
+            "squash)"
+        )
+    transform = call(resize_crop_normalise, settings, where=f"{where}, native preprocessing")
+    if sized is None:
+        return transform
+    if sized.fit not in SQUARE:
+        return whole_image(sized, settings, patch, where=where)
+    squared = square(sized, settings, patch, where=where)
+    return call(resize_crop_normalise, squared, where=f"{where}, input")
 
 
 def uncropped(native: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -52,6 +69,32 @@ def uncropped(native: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     call(resize_crop_normalise, native, where=f"{where}, native preprocessing")
     side = native["crop"] or native["resize"]
     return {**native, "resize": [side, side] if isinstance(side, int) else side, "crop": None}
+
+
+def square(said: Input, native: Mapping[str, Any], patch: int, *, where: str) -> dict[str, Any]:
+    """Return the settings of a preprocessing to squares of a side.
+
+    Args:
+        said: with fit ``crop`` or ``squash``.
+        native: the settings of :func:`resize_crop_normalise`, whose interpolation and
+            statistics are kept, and for ``crop`` the ratio of ``resize`` to ``crop``.
+        patch: side of the network's patches; 1 where it has none.
+        where: what to call the YAML in an error.
+
+    Raises:
+        RetrievalError: the square has no whole number of patches.
+    """
+    if said.side % patch:
+        near = sorted({max(said.side // patch, 1) * patch, (said.side // patch + 1) * patch})
+        raise RetrievalError(
+            f"{where}, input: side {said.side} is no multiple of the network's patches of {patch} pixels: take "
+            f"{' or '.join(map(str, near))}"
+        )
+    if said.fit == "squash":
+        return {**native, "resize": [said.side, said.side], "crop": None}
+    resize, crop = native["resize"], native["crop"]
+    margin = resize / crop if isinstance(resize, int) and crop else 1
+    return {**native, "resize": round(said.side * margin), "crop": said.side}
 
 
 def resize_crop_normalise(

@@ -9,6 +9,7 @@ from torch import nn
 
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.frame.files import sha256_of
@@ -25,6 +26,7 @@ def build(
     preprocessing: str = "native",
     batch_norm: str = "running",
     dim: int | None = None,
+    sizes: Sizes = NATIVE,
 ) -> Encoder:
     """Build what a function returns: a network from images ``(image, 3, height, width)`` to ``(image, dim)``.
 
@@ -40,6 +42,7 @@ def build(
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
+        sizes: of inputs; an integer ``patch_size`` of the network is taken for the side of its patches.
 
     Raises:
         RetrievalError: there is no such function, or it does not return a network.
@@ -54,10 +57,12 @@ def build(
         return network
 
     network, identity = with_weights(made, weights, directory, where=where)
+    side = getattr(network, "patch_size", 1)
+    patch = side if isinstance(side, int) else 1
+    preprocess = build_preprocessing(preprocessing, native, lambda: native, where=where, sized=sizes.sized, patch=patch)
     network = with_batch_norm(network, batch_norm, where=where)
-    preprocess = build_preprocessing(preprocessing, native, lambda: native, where=where)
     identity = {**identity, "factory": factory, "factory_sha256": sha256_of(module)}
-    return measured(network.eval(), preprocess, identity, dim=dim, where=where)
+    return measured(network.eval(), preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
 
 
 def imported(factory: str, *, where: str) -> tuple[Callable[..., Any], Path]:

@@ -9,9 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # its __all__ lacks it
 from torchvision import transforms
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_to_tensor
 
+from pipeline.encoders.whole_image import WholeImage
 from pipeline.manifest.images import REMEDY, decode_part, formats
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
@@ -43,8 +44,22 @@ class OnTensors(nn.Module):
         return made
 
 
-def on_tensors(preprocess: object) -> OnTensors | None:
+class WholeImageOnTensors(WholeImage):
+    """:class:`pipeline.encoders.whole_image.WholeImage`, on tensors; resized pixels are rounded as above."""
+
+    def __call__(self, image: Image.Image | Tensor) -> Tensor:
+        """Return the network's input."""
+        pixels = pil_to_tensor(image) if isinstance(image, Image.Image) else image
+        height, width = pixels.shape[1:]
+        size = list(self.resized(width, height))
+        resized = v2.functional.resize(pixels, size, InterpolationMode(self.interpolation), antialias=True)
+        return self.padded(v2.functional.to_dtype(resized, torch.float32, scale=True), width, height)
+
+
+def on_tensors(preprocess: object) -> OnTensors | WholeImageOnTensors | None:
     """Return a preprocessing as it is on tensors; None where it is not known there."""
+    if isinstance(preprocess, WholeImage):
+        return WholeImageOnTensors(**vars(preprocess))
     if isinstance(preprocess, transforms.Compose) and all(type(step) in STEPS for step in preprocess.transforms):
         return OnTensors(preprocess)
     return None

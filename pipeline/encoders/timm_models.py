@@ -6,10 +6,12 @@ from typing import Any
 
 import timm
 import torch
+from torch import nn
 
 from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
@@ -26,6 +28,7 @@ def build(
     batch_norm: str = "running",
     projection: bool = False,
     dim: int | None = None,
+    sizes: Sizes = NATIVE,
 ) -> Encoder:
     """Build a network of timm without its classifier.
 
@@ -41,6 +44,7 @@ def build(
         projection: keep the last layer, for networks whose last layer is no classifier but a projection into a
             space that they share with text.
         dim: of a feature, to be checked.
+        sizes: of inputs; for other sizes than its own a network's position embeddings are interpolated by timm.
 
     Raises:
         RetrievalError: timm has no such network.
@@ -48,15 +52,43 @@ def build(
     where = f"timm encoder '{name}'"
     declaration = pretrained_config(name, where=where)
     options: dict[str, Any] = {} if pooling is None else {"global_pool": pooling}
-    network, identity = with_weights(
-        lambda: timm.create_model(name, pretrained=False, **options), weights, directory, where=where
-    )
+    network, identity = with_weights(lambda: created(name, options, sizes), weights, directory, where=where)
     if not projection:
         network.reset_classifier(0)  # type: ignore[operator]
     network = with_batch_norm(network.eval(), batch_norm, where=where)
     network.to(memory_format=torch.channels_last)  # as in pipeline.encoders.torchvision_models
-    preprocess = build_preprocessing(preprocessing, native, lambda: declared(declaration, where=where), where=where)
-    return measured(network, preprocess, identity, dim=dim, where=where)
+    patch = patch_of(network)
+    preprocess = build_preprocessing(
+        preprocessing, native, lambda: declared(declaration, where=where), where=where, sized=sizes.sized, patch=patch
+    )
+    if sizes.square is not None:
+        fit_to(network, sizes.square)
+    return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
+
+
+def created(name: str, options: Mapping[str, Any], sizes: Sizes) -> nn.Module:
+    """Return a network of timm; one that interpolates position embeddings as it goes, if it can and is to."""
+    if not sizes.native:
+        try:
+            return timm.create_model(name, pretrained=False, **options, dynamic_img_size=True)
+        except TypeError as error:
+            if "dynamic_img_size" not in str(error):
+                raise
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def fit_to(network: nn.Module, side: int) -> None:
+    """Change the size of input of a network that has just one; position embeddings and windows follow."""
+    change = getattr(network, "set_input_size", None)
+    if change is not None and not getattr(network, "dynamic_img_size", False):
+        change(img_size=(side, side))
+
+
+def patch_of(network: Any) -> int:
+    """Return the side of a network's patches; 1 for one that merges or convolves them further, hence takes any size."""
+    side = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
+    side = side if isinstance(side, int) else int(side[0])
+    return side if side > 1 and network.feature_info[-1]["reduction"] == side else 1
 
 
 def declared(declaration: Any, *, where: str) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
@@ -24,6 +26,7 @@ def build(
     native: Mapping[str, Any] | None = None,
     batch_norm: str = "running",
     dim: int | None = None,
+    sizes: Sizes = NATIVE,
 ) -> Encoder:
     """Build a network whose last linear layer is the identity: the feature is what the classifier reads.
 
@@ -37,6 +40,8 @@ def build(
             by the hash of the file.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
+        sizes: of inputs; a vision transformer takes another square, to which its position embeddings are interpolated
+            by torchvision, but no inputs of different sizes.
 
     Raises:
         RetrievalError: torchvision has no such network, or it has no classifier to take off.
@@ -53,8 +58,19 @@ def build(
     def own() -> dict[str, Any]:
         return declared(name, revision, identity, where=where)
 
-    preprocess = build_preprocessing(preprocessing, native, own, where=where)
-    return measured(network, preprocess, identity, dim=dim, where=where)
+    patch = network.patch_size if isinstance(network, VisionTransformer) else 1
+    preprocess = build_preprocessing(preprocessing, native, own, where=where, sized=sizes.sized, patch=patch)
+    if isinstance(network, VisionTransformer) and sizes.square is not None:
+        fit_to(network, sizes.square)
+    return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
+
+
+def fit_to(network: VisionTransformer, side: int) -> None:
+    """Change the size of input of a vision transformer; position embeddings are interpolated by torchvision's code."""
+    resized = interpolate_embeddings(side, network.patch_size, network.state_dict())
+    positions = resized["encoder.pos_embedding"]
+    network.encoder.pos_embedding = nn.Parameter(positions, requires_grad=False)
+    network.image_size, network.seq_length = side, positions.shape[1]
 
 
 def without_classifier(network: nn.Module, *, where: str) -> nn.Module:

@@ -1,7 +1,8 @@
 """Images of a manifest through a network, a batch at a time."""
 
+import math
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -13,7 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.encoder import SQUARE, Encoder
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.places import as_written, place_of
 from pipeline.manifest.images import read_prepared
@@ -21,8 +22,8 @@ from pipeline.manifest.items import Box
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
-# Where an image is, the SHA-256 that its file had, and the part of it that counts.
-File = tuple[str, str, Box | None]
+# Where an image is, the SHA-256 that its file had, the part of it that counts, and the width and height of that.
+File = tuple[str, str, Box | None, int, int]
 
 # Batches that threads decode before the network has its turn: at each change some cores wait for the last image, and
 # the network's threads go on looking for work for a while.
@@ -43,7 +44,16 @@ class Files(Sequence[File]):
     def __getitem__(self, index: Any) -> Any:
         """Return where image ``index`` is."""
         item = self.manifest.items[index]
-        return str(place_of(self.manifest.folder(item)) / item.path), item.sha256, item.box
+        path = str(place_of(self.manifest.folder(item)) / item.path)
+        return path, item.sha256, item.box, *counted(item.width or 1, item.height or 1, item.box)
+
+
+def counted(width: int, height: int, box: Box | None) -> tuple[int, int]:
+    """Return width and height of the part of an image that counts, as Pillow crops it."""
+    if box is None:
+        return width, height
+    left, top, right, bottom = map(round, box)
+    return right - left, bottom - top
 
 
 class DecodedImages(Dataset[Tensor | str]):
@@ -56,6 +66,7 @@ class DecodedImages(Dataset[Tensor | str]):
         """Take what a worker needs: the files, and how they are decoded and prepared; not the network."""
         self.dataset, self.files = dataset, files
         self.decode, self.preprocess, self.decoder = encoder.decode, encoder.preprocess, encoder.decoder
+        self.extent = encoder.extent
 
     @classmethod
     def of(cls, manifest: Manifest, encoder: Encoder) -> "DecodedImages":
@@ -68,21 +79,52 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
-        path, sha256, box = self.files[index]
+        path, sha256, box, *_ = self.files[index]
         try:
             data = read_prepared(as_written(path), sha256, dataset=self.dataset)
             return self.preprocess(self.decode(data, box, name=path))
         except RetrievalError as error:
             return str(error)
 
+    def alike(self, places: Sequence[int]) -> list[Sequence[int]]:
+        """Return places in groups whose inputs are of one size, each in its order: all together where all are alike.
+
+        Nothing is decoded: the manifest has the sizes of its images.
+
+        Raises:
+            RetrievalError: an image is of a shape that the preprocessing refuses.
+        """
+        if self.extent is None:
+            return [places]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for place in places:
+            path, _, _, width, height = self.files[place]
+            try:
+                groups.setdefault(self.extent(width, height), []).append(place)
+            except RetrievalError as error:
+                raise RetrievalError(f"{path}: {error}") from None
+        return list(groups.values())
+
+    def typical(self) -> tuple[int, int]:
+        """Return width and height of the image whose input is nearest to the mean in pixels: any, if all are alike."""
+        if self.extent is None:
+            return SQUARE
+        sizes = Counter((width, height) for *_, width, height in self.files)
+        pixels = {size: math.prod(self.extent(*size)) for size in sizes}
+        mean = sum(pixels[size] * count for size, count in sizes.items()) / sizes.total()
+        return min(sorted(sizes), key=lambda size: abs(pixels[size] - mean))
+
 
 def collate(samples: Sequence[Tensor | str]) -> Tensor | str:
-    """Stack the images of a batch; or return the first error among them."""
+    """Stack the images of a batch; or return the first error among them, or that they are of different sizes."""
     images = []
     for sample in samples:
         if isinstance(sample, str):
             return sample
         images.append(sample)
+    if len({image.shape for image in images}) > 1:
+        sizes = " and ".join(sorted({" x ".join(map(str, image.shape)) for image in images})[:2])
+        return f"images of one batch became inputs of {sizes}: write input: {{side: ..., fit: shortest}} in the YAML"
     return torch.stack(images)
 
 

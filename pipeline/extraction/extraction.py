@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
@@ -136,13 +137,18 @@ def extract(
 def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits) -> Finding:
     """Compare the features of a few images, spread over the dataset, alone and in one batch.
 
+    Where inputs differ in size, these are of the size that most have.
+
     Raises:
         RetrievalError: see :func:`extract`.
     """
     images = DecodedImages.of(manifest, encoder)
     workers_of(images, runtime)  # says what a decoder lacks
-    count = min(PROBED, len(images))
-    batch = usable(collate([images[index * len(images) // count] for index in range(count)]))
+    places = max(images.alike(range(len(images))), key=len)
+    count = min(PROBED, len(places))
+    batch = usable(collate([images[places[index * len(places) // count]] for index in range(count)]))
+    if count == 1 < len(images):  # no other is of its size: its own mirror image is
+        batch = torch.cat([batch, batch.flip(-1)])
     encoding = Encoding(encoder, runtime.resolved_device())
     alone = np.concatenate([encoding(image[None]) for image in batch])
     return batch_difference(alone, encoding(batch), limits.batch_difference)
@@ -181,9 +187,9 @@ def encoded(
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
     machine = engine.machine(runtime)
     guards = guarded.inspect(features, manifest, before)
-    return Extraction(
-        features, guards, made_by(encoder, machine), costs_of(encoder, len(features), seconds, machine), scratch
-    )
+    typical = DecodedImages.of(manifest, encoder).typical()
+    costs = costs_of(encoder, len(features), seconds, machine, typical=typical)
+    return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
 
 
 def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:

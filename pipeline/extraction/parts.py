@@ -25,9 +25,11 @@ class Part:
     number: int
     places: range
 
-    def batches(self, size: int) -> list[range]:
-        """Return the places in batches of at most ``size``."""
-        return [self.places[first : first + size] for first in range(0, len(self.places), size)]
+    def batches(self, size: int, images: DecodedImages) -> list[Sequence[int]]:
+        """Return the places in batches of at most ``size``, each of inputs of one size."""
+        return [
+            alike[first : first + size] for alike in images.alike(self.places) for first in range(0, len(alike), size)
+        ]
 
 
 def parts_of(images: int, length: int) -> list[Part]:
@@ -86,15 +88,14 @@ class Here:
         device = runtime.resolved_device()
         if self.encoding is None or self.encoding.encoder is not encoder or self.encoding.device != device:
             self.encoding = Encoding(encoder, device)
-        chunks = {part.number: part.batches(runtime.resolved_batch_size()) for part in parts}
+        chunks = {part.number: part.batches(runtime.resolved_batch_size(), images) for part in parts}
         # Decoding ahead goes on across the end of a part.
         stream = batches(images, [chunk for part in parts for chunk in chunks[part.number]], runtime)
         for part in parts:
             started = time.perf_counter()
             rows = np.empty((len(part.places), encoder.dim), np.float32)
             for chunk in chunks[part.number]:
-                start = chunk.start - part.places.start
-                rows[start : start + len(chunk)] = self.encoding(next(stream))
+                rows[np.asarray(chunk) - part.places.start] = self.encoding(next(stream))
                 done(len(chunk))
             yield part, rows, time.perf_counter() - started
 

@@ -97,7 +97,10 @@ class PartEncoder:
         nothing = {"number": -1, "rows": b"", "error": "", "machine": ""}
         if self.refused:
             return [{**nothing, "error": self.refused}]
-        files = [(path, sha256, box and tuple(box)) for path, sha256, box in json.loads(row["files"])]
+        files = [
+            (path, sha256, box and tuple(box), width, height)
+            for path, sha256, box, width, height in json.loads(row["files"])
+        ]
         images = DecodedImages(self.dataset, files, self.encoder)
         ends = np.cumsum(row["lengths"]).tolist()
         parts = [
@@ -207,5 +210,5 @@ def answers(
 
 def absolute(file: File) -> File:
     """Return where an image is for a process that was started in another folder."""
-    path, sha256, box = file
-    return (path if "://" in path else str(Path(path).absolute())), sha256, box
+    path, sha256, box, width, height = file
+    return (path if "://" in path else str(Path(path).absolute())), sha256, box, width, height

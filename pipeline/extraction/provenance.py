@@ -12,7 +12,7 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.encoder import GREY, SQUARE, Encoder
 from pipeline.encoders.precision import TYPES
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.versions import versions_of
@@ -77,7 +77,14 @@ def made_by(encoder: Encoder, machine: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any]) -> dict[str, Any]:
+def costs_of(
+    encoder: Encoder,
+    images: int,
+    seconds: float,
+    machine: Mapping[str, Any],
+    *,
+    typical: tuple[int, int] = SQUARE,
+) -> dict[str, Any]:
     """Return what features cost: bytes of each in float32, what the network computes, and what was measured.
 
     Args:
@@ -85,12 +92,13 @@ def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str
         images: how many there were.
         seconds: that they took.
         machine: see :func:`machine_of`.
+        typical: width and height of an image that takes as much as they do on the average.
     """
     return {
         "feature_bytes": 4 * encoder.dim,
         "precision": PRECISIONS[encoder.dtype],
         "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
-        "flops_per_image": flops_of(encoder),
+        "flops_per_image": flops_of(encoder, typical),
         "images": images,
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 1),
@@ -111,15 +119,15 @@ def machine_of(runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def flops_of(encoder: Encoder) -> int:
-    """Return the floating-point operations of products and convolutions for one image, two a multiply-add.
+def flops_of(encoder: Encoder, typical: tuple[int, int] = SQUARE) -> int:
+    """Return the floating-point operations of products and convolutions for an image of a size, two a multiply-add.
 
     As torch's counter has them; 0 for a descriptor, which has no weights. With plain attention, whose products it knows
     on every device.
     """
     if encoder.weights["kind"] == "none":
         return 0  # the counter imports torch's compiler, which takes two seconds
-    image = encoder.preprocess(Image.new("RGB", (64, 64), (127, 127, 127)))
+    image = encoder.preprocess(Image.new("RGB", typical, GREY))
     device = next(encoder.network.parameters(), torch.empty(0)).device
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter, sdpa_kernel(SDPBackend.MATH):

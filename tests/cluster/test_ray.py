@@ -19,6 +19,7 @@ from upath import UPath
 
 from pipeline.cluster.connection import Cluster, Node, connected, read_cluster
 from pipeline.encoders.encoder import Encoder
+from pipeline.extraction.encoding import DecodedImages
 from pipeline.extraction.extraction import extract
 from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import Scratch
@@ -115,6 +116,21 @@ class Deadly(nn.Module):
 
 def slow_encoder(seen: Path) -> Encoder:
     return replace(build("x", config_of("raw_pixels")), network=Slowly(seen).eval())
+
+
+def test_images_of_different_sizes(two: Two, draw: Callable[..., Path], manifest: Manifest) -> None:
+    items = []
+    for seed in range(13):
+        width, height = [(32, 24), (48, 24), (24, 32)][seed % 3]
+        path = draw(f"sized/{seed}.png", seed=seed, size=(width, height))
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        items.append(Item(f"sized/{path.name}", ("a",), width, height, sha256))
+    manifest = replace(manifest, items=tuple(items))
+    encoder = build("x", {**config_of("resnet18_random"), "input": {"side": 32, "fit": "shortest", "multiple": 8}})
+    assert len(DecodedImages.of(manifest, encoder).alike(range(13))) == 3
+    expected, _ = extract(encoder, manifest, ONE)
+    features, _ = extract(encoder, manifest, ONE, engine=OnRay(two.nodes))
+    assert features.tobytes() == expected.tobytes()
 
 
 def test_features_and_their_origin_are_those_made_here(two: Two, manifest: Manifest, tmp_path: Path) -> None:
