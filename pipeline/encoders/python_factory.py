@@ -10,6 +10,7 @@ from torch import nn
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
+from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.frame.files import sha256_of
 from pipeline.retrieval.errors import RetrievalError
@@ -22,11 +23,15 @@ def build(
     native: Mapping[str, Any],
     directory: Path,
     settings: Mapping[str, Any] | None = None,
+    pooling: str | Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     batch_norm: str = "running",
     dim: int | None = None,
 ) -> Encoder:
     """Build what a function returns: a network from images ``(image, 3, height, width)`` to ``(image, dim)``.
+
+    With ``pooling`` it gives a feature map ``(image, dim, height, width)``, or tokens ``(image, token, dim)``. Of the
+    latter its attribute ``num_prefix_tokens`` says how many come before the patches, as in networks of timm.
 
     The provenance has the SHA-256 of the function's module. DVC watches it only in ``pipeline/own/``.
 
@@ -37,6 +42,7 @@ def build(
         native: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         directory: where its weights are.
         settings: the function's arguments.
+        pooling: see :func:`pipeline.encoders.pooling.read_pooling`; None where the network gives features.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
@@ -54,6 +60,9 @@ def build(
         return network
 
     network, identity = with_weights(made, weights, directory, where=where)
+    if pooling is not None:
+        anatomy = Anatomy(prefix=getattr(network, "num_prefix_tokens", None))
+        network = Pooled(network, anatomy, read_pooling(pooling, where=where), where=where).eval()
     network = with_batch_norm(network, batch_norm, where=where)
     preprocess = build_preprocessing(preprocessing, native, lambda: native, where=where)
     identity = {**identity, "factory": factory, "factory_sha256": sha256_of(module)}

@@ -6,13 +6,19 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import Beit, Eva, VisionTransformer
+from torch import Tensor, nn
 
 from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.loading import with_weights
+from pipeline.encoders.pooling import FORMER, KINDS, Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
+
+# Transformers whose blocks have all tokens, and a norm after them.
+BLOCKS_WITH_ALL_TOKENS = (Beit, Eva, VisionTransformer)
 
 
 def build(
@@ -20,7 +26,7 @@ def build(
     weights: Any,
     directory: Path,
     revision: str | None = None,
-    pooling: str | None = None,
+    pooling: str | Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     native: Mapping[str, Any] | None = None,
     batch_norm: str = "running",
@@ -34,7 +40,8 @@ def build(
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
         revision: the commit of timm's repository of the weights; read by ``pipeline.weights``.
-        pooling: timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
+        pooling: see :func:`pipeline.encoders.pooling.read_pooling`, of what timm's ``forward_features`` gives; or
+            timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         native: the same; None for what timm declares for the weights.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
@@ -47,16 +54,58 @@ def build(
     """
     where = f"timm encoder '{name}'"
     declaration = pretrained_config(name, where=where)
-    options: dict[str, Any] = {} if pooling is None else {"global_pool": pooling}
-    network, identity = with_weights(
-        lambda: timm.create_model(name, pretrained=False, **options), weights, directory, where=where
-    )
+    timms = pooling if isinstance(pooling, str) and pooling not in (*KINDS, FORMER) else None
+    pooled = None if pooling is None or timms else read_pooling(pooling, where=where)
+    if pooled and projection:
+        raise RetrievalError(f"{where}: 'projection' keeps the last layer, which this 'pooling' is before: remove one")
+    network, identity = with_weights(lambda: created(name, timms, where=where), weights, directory, where=where)
     if not projection:
         network.reset_classifier(0)  # type: ignore[operator]
+    if pooled:
+        network = Pooled(network, anatomy_of(network), pooled, where=where)
     network = with_batch_norm(network.eval(), batch_norm, where=where)
     network.to(memory_format=torch.channels_last)  # as in pipeline.encoders.torchvision_models
     preprocess = build_preprocessing(preprocessing, native, lambda: declared(declaration, where=where), where=where)
     return measured(network, preprocess, identity, dim=dim, where=where)
+
+
+def created(name: str, global_pool: str | None, *, where: str) -> nn.Module:
+    """Return a network of timm with initial weights.
+
+    Raises:
+        RetrievalError: it has no such ``global_pool``.
+    """
+    options: dict[str, Any] = {} if global_pool is None else {"global_pool": global_pool}
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=False, **options)
+    except (AssertionError, ValueError) as error:
+        if global_pool is None:
+            raise
+        kinds = ", ".join(KINDS)
+        raise RetrievalError(
+            f"{where}: pooling '{global_pool}' is none of {kinds}, nor what timm has here ({error}): mend it"
+        ) from None
+    return network
+
+
+def anatomy_of(network: nn.Module) -> Anatomy:
+    """Return where a network of timm has what is pooled."""
+    blocks: Any = getattr(network, "blocks", ())
+    # Elsewhere the class token joins the patches after the blocks, or there are stages.
+    plain = isinstance(network, BLOCKS_WITH_ALL_TOKENS)
+    return Anatomy(
+        run=forward_features,
+        prefix=getattr(network, "num_prefix_tokens", None),
+        class_token=getattr(network, "cls_token", None) is not None,
+        channels_last=str(getattr(network, "output_fmt", "")) == "NHWC",
+        blocks=[f"blocks.{place}" for place in range(len(blocks))] if plain else (),
+        norm="norm" if plain else "",
+    )
+
+
+def forward_features(network: Any, images: Tensor) -> Any:
+    """Return what a network of timm gives before its head."""
+    return network.forward_features(images)
 
 
 def declared(declaration: Any, *, where: str) -> dict[str, Any]:
