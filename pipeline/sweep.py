@@ -2,8 +2,8 @@
 
 ``python -m pipeline.sweep -m encoder=hog,raw_pixels dataset=digits,clutter`` brings those runs up to
 date, prints a table and writes all metrics to ``table.csv`` beside the notes of its jobs. ``hydra/launcher=joblib``
-runs the jobs in processes side by side. ``+encoder.input.side=160,224`` runs variants of the encoders: each gets a YAML
-and a name in params.yaml (:mod:`pipeline.adding.variants`), as any other encoder has.
+runs the jobs in processes side by side. ``'+encoder.pooling=gem,rmac'`` gives an encoder other values of a key, each
+under a name of its own: a new YAML, named in params.yaml before the first job begins.
 """
 
 import json
@@ -11,18 +11,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
+import hydra
 from filelock import FileLock
-from hydra.core.hydra_config import HydraConfig
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from pipeline.adding.variants import variant_of
-from pipeline.frame.app import CONF, app, path_of, plain
+from pipeline.adding.variants import add_variant, name_of, variant_of
+from pipeline.frame.app import CONF, app, one_line, path_of, plain
 from pipeline.frame.ending import die_with
 from pipeline.frame.experiment import PARAMS, read_experiment
 from pipeline.frame.files import write_json, write_text
@@ -54,6 +57,7 @@ def reproduce(encoder: str, dataset: str) -> None:
     # Jobs side by side share these stages. DVC does not wait for a stage that another process runs, and even one
     # that is up to date is busy while another job reads what it made: so that is asked first.
     shared = ("check", f"prepare@{dataset}", f"weights@{encoder}")
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
         mend_if_idle()
         for stage in shared:
@@ -82,11 +86,23 @@ def repro(*stages: str) -> None:
 
 
 class Table(Callback):
-    """Prints the runs of a sweep whose jobs all finished, in their order.
+    """Names what a sweep asks for, and prints its runs in their order if all of its jobs finished.
 
     The first job that fails ends the sweep without a table. What finished before stays in DVC's cache, so
     that the same sweep, started again, goes on from there.
     """
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Name what the jobs ask for, all of it before the first of them."""
+        with one_line():
+            for overrides in jobs_of(config.hydra.overrides.task):
+                job = hydra.compose(config.hydra.job.config_name, overrides, return_hydra_config=True)
+                name_variant(job.hydra.runtime.choices.encoder, job)
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Name what the only job asks for."""
+        with one_line():
+            name_variant(config.hydra.runtime.choices.encoder, config)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table of all jobs."""
@@ -111,6 +127,24 @@ class Table(Callback):
         print(f"{table} has all metrics")
 
 
+def jobs_of(task: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each job of a multirun, as Hydra's own sweeper makes them of the command line's."""
+    parsed = OverridesParser.create().parse_overrides(list(task))
+    return [job for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None) for job in batch]
+
+
+def changes_of(config: DictConfig) -> dict[str, Any]:
+    """Return what ``+encoder.<key>=<value>`` says on top of the encoder's YAML."""
+    return {} if config.encoder is None else plain(config.encoder)
+
+
+def name_variant(encoder: str, config: DictConfig) -> None:
+    """Write the YAML of an encoder with other values, and name it in params.yaml, unless both are done."""
+    changes = changes_of(config)
+    if changes and add_variant(variant_of(encoder, changes, CONF), CONF, PARAMS):
+        print(f"{PARAMS} names conf/encoder/{name_of(encoder, changes)}.yaml, which is new")
+
+
 def row_of(encoder: str, dataset: str, runs: Path, costs: Path) -> dict[str, Any]:
     """Return the metrics of a run that are single numbers, and the seconds that its extraction took, if they are known.
 
@@ -128,10 +162,7 @@ def main(config: DictConfig) -> None:
     """Run one job."""
     if current_process().name != "MainProcess":  # joblib's, which would wait for more when the sweep was ended
         die_with(os.getppid(), signal.SIGTERM)
-    overrides = HydraConfig.get().overrides.task
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(LOCK):
-        encoder = variant_of(config.encoder_name, plain(config.encoder), overrides, CONF, PARAMS)
+    encoder = name_of(config.encoder_name, changes_of(config))
     reproduce(encoder, config.dataset_name)
     # What Table reads: with some launchers the jobs run in other processes.
     write_json(path_of(config, "note"), {"encoder": encoder, "dataset": config.dataset_name})

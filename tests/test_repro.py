@@ -411,17 +411,23 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: 
     assert names_of(*project.repro()) == after
 
 
-def test_a_sweep_over_a_setting_makes_variants(on_digits: Project) -> None:
-    on_digits.edit("conf/encoder/raw_pixels.yaml", title="Pixels")
-    sweep = ("sweep", "-m", "encoder=raw_pixels", "dataset=digits", "encoder.settings.side=4,16")
-    done = on_digits.stage(*sweep)
-    names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("raw_pixels")]
-    assert names == ["raw_pixels_settings.side_4", "raw_pixels"]  # 16 is what the YAML has
-    made = yaml.safe_load((on_digits.top / "conf/encoder/raw_pixels_settings.side_4.yaml").read_text())
-    assert made["settings"] == {"side": 4} and made["title"] == "Pixels (settings.side=4)"
-    assert yaml.safe_load((on_digits.top / "params.yaml").read_text())["encoders"][-1] == names[0]
-    again = on_digits.stage(*sweep)
-    assert "Running stage" not in again.stdout + again.stderr and names[0] in again.stdout
+def test_a_sweep_over_a_key_of_an_encoder(project: Project) -> None:
+    """Each value is an encoder of its own, and leaves the features of the one it comes from alone."""
+    project.edit("params.yaml", datasets=["digits"])
+    project.edit("conf/encoder/raw_pixels.yaml", settings={"side": 5})
+    project.edit("conf/dataset/digits.yaml", per_class=3)
+    values = ("encoder=raw_pixels", "dataset=digits", "+encoder.settings.side=3,4")
+    done = project.stage("sweep", "-m", *values)
+    variants = ["raw_pixels_settings_side_3", "raw_pixels_settings_side_4"]
+    assert all(f"params.yaml names conf/encoder/{name}.yaml, which is new" in done.stdout for name in variants)
+    assert yaml.safe_load((project.top / "params.yaml").read_text())["encoders"][-2:] == variants
+    for side, name in zip((3, 4), variants, strict=True):
+        assert np.load(project.top / f"features/{name}/digits/features.npy").shape[1] == 3 * side**2
+        assert any(line.split()[:2] == [name, "digits"] for line in done.stdout.splitlines())
+    assert not (project.top / "features/raw_pixels/digits").exists()
+    (project.top / f"conf/encoder/{variants[0]}.yaml").write_text("source: handcrafted\n")
+    failed = project.stage("sweep", "-m", *values, check=False)
+    assert failed.returncode == 2 and "is there and says something else than is asked for now" in failed.stderr
 
 
 def test_a_sweep_refuses_what_params_does_not_name(project: Project) -> None:

@@ -1,43 +1,80 @@
-"""An encoder with other settings than its YAML has: a YAML of its own, named after what differs."""
+"""An encoder with other values of some of its keys: a YAML of its own, under a name that says which."""
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from pipeline.adding.entry import Entry
-from pipeline.adding.writing import composed, naming, refuse_other, text_of, write_both
+from pipeline.adding.writing import composed, naming, text_of, write_both
+from pipeline.frame.app import plain
 from pipeline.frame.experiment import read_experiment
+from pipeline.results.titles import without_title
+from pipeline.retrieval.errors import RetrievalError
 
-OVERRIDE = re.compile(r"\+{0,2}encoder\.(.+)")  # of a key inside the encoder's YAML, as Hydra takes it
-UNFIT = re.compile(r"[^A-Za-z0-9_.]+")  # for a name
+LONGEST = 80  # characters of what a name says of the changes
 
 
-def variant_of(name: str, config: Mapping[str, Any], overrides: Sequence[str], conf: Path, params: Path) -> str:
-    """Return the name of the encoder with a config: ``name``, or that of a YAML which is written for it, and named.
+def name_of(encoder: str, changes: Mapping[str, Any]) -> str:
+    """Return the name of an encoder with changes, such as ``clip_pooling_cls``; its own where there are none.
+
+    What is changed to null is not in it, and what is no letter or digit is ``_``.
+    """
+    said = "_".join(part for key, value in changes.items() for part in words(key, value))
+    said = re.sub(r"[^A-Za-z0-9]+", "_", said).strip("_")
+    if len(said) > LONGEST:
+        digest = hashlib.sha256(json.dumps(dict(changes), sort_keys=True).encode()).hexdigest()[:8]
+        said = f"{said[:LONGEST]}_{digest}"
+    return f"{encoder}_{said}" if said else encoder
+
+
+def words(key: str, value: Any) -> Iterator[str]:
+    """Yield a key and what is in its value, nothing for null."""
+    if isinstance(value, Mapping):
+        yield key
+        for inner, one in value.items():
+            yield from words(inner, one)
+    elif value is not None:
+        yield f"{key} {value}"
+
+
+def variant_of(encoder: str, changes: Mapping[str, Any], conf: Path) -> Entry:
+    """Return the YAML of an encoder with changes, without the title, which stays the encoder's.
 
     Args:
-        name: of the encoder as it is.
-        config: as Hydra composed it.
-        overrides: from the command line.
-        conf: the folder of all YAMLs.
-        params: params.yaml, which is to have the name.
+        encoder: its name.
+        changes: values of keys, merged into those that are nested.
+        conf: the folder of the YAMLs.
 
     Raises:
-        RetrievalError: a YAML of the name is there and says something else; see also
-            :func:`pipeline.adding.writing.naming`.
+        RetrievalError: the changes are all to null, so that the name would be the encoder's own.
     """
-    before = composed(conf / "encoder" / f"{name}.yaml")
-    if dict(config) == before:
-        return name
-    changes = [match[1] for match in map(OVERRIDE.fullmatch, overrides) if match]
-    values = dict(config)
-    if "title" in values and values["title"] == before.get("title"):  # no two may look the same
-        values["title"] = f"{values['title']} ({', '.join(changes)})"
-    entry = Entry("encoder", "_".join([name, *(UNFIT.sub("_", change).strip("_") for change in changes)]), values)
+    name = name_of(encoder, changes)
+    if name == encoder:
+        raise RetrievalError(f"encoder '{encoder}': {dict(changes)} has no value to be named by: write a YAML for it")
+    before = without_title(composed(conf / "encoder" / f"{encoder}.yaml"))
+    return Entry("encoder", name, plain(OmegaConf.merge(before, changes)))
+
+
+def add_variant(entry: Entry, conf: Path, params: Path) -> bool:
+    """Write the YAML of a variant and name it in params.yaml; return whether that changed anything.
+
+    Raises:
+        RetrievalError: a YAML of this name is there and says something else.
+    """
     target = conf / "encoder" / f"{entry.name}.yaml"
-    refuse_other(entry, values, target)
+    if target.exists() and composed(target) != entry.values:
+        raise RetrievalError(f"{entry.where} is there and says something else than is asked for now: remove it")
     experiment = read_experiment(params)
-    if entry.name not in experiment.encoders:
-        write_both(target, text_of(entry), params, naming(entry, experiment, params))
-    return entry.name
+    if entry.name in experiment.encoders:
+        changed = params.read_bytes().decode("utf-8-sig")
+        if target.exists():
+            return False
+    else:
+        changed = naming(entry, experiment, params)
+    write_both(target, text_of(entry), params, changed)
+    return True

@@ -2,7 +2,8 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,41 +18,50 @@ from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import misfit, with_weights
+from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.settings import choose
 
-# What the feature is: a field of the network's output, and which of its tokens where it has several.
-POOLINGS: Mapping[str, Callable[[Any], Tensor]] = {
+# Features that networks of transformers make themselves: fields of their output.
+OWN: Mapping[str, Callable[[Any], Tensor]] = {
     "projection": lambda output: output.image_embeds,
     "pooler": lambda output: output.pooler_output.flatten(1),
-    "cls": lambda output: output.last_hidden_state[:, 0],
-    "mean": lambda output: output.last_hidden_state.mean(dim=1),
 }
-# Networks whose first token stands for the image and comes after the last layer norm. Elsewhere the first token is
-# a patch like any other (SigLIP, Swin), or lacks the norm (CLIPVisionModel, where 'pooler' has it).
-WITH_CLASS_TOKEN = ("Dinov2", "Dinov2WithRegisters", "DINOv3ViT", "ViT", "DeiT")
 
+
+@dataclass(frozen=True)
+class Family:
+    """Where a family of vision transformers has its tokens.
+
+    Attributes:
+        prefix: how many tokens come before the patches, but for register tokens, whose number its config has.
+        norm: what the last layer norm is called; empty for a hierarchy of stages, whose last norm fits the last only.
+        normed: whether the network's tokens have been through it.
+    """
+
+    prefix: int
+    norm: str = ""
+    normed: bool = True
+
+
+# By their config's model_type. Feature maps need no entry.
+FAMILIES: Mapping[str, Family] = {
+    "clip_vision_model": Family(1, "post_layernorm", normed=False),
+    "deit": Family(2, "layernorm"),  # the second is the distillation token
+    "dinov2": Family(1, "layernorm"),
+    "dinov2_with_registers": Family(1, "layernorm"),
+    "dinov3_vit": Family(1, "norm"),
+    "siglip_vision_model": Family(0, "post_layernorm"),
+    "swin": Family(0),
+    "swinv2": Family(0),
+    "vit": Family(1, "layernorm"),
+}
 
 messages: Any = transformers.utils.logging
 
 
-class Pooled(nn.Module):
-    """A network of transformers reduced to one feature an image."""
-
-    def __init__(self, network: nn.Module, pooling: str) -> None:
-        """Wrap ``network``; ``pooling`` is a key of ``POOLINGS``."""
-        super().__init__()
-        self.network = network
-        self.pooling = pooling
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return features ``(image, dim)`` of pixels ``(image, 3, height, width)``."""
-        return POOLINGS[self.pooling](self.network(pixel_values=pixels))
-
-
 def build(
-    pooling: str,
+    pooling: str | Mapping[str, Any],
     weights: Any,
     directory: Path,
     name: str | None = None,
@@ -68,8 +78,8 @@ def build(
 
     Args:
         pooling: ``projection``, the image's embedding in a space shared with text; ``pooler``, what the
-            network itself makes of its tokens; ``cls``, the first token after the last layer norm;
-            ``mean``, the mean of all tokens.
+            network itself makes of its tokens; or see :func:`pipeline.encoders.pooling.read_pooling`, of tokens
+            after the last layer norm, or of the last feature map.
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
         name: the repository of the checkpoint, ``owner/repository``; None for weights of one's own.
@@ -89,19 +99,19 @@ def build(
             feature.
     """
     where = f"huggingface encoder '{name or network}'"
-    choose(POOLINGS, pooling, key="pooling", where=where)
+    poolings = read_pooling(pooling, where=where, own=OWN)
     network_class, config = architecture(network, settings, directory, where=where)
     fit = partial(fitted, network_class, config)
     built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit)
-    refuse_pooling(built, pooling, where=where)
     patch = patch_of(built)
     preprocess = build_preprocessing(
         preprocessing, native, lambda: declared(directory, where=where), where=where, sized=sizes.sized, patch=patch
     )
-    if not sizes.native:
-        interpolate_positions(built)
     try:
-        pooled = with_batch_norm(Pooled(built, pooling).eval(), batch_norm, where=where)
+        pooled: nn.Module = Pooled(built, anatomy_of(built), poolings, where=where)
+        if not sizes.native:
+            interpolate_positions(built)
+        pooled = with_batch_norm(pooled.eval(), batch_norm, where=where)
         return measured(pooled, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
     except AttributeError as error:
         raise RetrievalError(f"{where}: no feature by pooling '{pooling}' ({error}): choose another") from None
@@ -173,13 +183,35 @@ def fitted(network_class: Any, config: Any, tensors: Tensors, checkpoint: Checkp
     return module
 
 
-def refuse_pooling(network: nn.Module, pooling: str, *, where: str) -> None:
-    """Raise :class:`RetrievalError` for the first token of a network where it is not a summary of the image."""
-    if pooling == "cls" and type(network).__name__ not in {f"{family}Model" for family in WITH_CLASS_TOKEN}:
-        raise RetrievalError(
-            f"{where}: the first token of {type(network).__name__} is not known to stand for the image after a last "
-            "layer norm: use pooling: pooler, mean or projection"
-        )
+def anatomy_of(network: nn.Module) -> Anatomy:
+    """Return where a network of transformers has what is pooled, as far as its family is known."""
+    config: Any = network.config
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        return Anatomy(run=seen, last=last_hidden_state)
+    names = dict(network.named_modules())
+    norm = next((name for name in names if family.norm and name.rpartition(".")[2] == family.norm), "")
+    prefix = family.prefix + getattr(config, "num_register_tokens", 0)
+    blocks = blocks_of(names, config.num_hidden_layers) if norm else ()
+    return Anatomy(seen, last_hidden_state, prefix=prefix, blocks=blocks, norm=norm, normed=family.normed)
+
+
+def blocks_of(modules: Mapping[str, nn.Module], depth: int) -> Sequence[str]:
+    """Return the names of a transformer's blocks: those in the outermost list of so many modules."""
+    lists = (name for name, module in modules.items() if isinstance(module, nn.ModuleList) and len(module) == depth)
+    outermost = next(lists, None)
+    return [] if outermost is None else [f"{outermost}.{place}" for place in range(depth)]
+
+
+def seen(network: nn.Module, pixels: Tensor) -> Any:
+    """Return what a network of transformers gives for pixels."""
+    return network(pixel_values=pixels)
+
+
+def last_hidden_state(output: Any) -> Tensor:
+    """Return the tokens, or the feature map, of a network's output."""
+    tokens: Tensor = output.last_hidden_state
+    return tokens
 
 
 def declared(directory: Path, *, where: str) -> dict[str, Any]:

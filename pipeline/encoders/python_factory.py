@@ -11,6 +11,7 @@ from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
+from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.frame.files import sha256_of
 from pipeline.retrieval.errors import RetrievalError
@@ -23,12 +24,16 @@ def build(
     native: Mapping[str, Any],
     directory: Path,
     settings: Mapping[str, Any] | None = None,
+    pooling: str | Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     batch_norm: str = "running",
     dim: int | None = None,
     sizes: Sizes = NATIVE,
 ) -> Encoder:
     """Build what a function returns: a network from images ``(image, 3, height, width)`` to ``(image, dim)``.
+
+    With ``pooling`` it gives a feature map ``(image, dim, height, width)``, or tokens ``(image, token, dim)``. Of the
+    latter its attribute ``num_prefix_tokens`` says how many come before the patches, as in networks of timm.
 
     The provenance has the SHA-256 of the function's module. DVC watches it only in ``pipeline/own/``.
 
@@ -39,6 +44,7 @@ def build(
         native: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         directory: where its weights are.
         settings: the function's arguments.
+        pooling: see :func:`pipeline.encoders.pooling.read_pooling`; None where the network gives features.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
@@ -59,6 +65,9 @@ def build(
     network, identity = with_weights(made, weights, directory, where=where)
     side = getattr(network, "patch_size", 1)
     patch = side if isinstance(side, int) else 1
+    if pooling is not None:
+        anatomy = Anatomy(prefix=getattr(network, "num_prefix_tokens", None))
+        network = Pooled(network, anatomy, read_pooling(pooling, where=where), where=where).eval()
     preprocess = build_preprocessing(preprocessing, native, lambda: native, where=where, sized=sizes.sized, patch=patch)
     network = with_batch_norm(network, batch_norm, where=where)
     identity = {**identity, "factory": factory, "factory_sha256": sha256_of(module)}

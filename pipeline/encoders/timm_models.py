@@ -6,15 +6,20 @@ from typing import Any
 
 import timm
 import torch
-from torch import nn
+from timm.models import Beit, Eva, VisionTransformer
+from torch import Tensor, nn
 
 from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
+from pipeline.encoders.pooling import FORMER, KINDS, Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
+
+# Transformers whose blocks have all tokens, and a norm after them.
+BLOCKS_WITH_ALL_TOKENS = (Beit, Eva, VisionTransformer)
 
 
 def build(
@@ -22,7 +27,7 @@ def build(
     weights: Any,
     directory: Path,
     revision: str | None = None,
-    pooling: str | None = None,
+    pooling: str | Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     native: Mapping[str, Any] | None = None,
     batch_norm: str = "running",
@@ -37,7 +42,8 @@ def build(
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
         revision: the commit of timm's repository of the weights; read by ``pipeline.weights``.
-        pooling: timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
+        pooling: see :func:`pipeline.encoders.pooling.read_pooling`, of what timm's ``forward_features`` gives; or
+            timm's ``global_pool``, such as ``avg`` or ``token``; None for the network's own.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         native: the same; None for what timm declares for the weights.
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
@@ -51,30 +57,24 @@ def build(
     """
     where = f"timm encoder '{name}'"
     declaration = pretrained_config(name, where=where)
-    options: dict[str, Any] = {} if pooling is None else {"global_pool": pooling}
-    network, identity = with_weights(lambda: created(name, options, sizes), weights, directory, where=where)
+    timms = pooling if isinstance(pooling, str) and pooling not in (*KINDS, FORMER) else None
+    pooled = None if pooling is None or timms else read_pooling(pooling, where=where)
+    if pooled and projection:
+        raise RetrievalError(f"{where}: 'projection' keeps the last layer, which this 'pooling' is before: remove one")
+    network, identity = with_weights(lambda: created(name, timms, sizes, where=where), weights, directory, where=where)
     if not projection:
         network.reset_classifier(0)  # type: ignore[operator]
+    patch = patch_of(network)
+    if sizes.square is not None:
+        fit_to(network, sizes.square)
+    if pooled:
+        network = Pooled(network, anatomy_of(network), pooled, where=where)
     network = with_batch_norm(network.eval(), batch_norm, where=where)
     network.to(memory_format=torch.channels_last)  # as in pipeline.encoders.torchvision_models
-    patch = patch_of(network)
     preprocess = build_preprocessing(
         preprocessing, native, lambda: declared(declaration, where=where), where=where, sized=sizes.sized, patch=patch
     )
-    if sizes.square is not None:
-        fit_to(network, sizes.square)
     return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
-
-
-def created(name: str, options: Mapping[str, Any], sizes: Sizes) -> nn.Module:
-    """Return a network of timm; one that interpolates position embeddings as it goes, if it can and is to."""
-    if not sizes.native:
-        try:
-            return timm.create_model(name, pretrained=False, **options, dynamic_img_size=True)
-        except TypeError as error:
-            if "dynamic_img_size" not in str(error):
-                raise
-    return timm.create_model(name, pretrained=False, **options)
 
 
 def fit_to(network: nn.Module, side: int) -> None:
@@ -89,6 +89,56 @@ def patch_of(network: Any) -> int:
     side = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
     side = side if isinstance(side, int) else int(side[0])
     return side if side > 1 and network.feature_info[-1]["reduction"] == side else 1
+
+
+def created(name: str, global_pool: str | None, sizes: Sizes, *, where: str) -> nn.Module:
+    """Return a network of timm with initial weights, which interpolates position embeddings if it can and is to.
+
+    Raises:
+        RetrievalError: it has no such ``global_pool``.
+    """
+    options: dict[str, Any] = {} if global_pool is None else {"global_pool": global_pool}
+    try:
+        make = timm.create_model if sizes.native else of_any_size
+        network: nn.Module = make(name, pretrained=False, **options)
+    except (AssertionError, ValueError) as error:
+        if global_pool is None:
+            raise
+        kinds = ", ".join(KINDS)
+        raise RetrievalError(
+            f"{where}: pooling '{global_pool}' is none of {kinds}, nor what timm has here ({error}): mend it"
+        ) from None
+    return network
+
+
+def of_any_size(name: str, **options: Any) -> nn.Module:
+    """Return a network of timm that takes images of any size, if it can: not all of them have the option."""
+    try:
+        return timm.create_model(name, **options, dynamic_img_size=True)
+    except TypeError as error:
+        if "dynamic_img_size" not in str(error):
+            raise
+    return timm.create_model(name, **options)
+
+
+def anatomy_of(network: nn.Module) -> Anatomy:
+    """Return where a network of timm has what is pooled."""
+    blocks: Any = getattr(network, "blocks", ())
+    # Elsewhere the class token joins the patches after the blocks, or there are stages.
+    plain = isinstance(network, BLOCKS_WITH_ALL_TOKENS)
+    return Anatomy(
+        run=forward_features,
+        prefix=getattr(network, "num_prefix_tokens", None),
+        class_token=getattr(network, "cls_token", None) is not None,
+        channels_last=str(getattr(network, "output_fmt", "")) == "NHWC",
+        blocks=[f"blocks.{place}" for place in range(len(blocks))] if plain else (),
+        norm="norm" if plain else "",
+    )
+
+
+def forward_features(network: Any, images: Tensor) -> Any:
+    """Return what a network of timm gives before its head."""
+    return network.forward_features(images)
 
 
 def declared(declaration: Any, *, where: str) -> dict[str, Any]:

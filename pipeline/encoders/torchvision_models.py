@@ -13,8 +13,25 @@ from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
+from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
+
+# What gives the last feature map, by the class of the network; of others a layer has to be named.
+LAST_MAPS: Mapping[str, str] = {
+    "AlexNet": "features",
+    "ConvNeXt": "features",
+    "EfficientNet": "features",
+    "GoogLeNet": "inception5b",
+    "Inception3": "Mixed_7c",
+    "MNASNet": "layers",
+    "MobileNetV2": "features",
+    "MobileNetV3": "features",
+    "RegNet": "trunk_output",
+    "ResNet": "layer4",
+    "ShuffleNetV2": "conv5",
+    "VGG": "features",
+}
 
 
 def build(
@@ -22,6 +39,7 @@ def build(
     weights: Any,
     directory: Path,
     revision: str | None = None,
+    pooling: str | Mapping[str, Any] | None = None,
     preprocessing: str = "native",
     native: Mapping[str, Any] | None = None,
     batch_norm: str = "running",
@@ -35,6 +53,8 @@ def build(
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
         revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``; None for a file of one's own.
+        pooling: see :func:`pipeline.encoders.pooling.read_pooling`, of the last feature map, or of tokens after the
+            last layer norm; None for what the classifier reads.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
         native: the same; None for what torchvision declares for these weights, which it knows by ``revision``, or
             by the hash of the file.
@@ -51,17 +71,21 @@ def build(
         raise RetrievalError(f"{where}: torchvision has no such network; see torchvision.models.list_models()")
     # The classifier is built and loaded too, so that a checkpoint must fit in every tensor.
     network, identity = with_weights(lambda: models.get_model(name, weights=None), weights, directory, where=where)
-    network = with_batch_norm(without_classifier(network, where=where), batch_norm, where=where)
+    network = without_classifier(network, where=where)
+    patch = network.patch_size if isinstance(network, VisionTransformer) else 1
+    if isinstance(network, VisionTransformer) and sizes.square is not None:
+        fit_to(network, sizes.square)
+    if pooling is not None:
+        pooled = read_pooling(pooling, where=where)
+        network = Pooled(network, anatomy_of(network), pooled, where=where).eval()
+    network = with_batch_norm(network, batch_norm, where=where)
     # Convolutions run on the layout of their weights; with channels last they are faster on CPUs and GPUs.
     network.to(memory_format=torch.channels_last)
 
     def own() -> dict[str, Any]:
         return declared(name, revision, identity, where=where)
 
-    patch = network.patch_size if isinstance(network, VisionTransformer) else 1
     preprocess = build_preprocessing(preprocessing, native, own, where=where, sized=sizes.sized, patch=patch)
-    if isinstance(network, VisionTransformer) and sizes.square is not None:
-        fit_to(network, sizes.square)
     return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
 
 
@@ -71,6 +95,16 @@ def fit_to(network: VisionTransformer, side: int) -> None:
     positions = resized["encoder.pos_embedding"]
     network.encoder.pos_embedding = nn.Parameter(positions, requires_grad=False)
     network.image_size, network.seq_length = side, positions.shape[1]
+
+
+def anatomy_of(network: nn.Module) -> Anatomy:
+    """Return where a network of torchvision has what is pooled."""
+    if isinstance(network, models.VisionTransformer):
+        blocks = [f"encoder.layers.{name}" for name, _ in network.encoder.layers.named_children()]
+        return Anatomy(tap="encoder", prefix=1, blocks=blocks, norm="encoder.ln")
+    if isinstance(network, models.SwinTransformer):
+        return Anatomy(tap="norm", channels_last=True)
+    return Anatomy(tap=LAST_MAPS.get(type(network).__name__, ""))
 
 
 def without_classifier(network: nn.Module, *, where: str) -> nn.Module:
