@@ -329,10 +329,10 @@ def test_product_quantisation_beside_faiss(parts: int, bits: int, rotate: str) -
     ],
     ids=lambda entry: entry["name"],
 )
-@pytest.mark.parametrize(("queries", "items"), [(1, 40), (3, 130), (7, COLUMNS + 90)])
+@pytest.mark.parametrize(("queries", "items"), [(1, 31), (7, 33), (1, COLUMNS + 31)])
 def test_items_of_equal_codes_tie(entry: dict[str, Any], queries: int, items: int) -> None:
-    gallery = clustered(9, 24, 10)[np.arange(items) % 9]
-    scorer = scores_after(steps(entry), apart(QUERIES[:queries], gallery))
+    gallery = clustered(9, 384, 10)[np.arange(items) % 9]
+    scorer = scores_after(steps(entry), apart(clustered(queries, 384, 13), gallery))
     found = list(rank(scorer, Unjudged(np.full(queries, -1)), top=items))
     for part in found:
         for scores, order in zip(part.top_scores, part.top_items, strict=True):
