@@ -3,17 +3,19 @@
 import importlib.util
 import pickle
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pipeline.retrieval.compression.binary import Hamming, Rescored
 from pipeline.retrieval.compression.codes import Coded
 from pipeline.retrieval.compression.products import Parts
 from pipeline.retrieval.compression.scalars import Ranges
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.postprocessing import STEPS, bytes_after, read_steps, scores_after
+from pipeline.retrieval.postprocessing import STEPS, bytes_after, read_recipe, read_steps, scores_after
 from pipeline.retrieval.ranking import COLUMNS, rank
 from pipeline.retrieval.relevance import Unjudged
 from pipeline.retrieval.scoring import score_features
@@ -488,3 +490,21 @@ def test_memory_changes_nothing_and_queries_are_left_out_of_their_own_rankings(n
             assert (values != np.arange(700)[:, None]).all()
     found[1].pop("per_query")
     assert found[0] == found[1] and found[0]["mAP"] > found[0]["mAP_random"]
+
+
+RANKINGS = Path(__file__).parents[2] / "conf/ranking"
+
+
+@pytest.mark.parametrize("path", sorted(RANKINGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_ranking_of_the_checkout_ranks(path: Path) -> None:
+    recipe = read_recipe(yaml.safe_load(path.read_text()), where=path.name)
+    if NO_FAISS and path.stem in ("pq_32", "opq_32"):
+        pytest.skip("faiss is not installed: pip install faiss-cpu")
+    kinds, dim = np.arange(260) % 20, 32 if "pq" in path.stem else 160
+    features = unit_rows(clustered(20, dim, 14)[kinds] + clustered(260, dim, 15))
+    described = recipe.described(None)["steps"]
+    other = clustered(300, dim, 16) if recipe.learns else None
+    found = score_features(features, kinds.tolist(), steps=described, learn_on=other)
+    assert found["mAP"] > 3 * found["mAP_random"]
+    assert found["feature_bytes"] == bytes_after(recipe.steps, dim)
+    assert recipe.learns == bool(recipe.learn_on)
