@@ -314,9 +314,14 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     labels = [row.split(",")[1] for row in (project.top / "data/prepared/digits/manifest.csv").read_text().split()[1:]]
     alone = score_features(features[0], labels, steps=steps, learn_on=features[1])
     assert alone["mAP"] == pytest.approx(table.loc[("raw_pixels+pca_whitening", "digits"), "mAP"])
-    project.edit("conf/ranking/pca_whitening.yaml", steps=[{"name": "pca_whitening", "dim": 7}])
+    halved = [{"name": "pca", "dim": 7, "power": 0.5}, {"name": "int8"}]
+    project.edit("conf/ranking/pca_whitening.yaml", steps=halved)
     whitened = {"rerank@{}-{}-{}".format(*run) for run in runs if run[2] == "pca_whitening"}
     assert project.repro() == {"recipe@pca_whitening"} | TABLES | whitened | plots(*DATASETS)
+    run = json.loads((project.top / "metrics/runs/raw_pixels+pca_whitening/digits.json").read_text())
+    assert run["feature_bytes"] == 7 and run["learn_on"] == "photo_views"
+    alone = score_features(features[0], labels, steps=halved, learn_on=features[1])
+    assert (run["mAP"], run["steps"]) == (pytest.approx(alone["mAP"]), alone["steps"])
 
 
 def test_an_earlier_state_comes_back_from_the_cache(coarser: Project, digits_project: Project, tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from .left_out import leave_out_each
 from .matrix import taken
 from .measures import Measure, measure_of
 from .memory import refuse_memory
-from .postprocessing import KReciprocal, Sets, Step, scores_after
+from .postprocessing import scores_after, scoring_step
 from .protocols import LANDMARKS, Protocol
 from .ragged import Ragged
 from .ranking import Ranking, each_ranking
 from .relevance import Without
 from .similarity import Scorer, unit_rows
+from .steps import Sets, Step
 from .uncertainty import Estimates, LeftOut, Population, of_left_out, of_queries, populations_of
 from .values import average_precisions, named_means, others_of, special_of
 from .wanted import Settings
@@ -321,8 +322,9 @@ def scores_between(
         return similarity_of(settings.similarity, queries, gallery)
     if settings.similarity != "cosine":
         raise RetrievalError(f"similarity is '{settings.similarity}', but the steps of a ranking are for cosine only")
-    if settings.device != "cpu" and any(isinstance(step, KReciprocal) for step in steps):
-        raise RetrievalError(f"device is '{settings.device}', but k_reciprocal computes its scores on the CPU only")
+    scoring = scoring_step(steps)
+    if settings.device != "cpu" and scoring is not None:
+        raise RetrievalError(f"device is '{settings.device}', but {scoring} computes its scores on the CPU only")
     items = unit_rows(gallery)
     asked = items if queries is gallery else unit_rows(queries)
     sets = Sets(asked, items, itself, settings.memory)

@@ -205,7 +205,7 @@ def rank_rows(
             return found
 
         picked = np.empty(len(wanted.values), np.float32)
-        for start in starts:
+        for start in starts if together or len(wanted.values) else ():  # a search has no positives to look up
             kept = part(start)
             pick(kept, start, wanted.starts, wanted.values, picked)
         values, items = np.empty_like(picked), np.empty_like(wanted.values)

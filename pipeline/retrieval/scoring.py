@@ -13,11 +13,12 @@ from .errors import RetrievalError
 from .evaluation import Evaluation, report, scores_between, scores_of
 from .labels import as_groups, as_labels
 from .matrix import check_features
-from .postprocessing import PcaWhitening, Recipe, Step, read_steps
+from .postprocessing import Recipe, bytes_after, read_steps
 from .protocols import DIFFICULTIES, Protocol, by_labels, by_landmarks
 from .queries import Query
 from .ragged import Ragged
 from .settings import call
+from .steps import Step
 from .wanted import Settings
 
 REMEDY = "make its feature anew, or leave the item out"
@@ -61,14 +62,15 @@ def score_features(
             its ranking. Names and groups of ``queries`` stand before those of ``gallery``.
         steps: what is done to features before they are ranked, as conf/ranking/*.yaml say it: the ``name`` of a
             step and its settings, see :mod:`.postprocessing`.
-        learn_on: features of other items, which PCA-whitening learns on.
+        learn_on: features of other items, which steps such as PCA learn on.
         per_query: whether to return what every query has too.
         settings: see :class:`.wanted.Settings`. ``top`` says how many items a query has under ``per_query``.
 
     Returns:
-        What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals
-        and counts. Rows of features that are equal to the bit count as exact duplicates. Under ``per_query``, see
-        :func:`per_query_of`.
+        What ``python -m pipeline.score`` prints: ``mAP`` and the other means, fractions in [0, 1], 95 % intervals,
+        counts, and ``feature_bytes``, what is stored of an item of the gallery after the steps, in float32 where no
+        step says otherwise. Rows of features that are equal to the bit count as exact duplicates. Under ``per_query``,
+        see :func:`per_query_of`.
 
     Raises:
         RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; what is given does not go
@@ -89,7 +91,8 @@ def score_features(
     )
     made = read_steps(steps, where="steps")
     evaluation, summary = evaluated(parts, known, chosen, steps=made, learn_on=learn_on, ranks=per_query)
-    found = {"features_dtype": kind, **Recipe(made, {}, "steps").described(None), **summary}
+    size = {"feature_bytes": bytes_after(made, parts[0].shape[1])}
+    found = {"features_dtype": kind, **Recipe(made, {}, "steps").described(None), **summary, **size}
     return found | ({"per_query": per_query_of(evaluation, first=known.first)} if per_query else {})
 
 
@@ -200,7 +203,7 @@ def evaluated(
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Return what :func:`.evaluation.report` does, of features that are checked first."""
     if learn_on is not None:
-        if not any(isinstance(step, PcaWhitening) for step in steps):
+        if not any(step.learns for step in steps):
             raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
         learn_on, _ = as_features(learn_on, where="learn_on")
         check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on", cosine=True)

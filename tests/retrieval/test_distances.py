@@ -12,10 +12,11 @@ from pipeline.retrieval import distances, ranking_by_torch
 from pipeline.retrieval.distances import Distances, crowded, similarity_of
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.neighbours import nearest
-from pipeline.retrieval.postprocessing import Sets, read_steps, scores_after
+from pipeline.retrieval.postprocessing import read_steps, scores_after
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Kind, Products, Scorer, unit_rows
+from pipeline.retrieval.steps import Sets
 from pipeline.search.searching import search
 from tests.retrieval.test_ranking import together
 

@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.neighbours import nearest
-from pipeline.retrieval.postprocessing import KReciprocal, Sets, read_recipe, read_steps, scores_after
+from pipeline.retrieval.postprocessing import KReciprocal, read_recipe, read_steps, scores_after
 from pipeline.retrieval.similarity import Products, Scorer, unit_rows
+from pipeline.retrieval.steps import Sets
 
 
 def clustered(items: int, dim: int, seed: int) -> np.ndarray:
@@ -141,7 +142,7 @@ def test_k_reciprocal(k1: int, k2: int, weight: float) -> None:
 
 def test_k_reciprocal_where_queries_are_the_gallery() -> None:
     features = clustered(60, 8, 11)
-    one = all_scores(KReciprocal(6, 3, 0.3).apply(leave_one_out(features), None))
+    one = all_scores(KReciprocal(6, 3, 0.3).apply(leave_one_out(features)))
     np.testing.assert_allclose(one, -naive_square(features), atol=2e-5)
 
 
@@ -206,7 +207,7 @@ def test_steps_follow_each_other() -> None:
     queries, gallery = clustered(20, 8, 13), clustered(60, 8, 14)
     augmentation = {"name": "database_augmentation", "neighbours": 3}
     expansion = {"name": "alpha_query_expansion", "neighbours": 5, "alpha": 2.0}
-    halfway = steps(augmentation)[0].apply(apart(queries, gallery), None)
+    halfway = steps(augmentation)[0].apply(apart(queries, gallery))
     assert isinstance(halfway, Sets)
     both = scores_after(steps(augmentation, expansion), apart(queries, gallery))
     assert isinstance(both, Products)

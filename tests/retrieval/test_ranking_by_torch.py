@@ -13,11 +13,12 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.metrics import average_precision
 from pipeline.retrieval.neighbours import Reciprocal
-from pipeline.retrieval.postprocessing import KReciprocal, Sets
+from pipeline.retrieval.postprocessing import KReciprocal
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, rank
 from pipeline.retrieval.relevance import Judge, Listed, SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Kind, Scorer, unit_rows
+from pipeline.retrieval.steps import Sets
 from pipeline.retrieval.wanted import Settings
 from tests.retrieval.test_ranking import arrays, random_case, same, together
 
