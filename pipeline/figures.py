@@ -1,4 +1,4 @@
-"""The metrics of all runs -> figures: the metrics with intervals, AP of the queries, classes, similarities, cost.
+"""The metrics of all runs -> figures: metrics with intervals, AP of the queries, classes, similarities, cost, search.
 
 ``python -m pipeline.figures`` writes ``plots/figures/png/`` and ``plots/figures/svg/`` for the runs and datasets of
 params.yaml.
@@ -14,10 +14,12 @@ from pipeline.frame.files import replacing_directory
 from pipeline.results.breakdown import read_classes, read_similarities
 from pipeline.results.cost import read_costs
 from pipeline.results.per_query import read_results
+from pipeline.results.searches import read_points, titled_points
 from pipeline.results.titles import read_titles, titled
 from pipeline.retrieval.settings import call
 from pipeline.views.breakdown import draw_classes, draw_similarities
 from pipeline.views.figures import draw_cost, draw_distribution, draw_map, read_scores
+from pipeline.views.search_figure import draw_searches
 from pipeline.views.style import Style, save_png, save_svg
 
 
@@ -49,6 +51,9 @@ def main(config: DictConfig) -> None:
     cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     if cost is not None:
         figures["cost"] = cost
+    points = read_points(path_of(config, "searches"))
+    if points:
+        figures["search"] = draw_searches(titled_points(points, titles), style)
     with replacing_directory(path_of(config, "png")) as partial:
         for name, figure in figures.items():
             save_png(figure, partial / f"{name}.png", dpi=style.dpi)
