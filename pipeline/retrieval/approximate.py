@@ -29,14 +29,14 @@ class Exact:
     """What the exact ranking finds.
 
     Attributes:
-        k: how many items of each ranking.
-        places: of the first k items in the gallery, best first; -1 past the end of a ranking.
+        k: how many items of each ranking are looked at.
+        places: of these in the gallery, best first; -1 past the end of a ranking.
         left_out: the most items that are left out of a ranking.
         ap: AP@k of each query; NaN without positives.
     """
 
     k: int
-    places: Int[np.ndarray, "query k"]
+    places: Int[np.ndarray, "query exact"]
     left_out: int
     ap: Float[np.ndarray, " query"]
 
@@ -72,7 +72,7 @@ class Judged:
 
 def exact(scorer: Scorer, judge: Judge, *, k: int, memory: float = 1.0) -> Exact:
     """Rank the gallery for every query (see :func:`.ranking.rank`)."""
-    parts = list(rank(scorer, judge, top=k, memory=memory))
+    parts = list(rank(scorer, judge, top=min(k, scorer.items), memory=memory))
     left_out = max(scorer.items - int(part.candidates.min()) for part in parts)
     aps = [average_precision_at(part.ranks, k=k) for part in parts]
     return Exact(k, np.concatenate([part.top_items for part in parts]), left_out, np.concatenate(aps))

@@ -305,10 +305,13 @@ class Index:
         faiss.write_index(self.index, faiss.PyCallbackIOWriter(count))
         return written
 
-    def search(self, queries: Float32[np.ndarray, "query dim"], k: int, setting: Setting) -> Int[np.ndarray, "query k"]:
-        """Return the places of the first ``k`` items that are found, best first; -1 past the end."""
+    def search(
+        self, queries: Float32[np.ndarray, "query dim"], k: int, setting: Setting
+    ) -> Int[np.ndarray, "query found"]:
+        """Return the places of the first ``k`` items that are found, or of all, best first; -1 past the end."""
         options = {} if setting.parameters is None else {"params": setting.parameters}
-        found: Int[np.ndarray, "query k"] = self.index.search(np.ascontiguousarray(queries), k, **options)[1]
+        most = min(k, self.index.ntotal)
+        found: Int[np.ndarray, "query found"] = self.index.search(np.ascontiguousarray(queries), most, **options)[1]
         return found
 
 
