@@ -23,7 +23,7 @@ def search_markdown(table: Mapping[str, Sequence[Any]], titles: Titles = NONE) -
     if not table["encoder"]:
         return NOTHING
 
-    def shown(name: str, digits: int, unit: float = 1) -> list[str]:
+    def shown(name: str, digits: int, unit: float | int = 1) -> list[str]:
         return ["–" if value is None else f"{value / unit:,.{digits}f}" for value in table[name]]
 
     recalls = sorted((name for name in table if name.startswith("recall@")), key=cutoff_of)
