@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -78,7 +79,7 @@ class Setting:
 
 
 @runtime_checkable
-class Kind(Protocol):
+class IndexKind(Protocol):
     """A kind of index, as conf/search/*.yaml describes it."""
 
     @property
@@ -235,10 +236,10 @@ class IvfPq(IvfFlat):
         return index
 
 
-KINDS: Mapping[str, type[Kind]] = {"flat": Flat, "hnsw": Hnsw, "ivf_flat": IvfFlat, "ivf_pq": IvfPq}
+KINDS: Mapping[str, type[IndexKind]] = {"flat": Flat, "hnsw": Hnsw, "ivf_flat": IvfFlat, "ivf_pq": IvfPq}
 
 
-def read_kind(config: Mapping[str, Any], *, where: str) -> Kind:
+def read_kind(config: Mapping[str, Any], *, where: str) -> IndexKind:
     """Return the kind of index that a YAML describes.
 
     Raises:
@@ -286,7 +287,7 @@ class Index:
         seconds: that it took to build, by one thread.
     """
 
-    kind: Kind
+    kind: IndexKind
     built_with: Mapping[str, int]
     settings: Sequence[Setting]
     index: Any
@@ -315,11 +316,11 @@ class Index:
         return found
 
 
-def build(kind: Kind, rows: Rows, *, k: int, where: str) -> Index:
+def build(kind: IndexKind, rows: Rows, *, k: int, where: str) -> Index:
     """Return an index that holds the items of ``rows``, for searches for ``k`` of them.
 
     Raises:
-        RetrievalError: see :class:`Kind`; it begins with ``where``. faiss is not installed.
+        RetrievalError: see :class:`IndexKind`; it begins with ``where``. faiss is not installed.
     """
     faiss = imported()
     count, dim = rows.items.shape
@@ -358,11 +359,12 @@ class Speed:
 def speed_of(index: Index, queries: Float32[np.ndarray, "query dim"], k: int, setting: Setting) -> Speed:
     """Measure searches for ``k`` items: rates of up to ``BATCH`` queries at a time, latencies of up to ``SINGLES``."""
     batch, singles = (np.ascontiguousarray(sample_of(queries, most)) for most in (BATCH, SINGLES))
+    whole = partial(index.search, batch, k, setting)
     with computing(1):
-        one = rate_of(lambda: index.search(batch, k, setting), len(batch))
-        times = [seconds_of(lambda row=row: index.search(row[None], k, setting)) for row in singles]  # type: ignore[misc]
+        one = rate_of(whole, len(batch))
+        times = [seconds_of(partial(index.search, row[None], k, setting)) for row in singles]
     with computing(cores()):
-        every = rate_of(lambda: index.search(batch, k, setting), len(batch))
+        every = rate_of(whole, len(batch))
     middle, late = np.quantile(times, (0.5, 0.95)) * 1000
     return Speed(one, every, float(middle), float(late))
 
