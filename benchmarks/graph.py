@@ -127,7 +127,13 @@ def copied(layout: str, target: Path, encoders: int, datasets: int) -> int:
     for (group, made), like in zip(names.items(), ("hog", "digits"), strict=True):
         for name in made:
             shutil.copy(target / f"conf/{group}/{like}.yaml", target / f"conf/{group}/{name}.yaml")
-    params = {"encoders": names["encoder"], "datasets": names["dataset"], "rankings": [], "encoder": "e0"}
+    params = {
+        "encoders": names["encoder"],
+        "datasets": names["dataset"],
+        "rankings": [],
+        "searches": [],
+        "encoder": "e0",
+    }
     (target / "params.yaml").write_text(yaml.safe_dump(params))
     subprocess.run(["git", "init", "-q"], cwd=target, check=True)
     return make_trivial(target, params)

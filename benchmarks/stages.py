@@ -53,7 +53,7 @@ def copied(target: Path, images: Path, encoder: str) -> None:
     target.mkdir()
     subprocess.run(["tar", "-x"], cwd=target, input=archive, check=True)
     (target / f"conf/dataset/{DATASET}.yaml").write_text(yaml.safe_dump({"kind": "folder", "root": str(images)}))
-    params = {"encoders": [encoder], "datasets": [DATASET], "rankings": [], "encoder": encoder}
+    params = {"encoders": [encoder], "datasets": [DATASET], "rankings": [], "searches": [], "encoder": encoder}
     (target / "params.yaml").write_text(yaml.safe_dump(params))
 
 

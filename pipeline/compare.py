@@ -1,11 +1,12 @@
 """The metrics of all runs -> the comparative table.
 
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (one row per run), ``metrics/table.md`` and ``table.tex``
-(encoder x dataset), ``metrics/pairwise.csv`` (one row per pair of encoders on a dataset), ``metrics/summary.json``, and
-``metrics/cost.csv`` and ``cost.md`` (one row per encoder), for the encoders and datasets named in params.yaml.
+(encoder x dataset), ``metrics/pairwise.csv`` (one row per pair of encoders on a dataset), ``metrics/summary.json``,
+``metrics/cost.csv`` and ``cost.md`` (one row per encoder), and ``metrics/search.csv`` and ``search.md`` (one row per
+setting of an approximate search), for the encoders, datasets and searches named in params.yaml.
 
-What extractions measured is the one thing here that DVC does not watch: another measurement of the same features
-changes no result. The table of costs has what was measured last when it was made.
+What extractions and searches measured is the one thing here that DVC does not watch: another measurement of the same
+features changes no result. The tables of costs and searches have what was measured last when they were made.
 """
 
 from omegaconf import DictConfig
@@ -18,6 +19,7 @@ from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.estimates import read_estimates
 from pipeline.results.pairs import Design, compare_pairs, populations_in_words
 from pipeline.results.published import against, read_published, with_published
+from pipeline.results.searches import search_table
 from pipeline.results.shrinking import smaller_runs
 from pipeline.results.tables import write_table
 from pipeline.results.titles import read_titles
@@ -25,6 +27,7 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.measures import measure_of
 from pipeline.retrieval.settings import call
 from pipeline.retrieval.uncertainty import average_of, average_of_drawn
+from pipeline.views.search_table import search_markdown
 from pipeline.views.shrinking import smaller_markdown
 from pipeline.views.tables import caption, cost_markdown, headings, latex, markdown
 
@@ -59,6 +62,7 @@ def main(config: DictConfig) -> None:
     plain_words = caption(table, compared, summary, design, populations_in_words(populations))
     means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
     costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
+    searches = search_table(experiment, path_of(config, "runs"), path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
     heads = headings(table, titles)
@@ -69,6 +73,8 @@ def main(config: DictConfig) -> None:
     write_json(path_of(config, "summary"), {**summary, "smaller": smaller, "caption": plain_words})
     write_table(path_of(config, "cost_csv"), costs)
     write_text(path_of(config, "cost_markdown"), cost_markdown(costs, titles, mean=heads[MEAN]))
+    write_table(path_of(config, "search_csv"), searches)
+    write_text(path_of(config, "search_markdown"), search_markdown(searches, titles))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The metrics of all runs -> figures: the metrics with intervals, AP of the queries, classes, similarities, cost.
+"""The metrics of all runs -> figures: metrics with intervals, AP of the queries, classes, similarities, cost, search.
 
 ``python -m pipeline.figures`` writes ``plots/figures/png/`` and ``plots/figures/svg/`` for the runs and datasets of
 params.yaml.
@@ -16,10 +16,12 @@ from pipeline.results.breakdown import read_classes, read_similarities
 from pipeline.results.comparison import Summary
 from pipeline.results.cost import MEAN, read_costs
 from pipeline.results.per_query import read_results
+from pipeline.results.searches import read_points, titled_points
 from pipeline.results.titles import read_titles, titled
 from pipeline.retrieval.settings import call
 from pipeline.views.breakdown import draw_classes, draw_similarities
 from pipeline.views.figures import draw_cost, draw_distribution, draw_map, metric_of, read_scores
+from pipeline.views.search_figure import draw_searches
 from pipeline.views.shrinking import draw_smaller
 from pipeline.views.style import Style, save_png, save_svg
 
@@ -57,6 +59,9 @@ def main(config: DictConfig) -> None:
     cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     if cost is not None:
         figures["cost"] = cost
+    points = read_points(path_of(config, "searches"))
+    if points:
+        figures["search"] = draw_searches(titled_points(points, titles), style)
     with replacing_directory(path_of(config, "png")) as partial:
         for name, figure in figures.items():
             save_png(figure, partial / f"{name}.png", dpi=style.dpi)

@@ -79,6 +79,7 @@ def run(name: str, experiment: Experiment, raw: Path) -> None:
         "encoders": f"[{','.join(experiment.encoders)}]",
         "datasets": f"[{','.join(experiment.datasets)}]",
         "rankings": f"[{','.join(experiment.rankings)}]",
+        "searches": f"[{','.join(experiment.searches)}]",
         "encoder": experiment.encoder,
     }
     overrides = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]

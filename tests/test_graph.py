@@ -135,7 +135,7 @@ def is_place(key: str, value: object) -> bool:
 def test_every_setting_is_declared(stage: str) -> None:
     """Of each stage's own config every key, of each group that it composes the file."""
     module = module_of(stage)
-    choices = {"encoder": "hog", "dataset": "digits", "ranking": "k_reciprocal"}
+    choices = {"encoder": "hog", "dataset": "digits", "ranking": "k_reciprocal", "search": "hnsw"}
     groups = [group for group in choices if f"{group}=${{item" in STAGES[stage]["cmd"]]
     chosen = [f"{group}={choices[group]}" for group in groups]
     chosen += [word for word in STAGES[stage]["cmd"].split()[3:] if "$" not in word]

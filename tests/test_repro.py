@@ -173,6 +173,31 @@ def test_a_title_makes_anew_what_shows_it_and_nothing_else(on_digits: Project) -
     assert done.returncode and "conf/encoder/color_histogram.yaml: by its title color_histogram looks" in done.stderr
 
 
+def test_searches_are_measured_and_an_edit_of_one_runs_it_alone(on_digits: Project) -> None:
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install faiss-cpu")
+    top = on_digits.top
+    assert (top / "metrics/search.md").read_text().startswith("No search is asked for")
+    on_digits.edit("params.yaml", searches=["flat", "hnsw"])
+    on_digits.edit("conf/approximate.yaml", k=5, cutoffs=[1, 5])
+    on_digits.edit("conf/search/hnsw.yaml", ef_search=[5, 20])
+    searched = {
+        search: {f"approximate@{encoder}-digits-{search}" for encoder in ENCODERS} for search in ("flat", "hnsw")
+    }
+    shown = {"headline"} | TABLES
+    assert on_digits.repro() == {"check"} | searched["flat"] | searched["hnsw"] | shown
+    table = pd.read_csv(top / "metrics/search.csv").set_index(["encoder", "search"])
+    assert len(table) == 6 and set(table["dataset"]) == {"digits"}
+    flat = table.xs("flat", level="search")
+    assert (flat[["recall@1", "recall@5"]] == 1).all(axis=None)
+    for encoder in ENCODERS:
+        metrics = json.loads((top / f"metrics/runs/{encoder}/digits.json").read_text())
+        assert flat.loc[encoder, "mAP@k"] == flat.loc[encoder, "exact_mAP@k"] == metrics["mAP@5"]
+    assert (top / "plots/figures/png/search.png").is_file() and (top / "plots/figures/svg/search.svg").is_file()
+    on_digits.edit("conf/search/hnsw.yaml", ef_search=[10])
+    assert on_digits.repro() == searched["hnsw"] | shown
+    assert len(pd.read_csv(top / "metrics/search.csv")) == 4
+
+
 def test_how_extraction_runs_is_not_tracked(project: Project) -> None:
     project.edit("conf/runtime/default.yaml", batch_size=3, workers=0)
     assert project.repro() == set()

@@ -18,7 +18,12 @@ def stages_of(entry: Entry, experiment: Experiment, graph: Path) -> list[str]:
     Raises:
         RetrievalError: the file is no such graph.
     """
-    names = {"dataset": experiment.datasets, "encoder": experiment.encoders, "ranking": experiment.rankings}
+    names = {
+        "dataset": experiment.datasets,
+        "encoder": experiment.encoders,
+        "ranking": experiment.rankings,
+        "search": experiment.searches,
+    }
     names[entry.group] = (entry.name,)
     content = read_yaml(graph, name=str(graph))
     if not isinstance(content, dict) or not isinstance(content.get("stages"), dict):

@@ -4,7 +4,6 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.encoders.encoder import GREY, SQUARE, Encoder
 from pipeline.encoders.precision import TYPES
 from pipeline.extraction.runtime import Runtime
+from pipeline.frame.machine import processor_name
 from pipeline.frame.versions import versions_of
 from pipeline.manifest.manifest import Manifest
 
@@ -22,7 +22,6 @@ from pipeline.manifest.manifest import Manifest
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
 OPTIONAL = ("timm", "torchcodec")
 PRECISIONS = {dtype: name for name, dtype in TYPES.items()}
-CPUINFO = Path("/proc/cpuinfo")  # on Linux
 
 
 def device_name(device: torch.device) -> str:
@@ -30,15 +29,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"{device.type} ({processor_name()})"
-
-
-def processor_name() -> str:
-    """Return the processor's model, as far as the operating system tells."""
-    if CPUINFO.is_file():
-        for line in CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def provenance(

@@ -1,4 +1,4 @@
-"""params.yaml: which encoders, on which datasets, ranked how, and which encoder is in the headline."""
+"""params.yaml: which encoders, on which datasets, ranked and searched how, and which encoder is in the headline."""
 
 import re
 from dataclasses import dataclass
@@ -25,12 +25,14 @@ class Experiment:
         datasets: its columns, in its order.
         encoder: the one whose metrics go into ``metrics/headline.json``.
         rankings: in which other ways the features of every encoder are ranked too; more rows of the table.
+        searches: by which indices the features of every encoder are searched too, for a table of their own.
     """
 
     encoders: tuple[str, ...]
     datasets: tuple[str, ...]
     encoder: str
     rankings: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -42,8 +44,9 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
     """Read and check params.yaml.
 
     Raises:
-        RetrievalError: the file is missing, a list is missing, empty (but ``rankings``) or has a name twice, a
-            name is unfit for a file name or a command line, or ``encoder`` is not among ``encoders``.
+        RetrievalError: the file is missing, a list is missing (but ``searches``), empty (but that and ``rankings``) or
+            has a name twice, a name is unfit for a file name or a command line, or ``encoder`` is not among
+            ``encoders``.
     """
     if not path.is_file():
         raise RetrievalError(f"{path} is not here: run from the top of the project")
@@ -53,6 +56,7 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
     encoders = names_under("encoders", params, path)
     datasets = names_under("datasets", params, path)
     rankings = names_under("rankings", params, path, least=0)
+    searches = names_under("searches", {"searches": [], **params}, path, least=0)
     if PLAIN in rankings:
         raise RetrievalError(f"{path}: '{PLAIN}' under 'rankings' is what every encoder is ranked by anyway: remove it")
     encoder = params.get("encoder")
@@ -60,7 +64,7 @@ def read_experiment(path: Path = PARAMS) -> Experiment:
         raise RetrievalError(
             f"{path}: encoder '{encoder}' (the headline) is not among encoders: add it there, or name one of them"
         )
-    return Experiment(encoders, datasets, encoder, rankings)
+    return Experiment(encoders, datasets, encoder, rankings, searches)
 
 
 def names_under(key: str, params: dict[str, Any], path: Path, *, least: int = 1) -> tuple[str, ...]:
@@ -81,12 +85,13 @@ def names_under(key: str, params: dict[str, Any], path: Path, *, least: int = 1)
 
 
 def check_names(experiment: Experiment, conf: Path) -> None:
-    """Check that ``conf/encoder``, ``conf/dataset`` and ``conf/ranking`` hold a YAML for every name.
+    """Check that ``conf/encoder``, ``conf/dataset``, ``conf/ranking`` and ``conf/search`` hold a YAML for every name.
 
     Raises:
         RetrievalError: a name has no YAML, or one that :func:`pipeline.frame.tracked.refuse_untracked` refuses.
     """
-    for group, names in zip(LEAVES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True):
+    named = (experiment.encoders, experiment.datasets, experiment.rankings, experiment.searches)
+    for group, names in zip(LEAVES, named, strict=True):
         available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         for name in names:
             if name not in available:

@@ -1,4 +1,4 @@
-"""What the YAML of an encoder, a dataset or a ranking may not say, because DVC would not see an edit of it."""
+"""What a YAML that params.yaml names may not say, because DVC would not see an edit of it."""
 
 import math
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
 
 # The groups whose files DVC tracks one by one.
-LEAVES = ("encoder", "dataset", "ranking")
+LEAVES = ("encoder", "dataset", "ranking", "search")
 # DVC leaves keys of these names, meant for sizes of files, out of the keys of its run-cache: after an edit of
 # such a value it would bring back the results of the old one (treeverse/dvc issue 10296).
 INVISIBLE = ("size", "nfiles")
 
 
 def refuse_untracked(path: Path) -> None:
-    """Check that DVC would see every edit of what the YAML of an encoder, a dataset or a ranking says.
+    """Check that DVC would see every edit of what the YAML of an encoder, a dataset, a ranking or a search says.
 
     Raises:
         RetrievalError: see :func:`pipeline.frame.yamls.read_yaml`; it is no mapping; has a ``defaults`` list, whose

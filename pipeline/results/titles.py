@@ -15,7 +15,6 @@ from typing_extensions import TypedDict
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.files import write_json
 from pipeline.frame.runs import JOINED
-from pipeline.frame.tracked import LEAVES
 from pipeline.frame.upstream import read_json
 from pipeline.frame.yamls import read_yaml
 from pipeline.retrieval.errors import RetrievalError
@@ -25,7 +24,7 @@ Value = TypeVar("Value")
 
 TITLE = "title"
 # The stage that writes the title of each kind.
-STAGES = dict(zip(LEAVES, ("weights", "prepare", "recipe"), strict=True))
+STAGES = {"encoder": "weights", "dataset": "prepare", "ranking": "recipe"}
 
 
 class Titled(TypedDict):
@@ -95,7 +94,7 @@ def read_titles(directory: Path, experiment: Experiment) -> Titles:
         return str(read_json(path, Titled, stage=f"{STAGES[group]}@{name}", what="title")["title"])
 
     names = names_in(experiment)
-    return distinct({group: {name: read(group, name) for name in names[group]} for group in LEAVES}, experiment)
+    return distinct({group: {name: read(group, name) for name in names[group]} for group in STAGES}, experiment)
 
 
 def check_titles(conf: Path, experiment: Experiment) -> None:
@@ -104,7 +103,7 @@ def check_titles(conf: Path, experiment: Experiment) -> None:
     Raises:
         RetrievalError: see :func:`title_of` and :func:`distinct`.
     """
-    titles: dict[str, dict[str, str]] = {group: {} for group in LEAVES}
+    titles: dict[str, dict[str, str]] = {group: {} for group in STAGES}
     for group, names in names_in(experiment).items():
         for name in names:
             config = read_yaml(conf / group / f"{name}.yaml", name=f"conf/{group}/{name}.yaml")
@@ -114,7 +113,7 @@ def check_titles(conf: Path, experiment: Experiment) -> None:
 
 def names_in(experiment: Experiment) -> dict[str, tuple[str, ...]]:
     """Return the names in params.yaml by the group of conf/ that their YAMLs are in."""
-    return dict(zip(LEAVES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True))
+    return dict(zip(STAGES, (experiment.encoders, experiment.datasets, experiment.rankings), strict=True))
 
 
 def distinct(titles: Mapping[str, Mapping[str, str]], experiment: Experiment) -> Titles:
@@ -127,8 +126,8 @@ def distinct(titles: Mapping[str, Mapping[str, str]], experiment: Experiment) ->
     Raises:
         RetrievalError: two of one kind look the same, or those of two runs.
     """
-    found = Titles(*(titles[group] for group in LEAVES))
-    for group in LEAVES:
+    found = Titles(*(titles[group] for group in STAGES))
+    for group in STAGES:
         refuse_same(group, titles[group])
     refuse_same("encoder", {run: found.run(run) for run in experiment.runs})
     return found

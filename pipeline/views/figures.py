@@ -16,6 +16,7 @@ from matplotlib.transforms import Affine2D
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.upstream import output_of
 from pipeline.results.cost import Cost
+from pipeline.results.pareto import front_of
 from pipeline.results.tables import read_table
 from pipeline.retrieval.measures import measure_of
 from pipeline.views.style import SMALL, Style, label_of, plain_text, put_legend, put_title
@@ -190,15 +191,6 @@ def entries(costs: Mapping[str, Cost]) -> list[tuple[str, str]]:
         (name, f"{label_of(name)}\n{cost.bytes or 0:,} B, {plain_text(cost.device.split(' ')[0], most=12)}")
         for name, cost in costs.items()
     ]
-
-
-def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the Pareto front of points (speed, metric), from the slowest: those that no other equals or beats in both.
-
-    Of equal points all are on it.
-    """
-    beaten = {one for one in points for other in points if other != one and other[0] >= one[0] and other[1] >= one[1]}
-    return sorted(one for one in points if one not in beaten)
 
 
 def dots(color: str, marker: str, *, area: float) -> dict[str, Any]:

@@ -164,6 +164,7 @@ TOUCHED = {
     "recipe": (("ranking=k_reciprocal",), ("recipe.yaml", "ranking/k_reciprocal.yaml")),
     "extract": (NAMES, ("extract.yaml", "runtime/default.yaml")),
     "evaluate": (NAMES, ("evaluate.yaml", "ranking/similarity.yaml")),
+    "approximate": ((*NAMES, "search=ivf_pq"), ("approximate.yaml", "search/ivf_pq.yaml")),
     "pr": (NAMES[1:], ("pr.yaml", "style/default.yaml")),
     "gallery": (NAMES[1:], ("gallery.yaml", "sheet/default.yaml")),
     "compare": ((), ("compare.yaml",)),

@@ -22,6 +22,7 @@ from pipeline.manifest.labels import read_labels
 from pipeline.manifest.manifest import read_manifest
 from pipeline.results.per_query import read_results
 from pipeline.results.runs import read_run
+from pipeline.results.searches import rows_of
 from pipeline.retrieval.reading.matrices import read_matrix
 from tests.attack.verdicts import Wrong
 
@@ -92,6 +93,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "1.xml": read_instances,
     "ImageSets/Main/val.txt": lambda path: read_split(path.parents[2], "val"),
     "runs/hog/x.json": lambda path: read_run(path.parents[1], "hog", "x"),
+    "runs/hog/x/flat.json": lambda path: rows_of("hog", "x", "flat", path.parents[2], path.parents[2]),
     "x/hog.npz": lambda path: read_results(path, "AP"),
     "s/key/0.json": a_part,
     "weights.pth": lambda path: read_tensors(path, None),

@@ -27,6 +27,8 @@ def write_params(tmp_path: Path, text: str) -> Path:
 def test_params_are_read_in_order(tmp_path: Path) -> None:
     path = write_params(tmp_path, "encoders: [b, a]\ndatasets: [d]\nrankings: [r]\nencoder: a\n")
     assert read_experiment(path) == Experiment(("b", "a"), ("d",), "a", ("r",))
+    path = write_params(tmp_path, "encoders: [a]\ndatasets: [d]\nrankings: []\nsearches: [t, s]\nencoder: a\n")
+    assert read_experiment(path).searches == ("t", "s")
 
 
 def test_rows_of_the_table_are_encoders_followed_by_their_other_rankings() -> None:
@@ -56,6 +58,10 @@ def test_rows_of_the_table_are_encoders_followed_by_their_other_rankings() -> No
         ("encoders: [a]\ndatasets: [d]\nencoder: a", "'rankings' must be a list of names, \\[\\] for none"),
         ("encoders: [a]\ndatasets: [d]\nrankings: [similarity]\nencoder: a", "ranked by anyway: remove it"),
         ("encoders: [a]\ndatasets: [d]\nrankings: [b, b]\nencoder: a", "'b' stands twice under 'rankings'"),
+        (
+            "encoders: [a]\ndatasets: [d]\nrankings: []\nsearches: [s, s]\nencoder: a",
+            "'s' stands twice under 'searches'",
+        ),
         ("- a", "expected the keys encoders, datasets, rankings and encoder"),
         ("a: [", "params.yaml, line 1: "),
     ],
@@ -85,6 +91,8 @@ def test_names_without_a_yaml() -> None:
         check_names(Experiment(("hog",), ("digitz",), "hog"), TOP / "conf")
     with pytest.raises(RetrievalError, match="unknown ranking 'k_reciprocl': write conf/ranking/k_reciprocl.yaml"):
         check_names(Experiment(("hog",), ("digits",), "hog", ("k_reciprocal", "k_reciprocl")), TOP / "conf")
+    with pytest.raises(RetrievalError, match="unknown search 'hnws': write conf/search/hnws.yaml, or .* flat, hnsw,"):
+        check_names(Experiment(("hog",), ("digits",), "hog", (), ("flat", "hnws")), TOP / "conf")
 
 
 @pytest.mark.parametrize(
