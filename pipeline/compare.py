@@ -2,7 +2,8 @@
 
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (one row per run), ``metrics/table.md`` and ``table.tex``
 (encoder x dataset), ``metrics/pairwise.csv`` (one row per pair of encoders on a dataset), ``metrics/summary.json``, and
-``metrics/cost.csv`` and ``cost.md`` (one row per encoder), for the encoders and datasets named in params.yaml.
+``metrics/cost.csv`` and ``cost.md`` (one row per run, over all datasets), for the encoders and datasets named in
+params.yaml.
 
 What extractions measured is the one thing here that DVC does not watch: another measurement of the same features
 changes no result. The table of costs has what was measured last when it was made.
@@ -53,8 +54,9 @@ def main(config: DictConfig) -> None:
     shown = {titles.dataset(name): population for name, population in populations.items()}
     words = caption(table, compared, summary, design, populations_in_words(shown), titles)
     plain_words = caption(table, compared, summary, design, populations_in_words(populations))
-    means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
-    costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
+    means = {str(run): float(value) for run, value in comparison[MEAN].items()}
+    stored = {run: max(runs[run, dataset]["feature_bytes"] for dataset in experiment.datasets) for run in means}
+    costs = cost_table(means, stored, experiment.datasets, path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))
     beside = [text for one in published if (text := against(runs, one, titles))]

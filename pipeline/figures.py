@@ -46,9 +46,7 @@ def main(config: DictConfig) -> None:
             title=f"{title}: similarity of positives and negatives",
             style=style,
         )
-    cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
-    if cost is not None:
-        figures["cost"] = cost
+    figures["cost"] = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     with replacing_directory(path_of(config, "png")) as partial:
         for name, figure in figures.items():
             save_png(figure, partial / f"{name}.png", dpi=style.dpi)

@@ -68,12 +68,20 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
-        path, sha256, box = self.files[index]
         try:
-            data = read_prepared(as_written(path), sha256, dataset=self.dataset)
-            return self.preprocess(self.decode(data, box, name=path))
+            return self.prepared(index, self.read(index))
         except RetrievalError as error:
             return str(error)
+
+    def read(self, index: int) -> bytes:
+        """Return the file of image ``index``; RetrievalError if it is not the one that was prepared."""
+        path, sha256, _ = self.files[index]
+        return read_prepared(as_written(path), sha256, dataset=self.dataset)
+
+    def prepared(self, index: int, data: bytes) -> Tensor:
+        """Return image ``index``, whose file is ``data``, as the network's input; RetrievalError if it is no image."""
+        path, _, box = self.files[index]
+        return self.preprocess(self.decode(data, box, name=path))
 
 
 def collate(samples: Sequence[Tensor | str]) -> Tensor | str:

@@ -181,9 +181,9 @@ def encoded(
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
     machine = engine.machine(runtime)
     guards = guarded.inspect(features, manifest, before)
-    return Extraction(
-        features, guards, made_by(encoder, machine), costs_of(encoder, len(features), seconds, machine), scratch
-    )
+    latencies = engine.latencies(encoder, DecodedImages.of(manifest, encoder), runtime)
+    costs = costs_of(encoder, len(features), seconds, machine, latencies)
+    return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
 
 
 def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:

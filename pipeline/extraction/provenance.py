@@ -3,7 +3,7 @@
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,9 @@ def made_by(encoder: Encoder, machine: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any]) -> dict[str, Any]:
+def costs_of(
+    encoder: Encoder, images: int, seconds: float, machine: Mapping[str, Any], latencies: Sequence[float] = ()
+) -> dict[str, Any]:
     """Return what features cost: bytes of each in float32, what the network computes, and what was measured.
 
     Args:
@@ -85,6 +87,7 @@ def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str
         images: how many there were.
         seconds: that they took.
         machine: see :func:`machine_of`.
+        latencies: the seconds that each of some of them took alone; none where that was not measured.
     """
     return {
         "feature_bytes": 4 * encoder.dim,
@@ -95,6 +98,7 @@ def costs_of(encoder: Encoder, images: int, seconds: float, machine: Mapping[str
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 1),
         **machine,
+        **({"latency_seconds": [round(one, 6) for one in latencies]} if latencies else {}),
     }
 
 

@@ -49,7 +49,7 @@ def read_runs(folder: Path, experiment: Experiment) -> dict[tuple[str, str], dic
     Raises:
         RetrievalError: one is missing or of another form.
     """
-    needed = ("headline", "intervals", "mAP_random", "tie_gap")
+    needed = ("headline", "intervals", "mAP_random", "tie_gap", "feature_bytes")
     return {
         (run, dataset): read_run(folder, run, dataset, *needed)
         for run in experiment.runs
