@@ -1,5 +1,6 @@
 """What the features of runs cost, over several datasets."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +18,18 @@ MEAN = "mean over datasets"
 
 
 def whole(text: str) -> int | None:
-    """Return a number in a cell of a table; None for an empty one."""
-    return int(text) if text else None
+    """Return a number in a cell of a table; None for an empty one, ValueError for one that nothing can cost."""
+    return int(text) if fraction(text) is not None else None
 
 
 def fraction(text: str) -> float | None:
-    """Return a number in a cell of a table; None for an empty one."""
-    return float(text) if text else None
+    """Return a number in a cell of a table; None for an empty one, ValueError for one that nothing can cost."""
+    if not text:
+        return None
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text} is no cost")
+    return value
 
 
 # The columns of the table, and the attributes of Cost that they hold.
@@ -50,8 +56,8 @@ KINDS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-Whole = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @with_config(extra="forbid")

@@ -79,7 +79,7 @@ def test_a_mean_that_is_no_fraction(tmp_path: Path, value: object) -> None:
         read_run(tmp_path, "r", "d")
 
 
-@pytest.mark.parametrize("latencies", [[], [-0.1], [None], ["0.1"], 0.1, None])
+@pytest.mark.parametrize("latencies", [[], [-0.1], [float("inf")], [None], ["0.1"], 0.1, None])
 def test_latencies_of_another_form(tmp_path: Path, latencies: object) -> None:
     (tmp_path / "e").mkdir()
     (tmp_path / "e/d.json").write_text(json.dumps({**MEASURED, "latency_seconds": latencies}))

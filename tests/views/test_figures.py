@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.frame.experiment import Experiment
 from pipeline.results.breakdown import read_classes
-from pipeline.results.cost import Cost, cost_of, cost_table, read_costs
+from pipeline.results.cost import COLUMNS, Cost, cost_of, cost_table, read_costs
 from pipeline.results.estimates import Curve
 from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
@@ -198,6 +198,18 @@ def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None
     assert names == ["a", "b", "b+r", "Pareto front"]  # no device: all that are known are the same
     [only] = draw_cost({"a": read["a"]}, scores[:1], style=STYLE).axes
     assert only.get_xlabel() == "bytes stored of an image"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("feature_bytes", "9" * 400), ("images_per_second", "-1"), ("latency_p50_seconds", "nan")]
+)
+def test_a_table_of_costs_that_is_damaged(tmp_path: Path, column: str, value: str) -> None:
+    right = {"encoder": ["a"], **dict.fromkeys(COLUMNS, ["1"])}
+    write_table(tmp_path / "cost.csv", right)
+    assert read_costs(tmp_path / "cost.csv")["a"].bytes == 1
+    write_table(tmp_path / "cost.csv", right | {column: [value]})
+    with pytest.raises(RetrievalError, match=r"cost\.csv .*is no cost.*: run dvc repro compare"):
+        read_costs(tmp_path / "cost.csv")
 
 
 def test_the_legend_of_costs_names_the_devices_where_they_differ() -> None:
