@@ -2,8 +2,8 @@
 
 ``python -m pipeline.compare`` writes ``metrics/table.csv`` (one row per run), ``metrics/table.md`` and ``table.tex``
 (encoder x dataset), ``metrics/pairwise.csv`` (one row per pair of encoders on a dataset), ``metrics/summary.json``,
-``metrics/cost.csv`` and ``cost.md`` (one row per encoder), and ``metrics/search.csv`` and ``search.md`` (one row per
-setting of an approximate search), for the encoders, datasets and searches named in params.yaml.
+``metrics/cost.csv`` and ``cost.md`` (one row per run, over all datasets), and ``metrics/search.csv`` and ``search.md``
+(one row per setting of an approximate search), for the encoders, datasets and searches named in params.yaml.
 
 What extractions and searches measured is the one thing here that DVC does not watch: another measurement of the same
 features changes no result. The tables of costs and searches have what was measured last when they were made.
@@ -52,16 +52,16 @@ def main(config: DictConfig) -> None:
     average = (average_of if design.datasets == "fixed" else average_of_drawn)(list(found.values()))
     together = {**found, **({MEAN: average} if len(found) > 1 else {})}
     compared = compare_pairs(experiment.runs, together, design, most=most)
-    sizes = {run: runs[run, experiment.datasets[0]]["feature_bytes"] for run in experiment.runs}
-    smaller = smaller_runs(experiment, sizes, together, design, most=most)
+    stored = {run: max(runs[run, name]["feature_bytes"] for name in experiment.datasets) for run in experiment.runs}
+    smaller = smaller_runs(experiment, stored, together, design, most=most)
     table = with_published(long_table(runs, experiment, found, populations, compared), published)
     comparison = compare(table)
     summary = summarise(comparison, average, compared)
     shown = {titles.dataset(name): population for name, population in populations.items()}
     words = caption(table, compared, summary, design, populations_in_words(shown), titles)
     plain_words = caption(table, compared, summary, design, populations_in_words(populations))
-    means = {str(name): float(value) for name, value in comparison[MEAN].items() if name in experiment.encoders}
-    costs = cost_table(means, experiment.datasets, path_of(config, "costs"))
+    means = {str(run): float(value) for run, value in comparison[MEAN].items()}
+    costs = cost_table(means, stored, experiment.datasets, path_of(config, "costs"))
     searches = search_table(experiment, path_of(config, "runs"), path_of(config, "costs"))
     write_text(path_of(config, "csv"), table.to_csv(index=False, lineterminator="\n"))
     write_text(path_of(config, "pairs"), compared.pairs.to_csv(index=False, lineterminator="\n"))

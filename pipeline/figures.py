@@ -56,9 +56,7 @@ def main(config: DictConfig) -> None:
     drawn = draw_smaller(smaller, heads | {MEAN: f"mean {metric_of(scores)}"}, titles, style=style)
     if drawn is not None:
         figures["smaller"] = drawn
-    cost = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
-    if cost is not None:
-        figures["cost"] = cost
+    figures["cost"] = draw_cost(titled(read_costs(path_of(config, "costs")), titles), scores, style=style)
     points = read_points(path_of(config, "searches"))
     if points:
         figures["search"] = draw_searches(titled_points(points, titles), style)

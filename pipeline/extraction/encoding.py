@@ -79,10 +79,8 @@ class DecodedImages(Dataset[Tensor | str]):
 
     def __getitem__(self, index: int) -> Tensor | str:
         """Return image ``index`` as the network's input."""
-        path, sha256, box, *_ = self.files[index]
         try:
-            data = read_prepared(as_written(path), sha256, dataset=self.dataset)
-            return self.preprocess(self.decode(data, box, name=path))
+            return self.prepared(index, self.read(index))
         except RetrievalError as error:
             return str(error)
 
@@ -113,6 +111,16 @@ class DecodedImages(Dataset[Tensor | str]):
         pixels = {size: math.prod(self.extent(*size)) for size in sizes}
         mean = sum(pixels[size] * count for size, count in sizes.items()) / sizes.total()
         return min(sorted(sizes), key=lambda size: abs(pixels[size] - mean))
+
+    def read(self, index: int) -> bytes:
+        """Return the file of image ``index``; RetrievalError if it is not the one that was prepared."""
+        path, sha256, *_ = self.files[index]
+        return read_prepared(as_written(path), sha256, dataset=self.dataset)
+
+    def prepared(self, index: int, data: bytes) -> Tensor:
+        """Return image ``index``, whose file is ``data``, as the network's input; RetrievalError if it is no image."""
+        path, _, box, *_ = self.files[index]
+        return self.preprocess(self.decode(data, box, name=path))
 
 
 def collate(samples: Sequence[Tensor | str]) -> Tensor | str:

@@ -187,8 +187,9 @@ def encoded(
     features, seconds = extract(encoder, manifest, runtime, scratch, engine)
     machine = engine.machine(runtime)
     guards = guarded.inspect(features, manifest, before)
-    typical = DecodedImages.of(manifest, encoder).typical()
-    costs = costs_of(encoder, len(features), seconds, machine, typical=typical)
+    images = DecodedImages.of(manifest, encoder)
+    latencies = engine.latencies(encoder, images, runtime)
+    costs = costs_of(encoder, len(features), seconds, machine, latencies, typical=images.typical())
     return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
 
 

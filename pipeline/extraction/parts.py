@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.extraction.encoding import DecodedImages, Encoding, batches
+from pipeline.extraction.latency import latencies
 from pipeline.extraction.provenance import machine_of
 from pipeline.extraction.runtime import Runtime
 
@@ -69,6 +70,9 @@ class Engine(Protocol):
     def machine(self, runtime: Runtime) -> dict[str, Any]:
         """Return on what it was done, for the provenance."""
 
+    def latencies(self, encoder: Encoder, images: DecodedImages, runtime: Runtime) -> list[float]:
+        """Return the seconds that some images take alone (see :mod:`pipeline.extraction.latency`), or none."""
+
 
 class Here:
     """This process encodes."""
@@ -85,9 +89,7 @@ class Here:
         self, encoder: Encoder, images: DecodedImages, runtime: Runtime, parts: Sequence[Part], done: Done
     ) -> Iterator[Encoded]:
         """See :meth:`Engine.encoded`; the parts come in their order."""
-        device = runtime.resolved_device()
-        if self.encoding is None or self.encoding.encoder is not encoder or self.encoding.device != device:
-            self.encoding = Encoding(encoder, device)
+        encoding = self.encoding_of(encoder, runtime)
         chunks = {part.number: part.batches(runtime.resolved_batch_size(), images) for part in parts}
         # Decoding ahead goes on across the end of a part.
         stream = batches(images, [chunk for part in parts for chunk in chunks[part.number]], runtime)
@@ -95,10 +97,21 @@ class Here:
             started = time.perf_counter()
             rows = np.empty((len(part.places), encoder.dim), np.float32)
             for chunk in chunks[part.number]:
-                rows[np.asarray(chunk) - part.places.start] = self.encoding(next(stream))
+                rows[np.asarray(chunk) - part.places.start] = encoding(next(stream))
                 done(len(chunk))
             yield part, rows, time.perf_counter() - started
 
     def machine(self, runtime: Runtime) -> dict[str, Any]:
         """See :meth:`Engine.machine`."""
         return machine_of(runtime)
+
+    def latencies(self, encoder: Encoder, images: DecodedImages, runtime: Runtime) -> list[float]:
+        """See :meth:`Engine.latencies`."""
+        return latencies(self.encoding_of(encoder, runtime), images)
+
+    def encoding_of(self, encoder: Encoder, runtime: Runtime) -> Encoding:
+        """Return the encoder on the device, the same one as before where it is."""
+        device = runtime.resolved_device()
+        if self.encoding is None or self.encoding.encoder is not encoder or self.encoding.device != device:
+            self.encoding = Encoding(encoder, device)
+        return self.encoding

@@ -171,6 +171,10 @@ class OnRay:
         described = {name: value for name, value in used[0].items() if name != "node"}
         return {**described, "device": " and ".join(devices), **most, "machines": len(nodes), "ray": ray.__version__}
 
+    def latencies(self, encoder: Encoder, images: DecodedImages, runtime: Runtime) -> list[float]:
+        """See :meth:`pipeline.extraction.parts.Engine.latencies`: a cluster is asked for many images, not for one."""
+        return []
+
 
 def answers(
     images: DecodedImages, parts: Sequence[Part], pool: Pool, shared: "ray.ObjectRef[Any]"

@@ -3,7 +3,7 @@
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -72,6 +72,7 @@ def costs_of(
     images: int,
     seconds: float,
     machine: Mapping[str, Any],
+    latencies: Sequence[float] = (),
     *,
     typical: tuple[int, int] = SQUARE,
 ) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def costs_of(
         images: how many there were.
         seconds: that they took.
         machine: see :func:`machine_of`.
+        latencies: the seconds that each of some of them took alone; none where that was not measured.
         typical: width and height of an image that takes as much as they do on the average.
     """
     return {
@@ -93,6 +95,7 @@ def costs_of(
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 1),
         **machine,
+        **({"latency_seconds": [round(one, 6) for one in latencies]} if latencies else {}),
     }
 
 

@@ -53,7 +53,7 @@ class Run(TypedDict, total=False):
     tie_gap: Annotated[float, Field(ge=-1, le=1)]
     intervals: Intervals
     headline: Headline
-    feature_bytes: Annotated[int, Field(ge=0)]
+    feature_bytes: Annotated[int, Field(ge=1, lt=2**63)]
     interpolated_precision: Annotated[list[Fraction], Field(min_length=11, max_length=11)]
 
 

@@ -118,7 +118,7 @@ def rows_of(encoder: str, dataset: str, search: str, runs: Path, costs: Path) ->
 def marked(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return rows with a mark of those on the Pareto front of speed and mAP@k."""
     points = [(row["queries_per_second"], row["mAP@k"]) for row in rows]
-    front = set(front_of(points))
+    front = set(front_of(points, 1))
     return [{**row, "pareto": int(point in front)} for row, point in zip(rows, points, strict=True)]
 
 

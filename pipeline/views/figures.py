@@ -10,8 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.markers import MarkerStyle
-from matplotlib.transforms import Affine2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.upstream import output_of
@@ -19,17 +18,41 @@ from pipeline.results.cost import Cost
 from pipeline.results.pareto import front_of
 from pipeline.results.tables import read_table
 from pipeline.retrieval.measures import measure_of
-from pipeline.views.style import SMALL, Style, label_of, plain_text, put_legend, put_title
+from pipeline.views.style import SMALL, Style, label_of, plain_text, put_title
 
 SHOWN = ("value", "value_low", "value_high", "value_chance")
 ABREAST = 3  # panels side by side
 LEAST = 4  # rows that there is room for
 MOST_DOTS = 300  # of the queries of a run
 PANEL = 8  # rows as high as a panel of costs
-LARGEST, KEY = 250.0, 50.0  # square points: of the feature with most bytes, and of a marker in a legend
-MARGIN = 0.15  # of a panel of costs beyond the least and the largest value, so that no marker is cut
+MARGIN = 0.06  # of a panel of costs beyond the least and the largest value, so that no marker is cut
+DOT: Mapping[str, Any] = {"markersize": 6, "linewidth": 0, "elinewidth": 1, "capsize": 2, "alpha": 0.8}
 FRONT: Mapping[str, Any] = {"color": "#333333", "linestyle": "--", "linewidth": 1, "zorder": 1}
+FEW = 30  # times the least cost: up to there ticks between powers of ten have numbers too
 PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps neighbours apart
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A cost that runs are drawn against.
+
+    Attributes:
+        name: of the attribute of a :class:`Cost`.
+        title: of the axis.
+        better: 1 where more is better, -1 where less is.
+    """
+
+    name: str
+    title: str
+    better: int
+
+    def of(self, cost: Cost) -> float | None:
+        """Return the cost of a run; None where it is not known."""
+        value = getattr(cost, self.name)
+        return None if value is None else float(value)
+
+
+SCALES = (Scale("bytes", "bytes stored of an image", -1), Scale("speed", "images/s of the extraction", 1))
 
 
 @dataclass(frozen=True)
@@ -137,76 +160,71 @@ def draw_distribution(aps: Mapping[str, Float[np.ndarray, " query"]], *, title: 
     return figure
 
 
-def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Style) -> Figure | None:
-    """Draw each dataset's metric against images/s, a feature's bytes as area, and the Pareto front as a line.
+def draw_cost(costs: Mapping[str, Cost], scores: Sequence[Score], *, style: Style) -> Figure:
+    """Draw each dataset's metric with its 95 % interval against what it costs, and Pareto fronts as lines.
 
-    Each dataset has a panel, as high as the largest value of its metric.
+    Each dataset has a row of panels, as high as the largest value of its metric; each of ``SCALES`` that is known of
+    any run has a column.
 
     Args:
-        costs: of each encoder; those whose features were made elsewhere have no speed and are left out.
+        costs: of each run; a run whose features were made elsewhere has no speed, and is left out there.
         scores: of all runs.
         style: how figures look.
-
-    Returns:
-        None if no speed is known.
     """
     runs, datasets = (list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("run", "dataset"))
-    known = {encoder: cost for encoder, cost in costs.items() if cost.speed}
-    if not known:
-        return None
-    looks = {encoder: style.look(runs.index(encoder)) for encoder in known}
-    found = {(one.run, one.dataset): one for one in scores}
-    columns = min(ABREAST, len(datasets))
-    lines = -(-len(datasets) // columns)
-    figure = Figure(figsize=style.size(max(1.6 * (len(known) + 1), PANEL * lines)), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
-    for axes, dataset in zip(panels, datasets, strict=False):
-        points = {encoder: (cost.speed or 0, found[encoder, dataset].mean) for encoder, cost in known.items()}
-        axes.plot(*zip(*front_of(list(points.values())), strict=True), **FRONT)
-        for encoder, (speed, mean) in points.items():
-            area = LARGEST * (known[encoder].bytes or 0) / max(cost.bytes or 1 for cost in known.values())
-            axes.scatter([speed], [mean], **dots(*looks[encoder], area=area))
-        first = found[runs[0], dataset]
-        most = measure_of(first.metric).most
-        axes.set_title(label_of(first.heading), fontsize=10)
-        axes.set(ylim=(-MARGIN * most, (1 + MARGIN) * most), yticks=np.linspace(0, most, 5))
-        axes.tick_params(labelbottom=True, labelsize=SMALL)
-        axes.grid(alpha=0.3)
-    for axes in panels:  # any of them scales all, those that are not seen too
-        axes.set_xscale("log")
-        axes.margins(x=0.2)
-    for axes in panels[len(datasets) :]:
-        axes.set_axis_off()
-    named = [panels[0].scatter([], [], **dots(*looks[name], area=KEY), label=words) for name, words in entries(known)]
-    put_legend(panels[columns - 1], handles=[*named, Line2D([], [], **FRONT, label="Pareto front")])
-    figure.supxlabel("images/s of the extraction", fontsize=10)
+    looks = {run: style.look(place) for place, run in enumerate(runs)}
+    scales = [scale for scale in SCALES if any(scale.of(costs[run]) for run in runs)]
+    figure = Figure(figsize=style.size(PANEL * len(datasets) + len(runs) / 2), layout="constrained")
+    panels = figure.subplots(len(datasets), len(scales), sharex="col", sharey="row", squeeze=False)
+    for row, dataset in zip(panels, datasets, strict=True):
+        found = [one for one in scores if one.dataset == dataset]
+        for axes, scale in zip(row, scales, strict=True):
+            draw_against(axes, scale, [(cost, one) for one in found if (cost := scale.of(costs[one.run]))], looks)
+        most = measure_of(found[0].metric).most
+        row[0].set_title(label_of(found[0].heading), fontsize=10, loc="left")
+        row[0].set(ylim=(-MARGIN * most, (1 + MARGIN) * most), yticks=np.linspace(0, most, 5))
+    for axes, scale in zip(panels[-1], scales, strict=True):
+        mark_powers(axes, [value for run in runs if (value := scale.of(costs[run]))])
+        axes.set_xlabel(scale.title, fontsize=10)
+    figure.legend(handles=entries(costs, looks), loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
     figure.supylabel(metric_of(scores), fontsize=10)
-    put_title(figure, "what accuracy costs: speed, and bytes of a feature as area")
+    put_title(figure, "what accuracy costs, with 95 % intervals")
     return figure
 
 
-def entries(costs: Mapping[str, Cost]) -> list[tuple[str, str]]:
-    """Return encoders, and what a legend says of each: name, bytes of a feature, device of the extraction."""
-    return [
-        (name, f"{label_of(name)}\n{cost.bytes or 0:,} B, {plain_text(cost.device.split(' ')[0], most=12)}")
-        for name, cost in costs.items()
+def draw_against(
+    axes: Axes, scale: Scale, points: Sequence[tuple[float, Score]], looks: Mapping[str, tuple[str, str]]
+) -> None:
+    """Draw what runs give on a dataset against what they cost, and the front."""
+    axes.plot(*zip(*front_of([(cost, one.mean) for cost, one in points], scale.better), strict=True), **FRONT)
+    for cost, one in points:
+        color, marker = looks[one.run]
+        # A mean that was summed in another order than the interval's may be beyond it by rounding.
+        ends = np.maximum([[one.mean - one.low], [one.high - one.mean]], 0)
+        axes.errorbar([cost], [one.mean], ends, color=color, marker=marker, **DOT)
+    axes.tick_params(labelbottom=True, labelsize=SMALL)
+    axes.grid(alpha=0.3)
+
+
+def mark_powers(axes: Axes, values: Sequence[float]) -> None:
+    """Let a logarithmic axis hold values, with as many numbers at its ticks as there is room for."""
+    axes.set_xscale("log")
+    axes.margins(x=0.1)
+    between = (1.0, 2.0, 5.0) if max(values) < FEW * min(values) else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=between))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def entries(costs: Mapping[str, Cost], looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
+    """Return what a legend says of each run: its name, and the kind of device that extracted it if they differ."""
+    kinds = {run: costs[run].device.split(" ")[0] for run in looks}
+    differ = len({kind for kind in kinds.values() if kind}) > 1
+    named = [
+        Line2D([], [], color=color, marker=marker, linestyle="", label=label_of(run), markersize=DOT["markersize"])
+        for run, (color, marker) in looks.items()
     ]
-
-
-def dots(color: str, marker: str, *, area: float) -> dict[str, Any]:
-    """Return how ``Axes.scatter`` draws markers of an area in square points, whatever their shape."""
-    return {"color": color, "marker": marker, "s": area / area_of(marker), "alpha": 0.7, "linewidths": 0}
-
-
-def area_of(marker: str) -> float:
-    """Return the area of a marker in square points where its ``s`` is 1: pi / 4 of a circle, 1 of a square."""
-    style = MarkerStyle(marker)
-    fine = style.get_transform() + Affine2D().scale(1000)  # curves get as many edges as at this size
-    polygons = style.get_path().transformed(fine).to_polygons()
-    return sum(polygon_area(np.asarray(polygon, float) / 1000) for polygon in polygons)
-
-
-def polygon_area(corners: Float[np.ndarray, "corner 2"]) -> float:
-    """Return the area of a polygon that does not cross itself."""
-    x, y = corners.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    for line, kind in zip(named, kinds.values(), strict=True):
+        if differ and kind:
+            line.set_label(f"{line.get_label()}\n{plain_text(kind, most=12)}")
+    return [*named, Line2D([], [], **FRONT, label="Pareto front")]

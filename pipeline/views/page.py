@@ -121,7 +121,7 @@ def table_rows(
             )
         share = summary["encoders"][run]
         mean = {**share, "alike": (run, MEAN) in alike, "place": place_of(share)}
-        rows.append({"run": run, "found": found, **mean, "cost": costs[run.partition(JOINED)[0]]})
+        rows.append({"run": run, "found": found, **mean, "cost": costs[run]})
     return rows
 
 
@@ -240,7 +240,7 @@ def page_of(
 
 def data_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the scripts of the page know of a run."""
-    cost = {name: getattr(row["cost"], name) for name in ("speed", "flops", "bytes")}
+    cost = {name: getattr(row["cost"], name) for name in ("speed", "latency", "flops", "bytes")}
     mean = {name: row[name] for name in ("mean_mAP", "low", "high", "relative", "alike")}
     return {"found": {dataset: asdict(found) for dataset, found in row["found"].items()}, "mean": mean, "cost": cost}
 

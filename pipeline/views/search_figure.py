@@ -52,7 +52,7 @@ def draw_panel(axes: Axes, points: Sequence[Point], searches: Sequence[str], sty
         color, marker = style.look(number)
         own = [(point.speed, point.found) for point in points if point.search == search]
         axes.plot(*zip(*own, strict=True), color=color, marker=marker, markersize=5, linewidth=1, alpha=0.8)
-    axes.plot(*zip(*front_of([(point.speed, point.found) for point in points]), strict=True), **FRONT)
+    axes.plot(*zip(*front_of([(point.speed, point.found) for point in points], 1), strict=True), **FRONT)
     exact = points[0].exact
     axes.axhline(exact, **EXACT)
     values = [exact, *(point.found for point in points)]

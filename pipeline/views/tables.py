@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from pipeline.results.comparison import RELATIVE, Share, Summary, metrics_of
-from pipeline.results.cost import MEAN
+from pipeline.results.cost import MEAN, MILLION
 from pipeline.results.pairs import Compared, Design, indistinguishable_from_best, leaders_of
 from pipeline.results.titles import Titles
 
@@ -16,30 +16,47 @@ TIES = 0.005
 # From so many datasets on the table has the places by the mean.
 MANY = 4
 NONE = Titles()  # every name as it is
+COST_CAPTION = (
+    "bytes: stored of an image. h per million: hours to embed a million images, at these images/s. latency: of one "
+    "image alone, the median (95th percentile). GFLOP: of an image."
+)
+# What a measurement depends on: the column of the table of costs, and what is said where it has one value alone.
+MEASURED_ON = {"precision": "Computed in {}.", "device": "Measured on {}.", "threads": "Threads: {}."}
 
 
 def cost_markdown(costs: Mapping[str, Sequence[Any]], titles: Titles = NONE, *, mean: str = MEAN) -> str:
     """Return the costs (see :func:`pipeline.results.cost.cost_table`) as a Markdown table in units to read.
 
-    ``mean`` heads the mean over datasets.
+    What is the same for all that was measured stands below it, not in a column; memory of a GPU is there if one was
+    used. ``mean`` heads the mean over datasets.
     """
 
     def shown(name: str, unit: float | int, digits: int) -> list[str]:
         return ["–" if value is None else f"{value / unit:,.{digits}f}" for value in costs[name]]
 
+    medians, p95s = shown("latency_p50_seconds", 1e-3, 1), shown("latency_p95_seconds", 1e-3, 1)
     columns = {
-        "encoder": [md(titles.run(encoder)) for encoder in costs["encoder"]],
+        "encoder": [md(titles.run(run)) for run in costs["encoder"]],
         mean: [f"{value:.4f}" for value in costs[MEAN]],
+        "bytes": shown("feature_bytes", 1, 0),
         "images/s": shown("images_per_second", 1, 1),
-        "feature size, bytes": shown("feature_bytes", 1, 0),
-        "million parameters": shown("parameters", 1e6, 1),
-        "GFLOP per image": shown("flops_per_image", 1e9, 2),
-        "peak memory, GiB": shown("peak_memory_bytes", 2**30, 2),
-        "peak GPU memory, GiB": shown("peak_gpu_memory_bytes", 2**30, 2),
-        "precision": [precision or "–" for precision in costs["precision"]],
-        "device": [md(device) or "–" for device in costs["device"]],
+        "h per million": shown(MILLION, 3600, 2),
+        "latency, ms": [one if one == "–" else f"{one} ({p95})" for one, p95 in zip(medians, p95s, strict=True)],
+        "M parameters": shown("parameters", 1e6, 1),
+        "GFLOP": shown("flops_per_image", 1e9, 2),
+        "GiB": shown("peak_memory_bytes", 2**30, 2),
     }
-    return f"{tabulate(columns, headers='keys', tablefmt='pipe', disable_numparse=True)}\n"
+    if any(costs["peak_gpu_memory_bytes"]):
+        columns["GiB of the GPU"] = shown("peak_gpu_memory_bytes", 2**30, 2)
+    below = [COST_CAPTION]
+    for name, sentence in MEASURED_ON.items():
+        known = dict.fromkeys(filter(None, costs[name]))
+        if len(known) == 1:
+            below.append(sentence.format(md(*known)))
+        elif known:
+            columns[name] = [md(one) or "–" for one in costs[name]]
+    rows = tabulate(columns, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return f"{rows}\n\n{' '.join(below)}\n"
 
 
 def cells(

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.extraction.encoding import DecodedImages
 from pipeline.extraction.extraction import Guarded, determining, extract
 from pipeline.extraction.features import read_features, write_features
 from pipeline.extraction.guards import Limits
@@ -187,6 +188,14 @@ def test_what_an_image_costs(manifest: Manifest) -> None:
     assert made["peak_memory_bytes"] > 1e8 and made["peak_gpu_memory_bytes"] is None
     none = costs_of(build("x", config_of("hog")), 9, 1.0, MACHINE)
     assert (none["parameters"], none["flops_per_image"]) == (0, 0)
+
+
+def test_latencies_are_those_of_real_images(manifest: Manifest) -> None:
+    engine, encoder = Here(), build("x", config_of("raw_pixels"))
+    found = engine.latencies(encoder, DecodedImages.of(manifest, encoder), PLAIN)
+    assert len(found) == len(manifest.items) and min(found) > 0
+    assert costs_of(encoder, 9, 1.0, MACHINE, [0.0123456, 2.0])["latency_seconds"] == [0.012346, 2.0]
+    assert "latency_seconds" not in costs_of(encoder, 9, 1.0, MACHINE)
 
 
 # ---- what was killed goes on

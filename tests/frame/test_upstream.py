@@ -27,8 +27,8 @@ MEASURED = {
     [
         (
             "r/d.json",
-            lambda top: read_run(top, "r", "d", "mAP_low"),
-            {"mAP": 0.5, "mAP_low": 1, "x": [None]},
+            lambda top: read_run(top, "r", "d", "mAP_low", "feature_bytes"),
+            {"mAP": 0.5, "mAP_low": 1, "feature_bytes": 3, "x": [None]},
             "evaluate@r-d",
         ),
         (
@@ -77,6 +77,14 @@ def test_a_mean_that_is_no_fraction(tmp_path: Path, value: object) -> None:
     (tmp_path / "r/d.json").write_text(json.dumps({"mAP": value}))
     with pytest.raises(RetrievalError, match="no usable metrics in .*mAP.*run dvc repro evaluate@r-d"):
         read_run(tmp_path, "r", "d")
+
+
+@pytest.mark.parametrize("latencies", [[], [-0.1], [float("inf")], [None], ["0.1"], 0.1, None])
+def test_latencies_of_another_form(tmp_path: Path, latencies: object) -> None:
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e/d.json").write_text(json.dumps({**MEASURED, "latency_seconds": latencies}))
+    with pytest.raises(RetrievalError, match="no usable costs in .*latency_seconds.*run dvc repro extract@e-d"):
+        read_extraction(tmp_path, "e", "d")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline.frame.experiment import Experiment
+from pipeline.results.cost import COLUMNS, MILLION
 from pipeline.results.published import Published, against, with_published
 from pipeline.results.titles import Titles, check_titles, read_titles, titled, without_title, write_title
 from pipeline.retrieval.errors import RetrievalError
@@ -78,9 +79,7 @@ def test_a_title_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_costs_and_published_values_stand_beside_titles() -> None:
-    names = ("images_per_second", "feature_bytes", "parameters", "flops_per_image")
-    columns = {name: [None] for name in (*names, "peak_memory_bytes", "peak_gpu_memory_bytes")}
-    costs = {"encoder": ["a"], "mean over datasets": [0.5], **columns, "precision": [""], "device": [""]}
+    costs = {"encoder": ["a"], "mean over datasets": [0.5], **{name: [None] for name in (*COLUMNS, MILLION)}}
     assert r"| An A\|B " in cost_markdown(costs, TITLES)
     published = Published("there", {"a": "Row"}, {"D": {"dataset": "d", "metric": "mAP"}}, {"Row": {"D": 0.5}})
     table = with_published(pd.DataFrame({"encoder": ["a"], "dataset": ["d"], "mAP": [0.25]}), [published])

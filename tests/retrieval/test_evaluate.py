@@ -22,7 +22,7 @@ from pipeline.frame.files import write_json
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.results.comparison import Summary, compare, long_table, read_runs, summarise
-from pipeline.results.cost import cost_table
+from pipeline.results.cost import MEAN, cost_table
 from pipeline.results.estimates import Curve, read_curve, read_estimates
 from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.pairs import Design, compare_pairs
@@ -213,7 +213,7 @@ def write_run(folder: Path, encoder: str, dataset: str, value: float) -> None:
         "headline": {"metric": "mAP", "value": value, "chance": 0.05, "intervals": {}},
         "mAP_random": 0.05,
         "tie_gap": 0.0,
-        "feature_bytes": 64,
+        "feature_bytes": 8,
         "P@1": value,
         "queries": 3,
         "interpolated_precision": [value] * 11,
@@ -450,17 +450,59 @@ def test_no_name_is_taken_for_a_mark(tmp_path: Path) -> None:
 
 
 def test_what_features_cost_stands_beside_their_map(tmp_path: Path) -> None:
-    known = {"device": "cpu (a|b)", "precision": "bf16", "parameters": 11_200_000, "flops_per_image": 3_630_000_000}
-    for dataset, images, seconds, peak in (("d", 100, 2.0, 2**30), ("e", 300, 6.0, 2**31)):
-        cost = {"feature_bytes": 2048, "images": images, "seconds": seconds, "peak_memory_bytes": peak}
-        write_json(tmp_path / "made" / f"{dataset}.json", {**known, **cost, "peak_gpu_memory_bytes": None})
+    """At 400 images in 8 s a million take 20,000 s.
+
+    Of the latencies 10, 20 and 30, 40, 50 ms of both datasets together the median is 30 ms. The 95th percentile is 0.95
+    of the way from the first to the last: at place 0.95 * 4 = 3.8, 40 + 0.8 * 10 = 48 ms.
+    """
+    write_costs(tmp_path / "made", latencies=([0.02, 0.01], [0.05, 0.03, 0.04]))
+    for dataset in "de":
         write_json(tmp_path / "elsewhere" / f"{dataset}.json", {"feature_bytes": 16})
-    costs = cost_table({"made": 0.5, "elsewhere": 0.25}, ("d", "e"), tmp_path)
+    stored = {"made": 2048, "made+small": 128, "elsewhere": 16}
+    costs = cost_table({"made": 0.5, "made+small": 0.375, "elsewhere": 0.25}, stored, ("d", "e"), tmp_path)
     assert costs["images_per_second"][0] == 50 and costs["peak_memory_bytes"][0] == 2**31
-    lines = cost_markdown(costs).splitlines()[2:]
-    made_row, other_row = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines)
-    assert made_row == ["made", "0.5000", "50.0", "2,048", "11.2", "3.63", "2.00", "–", "bf16", r"cpu (a\|b)"]
-    assert other_row == ["elsewhere", "0.2500", "–", "16", "–", "–", "–", "–", "–", "–"]
+    assert costs["seconds_per_million_images"] == [20_000, 20_000, None]
+    assert costs["latency_p50_seconds"][:2] == pytest.approx([0.03, 0.03])
+    assert costs["latency_p95_seconds"][:2] == pytest.approx([0.048, 0.048])
+    assert (costs["latency_images"], costs["threads"]) == ([5, 5, None], ["2", "2", ""])
+    shown = cost_markdown(costs)
+    assert cells_of(shown) == [
+        ["encoder", MEAN, "bytes", "images/s", "h per million", "latency, ms", "M parameters", "GFLOP", "GiB"],
+        ["made", "0.5000", "2,048", "50.0", "5.56", "30.0 (48.0)", "11.2", "3.63", "2.00"],
+        ["made+small", "0.3750", "128", "50.0", "5.56", "30.0 (48.0)", "11.2", "3.63", "2.00"],
+        ["elsewhere", "0.2500", "16", "–", "–", "–", "–", "–", "–"],
+    ]
+    assert shown.endswith(r"Computed in bf16. Measured on cpu (a\|b). Threads: 2." + "\n")
+
+
+def test_what_differs_between_encoders_is_a_column_of_the_costs(tmp_path: Path) -> None:
+    """Of b one extraction, written earlier, timed no image alone: what is known of the other is not of all datasets."""
+    write_costs(tmp_path / "a", latencies=([0.02], [0.02]))
+    write_costs(
+        tmp_path / "b", latencies=([0.02], []), device="cuda (x)", peak_gpu_memory_bytes=2**30, precision="fp32"
+    )
+    shown = cost_markdown(cost_table({"a": 0.5, "b": 0.25}, {"a": 4, "b": 4}, ("d", "e"), tmp_path))
+    head, a, b = cells_of(shown)
+    assert head[-4:] == ["GiB", "GiB of the GPU", "precision", "device"]
+    assert a[-5:] == ["3.63", "2.00", "–", "bf16", r"cpu (a\|b)"] and a[5] == "20.0 (20.0)"
+    assert b[-3:] == ["1.00", "fp32", "cuda (x)"] and b[5] == "–"
+    assert shown.endswith("GFLOP: of an image. Threads: 2.\n")
+
+
+def write_costs(folder: Path, *, latencies: tuple[list[float], list[float]], **others: object) -> None:
+    """Write what extractions of the datasets d and e cost."""
+    known = {"device": "cpu (a|b)", "threads": 2, "precision": "bf16", "parameters": 11_200_000}
+    known |= {"flops_per_image": 3_630_000_000, "feature_bytes": 2048, "peak_gpu_memory_bytes": None, **others}
+    sizes = (("d", 100, 2.0, 2**30), ("e", 300, 6.0, 2**31))
+    for (dataset, images, seconds, peak), timed in zip(sizes, latencies, strict=True):
+        cost = {"images": images, "seconds": seconds, "peak_memory_bytes": peak}
+        write_json(folder / f"{dataset}.json", known | cost | ({"latency_seconds": timed} if timed else {}))
+
+
+def cells_of(table: str) -> list[list[str]]:
+    """The cells of a Markdown table: its header and its rows."""
+    head, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in (head, *rows)]
 
 
 def test_large_features_stay_on_the_disk_and_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

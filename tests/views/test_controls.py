@@ -265,7 +265,8 @@ def test_queries_and_duplicates_are_counted(opened: Watched, small_project: Proj
 
 def test_what_accuracy_costs(opened: Watched, small_project: Project) -> None:
     costs = pd.read_csv(small_project.top / "metrics/cost.csv").set_index("encoder")
-    for cost, column, sign in (("bytes", "feature_bytes", 1), ("speed", "images_per_second", -1)):
+    columns = {"bytes": ("feature_bytes", 1), "speed": ("images_per_second", -1), "latency": ("latency_p50_seconds", 1)}
+    for cost, (column, sign) in columns.items():
         choose(opened, "cost", cost)
         for metric, worth in product(("mAP", "P@1"), (*DATASETS, "mean")):
             choose(opened, "metric", metric)
@@ -440,7 +441,7 @@ def test_one_dataset_has_no_share_of_the_best(browser: Browser, digits_project: 
         seen.page.goto(address(digits_project))
         ready(seen)
         heads = seen.page.locator("#comparison thead th").all_inner_texts()
-        assert heads == ["encoder", "digits", "images/s", "GFLOP", "bytes"]
+        assert heads == ["encoder", "digits", "images/s", "ms", "GFLOP", "bytes"]
         choose(seen, "metric", "P@1")
         value = metrics(digits_project, "raw_pixels", "digits")["P@1"]
         expect(cell(seen, "raw_pixels", "digits")).to_contain_text(f"{value:.4f} [")

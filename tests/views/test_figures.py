@@ -1,32 +1,33 @@
 """Figures of all runs: what is drawn, from what, that all of it is seen, and what is an error."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.frame.experiment import Experiment
 from pipeline.results.breakdown import read_classes
-from pipeline.results.cost import Cost, cost_of, cost_table, read_costs
+from pipeline.results.cost import COLUMNS, Cost, cost_of, cost_table, read_costs
 from pipeline.results.estimates import Curve
 from pipeline.results.tables import write_table
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.views.breakdown import MOST_CLASSES, chosen_classes, draw_classes, draw_similarities
 from pipeline.views.curves import draw
 from pipeline.views.figures import (
-    LARGEST,
+    DOT,
     MOST_DOTS,
     Score,
     draw_cost,
     draw_distribution,
     draw_map,
     front_of,
+    mark_powers,
     read_scores,
 )
 from pipeline.views.style import Style, label_of
@@ -171,99 +172,124 @@ def test_labels(name: str, expected: str) -> None:
 
 
 def test_what_accuracy_costs_and_features_made_elsewhere(tmp_path: Path) -> None:
-    known = {"device": "cpu (some chip)", "precision": "fp32", "parameters": 7, "flops_per_image": 9}
+    """a, made elsewhere, has no speed; b stores 4 of its 32 bytes after a step. Each is where its bytes are."""
+    known = {"device": "cpu (some chip)", "threads": 2, "precision": "fp32", "parameters": 7, "flops_per_image": 9}
     peaks = {"peak_memory_bytes": 5, "peak_gpu_memory_bytes": None}
-    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, **known, **peaks}
+    made = {"images": 10, "seconds": 2.0, "feature_bytes": 32, "latency_seconds": [0.5, 0.25], **known, **peaks}
     for encoder, cost in {"a": {"feature_bytes": 64}, "b": made}.items():
         (tmp_path / encoder).mkdir()
         (tmp_path / encoder / "d.json").write_text(json.dumps(cost))
-    written = cost_table({"a": 0.5, "b": 0.5}, ("d",), tmp_path)
-    write_table(tmp_path / "cost.csv", written)
+    stored = {"a": 64, "b": 32, "b+r": 4}
+    write_table(tmp_path / "cost.csv", cost_table(dict.fromkeys(stored, 0.5), stored, ("d",), tmp_path))
     read = read_costs(tmp_path / "cost.csv")
-    assert read == {encoder: cost_of(encoder, ("d",), tmp_path) for encoder in ("a", "b")}
-    scores = [Score(run, "d", 0.5, 0.4, 0.6, 0.1) for run in ("a", "a+r", "b")]
+    alone = cost_of("b", ("d",), tmp_path)
+    assert read == {"a": cost_of("a", ("d",), tmp_path), "b": alone, "b+r": replace(alone, bytes=4)}
+    scores = [Score(run, "d", 0.5, 0.375, 0.75, 0.1) for run in stored]
     figure = draw_cost(read, scores, style=STYLE)
-    assert figure is not None and draw_cost({"a": read["a"]}, scores, style=STYLE) is None
-    axes = figure.axes[0]
-    # The look of the third run, after a and a+r.
-    dot = axes.collections[0]
-    assert dot.get_facecolor()[0, :3].tolist() == pytest.approx(to_rgb(STYLE.look(2)[0]))
-    assert dot.get_offsets().tolist() == [[5.0, 0.5]]
-    names = [text.get_text().replace("\u200b", "") for text in axes.get_legend().get_texts()]
-    assert names == ["b\n32 B, cpu", "Pareto front"]
+    by_bytes, by_speed = figure.axes
+    assert [bar.lines[0].get_xdata().tolist() for bar in by_bytes.containers] == [[64], [32], [4]]
+    assert [bar.lines[0].get_xdata().tolist() for bar in by_speed.containers] == [[5.0], [5.0]]
+    # The second of three looks, that of b, in both; an interval from 0.375 to 0.75.
+    bars = (by_bytes.containers[1], by_speed.containers[0])
+    assert [bar.lines[0].get_color() for bar in bars] == [STYLE.look(1)[0]] * 2
+    assert [bar.lines[2][0].get_segments()[0][:, 1].tolist() for bar in bars] == [[0.375, 0.75]] * 2
+    [legend] = figure.legends
+    names = [text.get_text().replace("\u200b", "") for text in legend.get_texts()]
+    assert names == ["a", "b", "b+r", "Pareto front"]  # no device: all that are known are the same
+    [only] = draw_cost({"a": read["a"]}, scores[:1], style=STYLE).axes
+    assert only.get_xlabel() == "bytes stored of an image"
 
 
-def test_equal_bytes_have_equal_areas() -> None:
-    """Half as many bytes, half the area; that of a marker is counted on a drawing of it, dot by dot."""
-    style = Style(6.0, 4.0, 60, ["#000000"], list("os^DvPX*<"))
-    costs = {str(number): Cost(1000 if number else 2000, 9.0, "cpu") for number in range(9)}
-    scores = [Score(run, "d", 0.5, 0.4, 0.6, 0.1) for run in costs]
-    figure = draw_cost(costs, scores, style=style)
-    assert figure is not None
-    dots = figure.axes[0].collections[:9]
-    areas = [inked(marker, float(dot.get_sizes()[0])) for marker, dot in zip(style.markers, dots, strict=True)]
-    assert areas[0] == pytest.approx(LARGEST, rel=0.02)
-    assert areas[1:] == pytest.approx([LARGEST / 2] * 8, rel=0.02)
-    assert all(dot.get_linewidths().tolist() == [0] for dot in dots)
+@pytest.mark.parametrize(
+    ("column", "value"), [("feature_bytes", "9" * 400), ("images_per_second", "-1"), ("latency_p50_seconds", "nan")]
+)
+def test_a_table_of_costs_that_is_damaged(tmp_path: Path, column: str, value: str) -> None:
+    right = {"encoder": ["a"], **dict.fromkeys(COLUMNS, ["1"])}
+    write_table(tmp_path / "cost.csv", right)
+    assert read_costs(tmp_path / "cost.csv")["a"].bytes == 1
+    write_table(tmp_path / "cost.csv", right | {column: [value]})
+    with pytest.raises(RetrievalError, match=r"cost\.csv .*is no cost.*: run dvc repro compare"):
+        read_costs(tmp_path / "cost.csv")
 
 
-def inked(marker: str, size: float) -> float:
-    """The area of a marker in square points, as it is drawn with ten dots a point."""
-    figure = Figure(figsize=(1, 1), dpi=720)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.scatter([0.5], [0.5], s=size, marker=marker, color="#000000", linewidths=0)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return float((1 - np.asarray(canvas.buffer_rgba())[..., 0] / 255).sum()) / 100
+def test_the_legend_of_costs_names_the_devices_where_they_differ() -> None:
+    devices = {"a": "cpu (some chip)", "b": "cuda (a GPU)", "c": ""}
+    costs = {run: Cost(64, 9.0, device) for run, device in devices.items()}
+    figure = draw_cost(costs, [Score(run, "d", 0.5, 0.4, 0.6, 0.1) for run in devices], style=STYLE)
+    names = [text.get_text().replace("\u200b", "") for text in figure.legends[0].get_texts()]
+    assert names == ["a\ncpu", "b\ncuda", "c", "Pareto front"]
 
 
 def test_the_pareto_front_of_each_dataset() -> None:
-    """b is slower than a and worse; c is slower and better; d equals c and is slower; e is a again."""
+    """b is slower than a and worse; c is slower and better; d equals c and is slower; e is a again.
+
+    Where less is better, d costs least: none of the others is as good but c, which costs more.
+    """
     points = {"a": (9.0, 0.5), "b": (8.0, 0.4), "c": (5.0, 0.7), "d": (4.0, 0.7), "e": (9.0, 0.5)}
-    assert front_of(list(points.values())) == [(5.0, 0.7), (9.0, 0.5), (9.0, 0.5)]
-    costs = {run: Cost(64, speed, "cpu") for run, (speed, _) in points.items()}
+    assert front_of(list(points.values()), 1) == [(5.0, 0.7), (9.0, 0.5), (9.0, 0.5)]
+    assert front_of(list(points.values()), -1) == [(4.0, 0.7)]
+    costs = {run: Cost(int(speed), speed, "cpu") for run, (speed, _) in points.items()}
     scores = [Score(run, "x", mean, mean, mean, 0.1) for run, (_, mean) in points.items()]
     scores += [Score(run, "y", 0.9 if run == "a" else 0.1, 0.0, 1.0, 0.1) for run in points]
-    figure = draw_cost(costs, scores, style=STYLE)
-    assert figure is not None
-    x, y = figure.axes
-    assert [axes.get_title().strip("\u200b") for axes in (x, y)] == ["x", "y"]
-    assert x.get_lines()[0].get_xydata().tolist() == [[5.0, 0.7], [9.0, 0.5], [9.0, 0.5]]
-    assert y.get_lines()[0].get_xydata().tolist() == [[9.0, 0.9]]
-    assert [axes.get_legend() is None for axes in (x, y)] == [True, False]
+    x_bytes, x_speed, y_bytes, y_speed = draw_cost(costs, scores, style=STYLE).axes
+    assert [axes.get_title(loc="left").strip("\u200b") for axes in (x_bytes, y_bytes)] == ["x", "y"]
+    assert x_bytes.get_lines()[0].get_xydata().tolist() == [[4.0, 0.7]]
+    assert x_speed.get_lines()[0].get_xydata().tolist() == [[5.0, 0.7], [9.0, 0.5], [9.0, 0.5]]
+    assert y_bytes.get_lines()[0].get_xydata().tolist() == [[4.0, 0.1], [9.0, 0.9]]
+    assert y_speed.get_lines()[0].get_xydata().tolist() == [[9.0, 0.9]]
 
 
 def test_each_panel_of_costs_is_as_high_as_its_metric() -> None:
-    """N-S goes to 4; on either side is 0.15 of the height, which is 0.6 of N-S."""
+    """N-S goes to 4; on either side is 0.06 of the height, which is 0.24 of N-S."""
     costs = {run: Cost(64, 9.0, "cpu") for run in "ab"}
     scores = [Score(run, "x", mean, 1.0, 4.0, 1.2, "N-S") for run, mean in (("a", 3.0), ("b", 2.0))]
     scores += [Score(run, "y", 0.5, 0.4, 0.6, 0.1) for run in costs]
     figure = draw_cost(costs, scores, style=STYLE)
-    assert figure is not None
-    x, y = figure.axes
-    assert [axes.get_title().strip("\u200b") for axes in (x, y)] == ["x (N-S)", "y"]
-    assert (*x.get_ylim(), *y.get_ylim()) == pytest.approx((-0.6, 4.6, -0.15, 1.15))
-    assert [axes.get_yticks()[-1] for axes in (x, y)] == [4.0, 1.0]
-    assert [dot.get_offsets()[0][1] for dot in x.collections[:2]] == [3.0, 2.0]  # as the table has it
+    for panels in (figure.axes[::2], figure.axes[1::2]):
+        x, y = panels
+        assert (*x.get_ylim(), *y.get_ylim()) == pytest.approx((-0.24, 4.24, -0.06, 1.06))
+        assert [axes.get_yticks()[-1] for axes in panels] == [4.0, 1.0]
+        assert [bar.lines[0].get_ydata().tolist() for bar in x.containers] == [[3.0], [2.0]]  # as the table has it
+    assert [axes.get_title(loc="left").strip("\u200b") for axes in figure.axes[::2]] == ["x (N-S)", "y"]
     assert figure.get_supylabel() == "each dataset's metric"
     for one, expected in ((scores[:2], "N-S"), (scores[2:], "mAP")):
-        alone = draw_cost(costs, one, style=STYLE)
-        assert alone is not None and alone.get_supylabel() == expected
+        assert draw_cost(costs, one, style=STYLE).get_supylabel() == expected
 
 
 def test_no_marker_of_costs_is_cut() -> None:
-    """Of four datasets, beside whose panels there are two empty ones, the largest markers are within their panels."""
-    costs = {str(number): Cost(64, 10.0**number, "cpu") for number in range(4)}
-    scores = [Score(run, d, place / 3, 0.0, 1.0, 0.1) for d in "wxyz" for place, run in enumerate(costs)]
+    costs = {str(number): Cost(10**number, 10.0**number, "cpu") for number in range(1, 5)}
+    scores = [Score(run, d, place / 3, 0.0, 1.0, 0.1) for d in "wx" for place, run in enumerate(costs)]
     figure = draw_cost(costs, scores, style=Style(7.5, 4.2, 60, ["#000000"], ["o"]))
-    assert figure is not None
     figure.draw_without_rendering()
-    for axes in figure.axes[:4]:
-        panel, radius = axes.get_window_extent(), np.sqrt(LARGEST / np.pi) * figure.dpi / 72
-        for dot in axes.collections[:4]:
-            x, y = axes.transData.transform(dot.get_offsets()[0])
+    for axes in figure.axes:
+        panel, radius = axes.get_window_extent(), DOT["markersize"] / 2 * figure.dpi / 72
+        for bar in axes.containers:
+            x, y = axes.transData.transform(bar.lines[0].get_xydata()[0])
             assert panel.x0 + radius < x < panel.x1 - radius and panel.y0 + radius < y < panel.y1 - radius
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([2048.0, 7056.0], ["2,000", "5,000"]),  # 2^11 is above 2,000, and so is what is 10 % to its left
+        ([2.0, 4096.0], ["10", "100", "1,000"]),
+        ([5120.0, 5120.0], ["5,000"]),
+        ([0.3, 4.0], ["0.5", "1", "2"]),
+    ],
+)
+def test_a_scale_of_costs_has_numbers_to_read(values: list[float], shown: list[str]) -> None:
+    axes = Figure(figsize=(3, 3)).add_subplot()
+    axes.plot(values, [0, 1], "o")
+    mark_powers(axes, values)
+    axes.figure.draw_without_rendering()
+    least, most = axes.get_xlim()
+    ticks = [
+        text.get_text()
+        for place, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if least <= place <= most
+    ]
+    assert set(shown) <= set(ticks) and len(ticks) <= 6
+    assert not [text for text in axes.get_xticklabels(minor=True) if text.get_text()]
 
 
 def test_scores_are_those_of_the_table(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 // ---- what accuracy costs
 
 const costs = {
-  speed: { title: "images/s of the extraction", scale: "log", better: -1, format: ".0f" },
-  flops: { title: "GFLOP per image", scale: "symlog", better: 1, format: ".2f", unit: 1e9 },
-  bytes: { title: "bytes per feature", scale: "log", better: 1, format: ".0f" },
+  speed: { title: "images/s of the extraction", scale: "log", better: -1, format: ".0f", ticks: "~s" },
+  latency: { title: "ms for one image alone", scale: "log", better: 1, format: ".1f", ticks: "~g", unit: 1e-3 },
+  flops: { title: "GFLOP per image", scale: "symlog", better: 1, format: ".2f", ticks: "~g", unit: 1e9 },
+  bytes: { title: "bytes stored of an image", scale: "log", better: 1, format: ".0f", ticks: "~s" },
 };
 
 // The front: whoever no other equals or beats in both, and beats in one.
@@ -35,10 +36,10 @@ function pointsOf(looks) {
 }
 
 function costChart(looks, points, front) {
-  const { title, scale, format } = costs[state.cost];
+  const { title, scale, format, ticks } = costs[state.cost];
   const { color: colors, shape } = channels(looks);
   const { name: measure, most } = worth();
-  const x = { field: "cost", type: "quantitative", title, scale: { type: scale, nice: true }, axis: axisOf({ tickCount: 6, format: state.cost === "flops" ? "~g" : "~s" }) };
+  const x = { field: "cost", type: "quantitative", title, scale: { type: scale, nice: true }, axis: axisOf({ tickCount: 6, format: ticks }) };
   const y = { field: "value", type: "quantitative", title: measure, scale: { domain: [0, most] }, axis: axisOf({}) };
   const tooltip = [{ field: "run" }, { field: "cost", format, title }, { field: "value", format: ".4f", title: measure }];
   return whole(`${measure} against ${title}: ${looks.map((look) => runTitle(look.run)).join(", ")}`, [

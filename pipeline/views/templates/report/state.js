@@ -38,7 +38,7 @@ const allowed = {
   metric: [OWN, ...Object.keys(DATA.metrics)],
   about: ["", "classes", "images", "queries"],
   chart: ["precision", "recall"],
-  cost: ["speed", "flops", "bytes"],
+  cost: ["speed", "latency", "flops", "bytes"],
   worth: ["dataset", "mean"],
   order: ["number", "worst", "best", "behind", "ahead"],
 };
