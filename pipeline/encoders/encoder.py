@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.encoders.text import TextTower
 from pipeline.manifest.images import decode_part
 from pipeline.retrieval.errors import RetrievalError
 
@@ -28,6 +29,7 @@ class Encoder:
         dtype: in which products and convolutions are computed; see :mod:`pipeline.encoders.precision`.
         decode: from a file's bytes, and the box of the part that counts, to an image.
         decoder: its name; see :mod:`pipeline.encoders.decoding`.
+        text: what gives texts features in the same space; None where nothing does.
     """
 
     network: nn.Module
@@ -37,6 +39,7 @@ class Encoder:
     dtype: torch.dtype = torch.float32
     decode: Decode = decode_part
     decoder: str = "pillow"
+    text: TextTower | None = None
 
     @property
     def preprocessing(self) -> str:
@@ -50,11 +53,25 @@ class Encoder:
         Raises:
             RuntimeError: a module is in training mode, where batch norm would mix the images of a batch.
         """
-        training = [name for name, module in self.network.named_modules() if module.training]
+        return self._computed(self.network, batch)
+
+    @torch.inference_mode()
+    def encode_tokens(self, ids: Int64[Tensor, "text token"]) -> Float[Tensor, "text dim"]:
+        """Return the features of texts whose tokens the tokeniser of :attr:`text` made.
+
+        Raises:
+            RuntimeError: there is no text tower; or see :meth:`encode`.
+        """
+        if self.text is None:
+            raise RuntimeError("the encoder has no text tower")
+        return self._computed(self.text.network, ids)
+
+    def _computed(self, network: nn.Module, batch: Tensor) -> Tensor:
+        training = [name for name, module in network.named_modules() if module.training]
         if training:
             raise RuntimeError(f"the network is in training mode ({training[0] or 'as a whole'}): call eval()")
         with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            features: Tensor = self.network(batch)
+            features: Tensor = network(batch)
         return features
 
 

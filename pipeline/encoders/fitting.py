@@ -28,3 +28,15 @@ def misfit(
         f"encoder '{encoder}' has no features of '{dataset}': add them under 'datasets' in its YAML, or drop one of "
         "the two from params.yaml"
     )
+
+
+def without_text(encoder: str) -> RetrievalError:
+    """Return the error for an encoder that cannot take a text."""
+    return RetrievalError(
+        f"encoder '{encoder}' has no text tower: use one with 'text' in its YAML, or ask with an image"
+    )
+
+
+def takes_text(config: Mapping[str, Any]) -> bool:
+    """Return whether an encoder has a text tower, by its YAML."""
+    return config.get("text") is not None
