@@ -130,7 +130,7 @@ def main(config: DictConfig) -> None:
     where = f"{config.encoder_name} on your queries"
     check_features(asked.features, wanted.names, where=where, cosine=wanted.similarity == "cosine", remedy=REMEDY)
     sheet = []
-    answers = search(asked.features, features, k=wanted.k, similarity=wanted.similarity)
+    answers = search(asked.features, features, k=wanted.k, similarity=wanted.similarity, numbers=manifest.pictures)
     for name, image, title, found in zip(wanted.names, asked.pictures, asked.titles, answers, strict=True):
         print(f"{shown(name)}\n\n{table(found, manifest, wanted.similarity)}\n")
         image.thumbnail((style.pixels, style.pixels))

@@ -185,7 +185,8 @@ class Collection:
             else:
                 rows, what = encode(network, [asked], self.runtime), "your image"
         check_features(rows, [what], where=f"{encoder} on {what}", cosine=True, remedy=REMEDY)
-        [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
+        features, numbers = self._features[encoder, dataset], self.manifests[dataset].pictures
+        [found] = search(rows, features, k=k, similarity="cosine", numbers=numbers)
         return found
 
 

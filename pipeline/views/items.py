@@ -25,7 +25,9 @@ def named(item: Item) -> str:
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
-    """Return the image of an item, its longest side at most ``pixels``; of one without an image its name on a tile."""
+    """Return the image of an item, its longest side at most ``pixels``; of a text, or one without an image, a tile."""
+    if item.text is not None:
+        return written(item.text, pixels)
     if item.sha256 is None:
         return tile(item, pixels)
     path = place_of(manifest.folder(item)) / item.path
