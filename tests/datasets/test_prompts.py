@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.datasets.listing import Listing
 from pipeline.datasets.preparing import prepare
+from pipeline.datasets.prompts import with_prompts
 from pipeline.datasets.readers import read_dataset
 from pipeline.manifest import manifest as manifests
 from pipeline.manifest.items import sha256_of_text
 from pipeline.manifest.manifest import Manifest, read_manifest, summary, write_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.queries import Query
 from pipeline.sharing.croissant import described
 from pipeline.views.items import thumbnail
 from tests.datasets.benchmarks.published import answers
@@ -95,19 +98,17 @@ def test_settings_that_cannot_be_meant(listed: dict[str, Any], change: dict[str,
     assert "\n" not in str(caught.value)
 
 
-def test_datasets_without_labels_images_or_room_for_other_queries(
-    draw: Callable[..., Path], listed: dict[str, Any], tmp_path: Path
-) -> None:
+def test_datasets_without_labels_images_or_room_for_other_queries(listed: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match=r"there are no images that a text could find \(images: none\)"):
         read_dataset("own", {**asking(listed), "images": "none"}, Path("unused"))
     (tmp_path / "raw/list.csv").write_text("path,labels\n1.png,a_b\n2.png,a b\n")
     with pytest.raises(RetrievalError, match="the labels 'a_b' and 'a b' both give 'a photo of a a b'"):
         read_dataset("own", asking(listed, underscores="spaces"), Path("unused"))
-    for name in ("0001.jpg", "0001.png"):  # a pair of AmsterTime
-        draw(name, folder=tmp_path / ("new" if name.endswith("png") else "old"))
-    pairs = {"kind": "amstertime", "queries": "new", "root": str(tmp_path)}
+    own = Listing(Path("r"), (("a.png", ("a",)), ("b.png", ("a",))), (Query(0, (1,), (), ()),))
     with pytest.raises(RetrievalError, match="the dataset comes with queries of its own: take 'text_queries' out"):
-        read_dataset("own", asking(pairs), Path("unused"))
+        with_prompts(own, {"templates": [PHOTO]}, where="own.yaml")
+    with pytest.raises(RetrievalError, match="no image has a label that could ask"):
+        with_prompts(Listing(Path("r"), (("a.png", ()),)), {"templates": [PHOTO]}, where="own.yaml")
 
 
 def test_parquet_keeps_texts(listed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
