@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from pipeline.checkpoints.config import read_config
 from pipeline.cluster.connection import read_cluster
 from pipeline.encoders.building import build_encoder
+from pipeline.encoders.fitting import asked_by_text, takes_text
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.encoders.precomputed import without_images
 from pipeline.extraction.extraction import Guarded, encoded, engine_of, given, scratch_of
@@ -40,10 +41,12 @@ def main(config: DictConfig) -> None:
         else:
             if not manifest.has_images:
                 raise without_images(name, manifest.dataset)
+            if manifest.texts and not takes_text(options):
+                raise asked_by_text(name, manifest.dataset)
             encoder = build_encoder(name, options, weights)
             scratch = scratch_of(parts, options, encoder, manifest)
             with engine_of(read_cluster(plain(config.runtime))) as engine:
-                made = encoded(encoder, manifest, runtime, engine, scratch, guarded)
+                made = encoded(name, encoder, manifest, runtime, engine, scratch, guarded)
         origin = provenance(name, options, manifest, made.made, made.guards)
         made.write(path_of(config, "out"), path_of(config, "costs"), origin)
 

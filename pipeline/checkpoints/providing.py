@@ -46,10 +46,9 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
         else:
             weights = published(config, checkpoint, store, read_elsewhere(path), where=where)
     for name in missing(weights, describing):
-        key = next(key for key, file in DESCRIBING.items() if file == name)
-        raise RetrievalError(
-            f"{where}: no {name} beside {weights.checkpoint[0].origin}: write '{key}' in the YAML, or put {name} there"
-        )
+        key = next((key for key, file in DESCRIBING.items() if file == name), None)
+        remedy = f"write '{key}' in the YAML" if key else "take 'text' out of the YAML"
+        raise RetrievalError(f"{where}: no {name} beside {weights.checkpoint[0].origin}: {remedy}, or put {name} there")
     return weights
 
 

@@ -19,6 +19,7 @@ from pipeline.retrieval.errors import RetrievalError
 
 # By the key of the YAML that says the same.
 DESCRIBING = {"settings": "config.json", "native": "preprocessor_config.json"}
+TOKENISER = "tokenizer.json"  # of a text tower
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,17 @@ def from_huggingface(config: Mapping[str, Any], checkpoint: Checkpoint, elsewher
 
 
 def described_by(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return which files describe a network of transformers, where its YAML does not."""
+    """Return which files describe a network of transformers where its YAML does not, and the tokeniser of its texts."""
     if config.get("source") != "huggingface":
         return ()
-    return tuple(name for key, name in DESCRIBING.items() if config.get(key) is None)
+    text = config.get("text")
+    towers = [config, text] if isinstance(text, Mapping) else [config]
+    needed = {
+        "settings": any(tower.get("settings") is None for tower in towers),
+        "native": config.get("native") is None,
+    }
+    described = [name for key, name in DESCRIBING.items() if needed[key]]
+    return tuple(described if text is None else [*described, TOKENISER])
 
 
 def from_timm(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:

@@ -10,6 +10,7 @@ from pipeline.retrieval.errors import RetrievalError
 def counts_of(listing: Listing) -> dict[str, int]:
     """Return how many ``images`` there are, ``queries``, images in the ``gallery`` of any query, and ``labels``."""
     count = len(listing.entries)
+    images = count - len(listing.texts)
     roles = [listing.roles.get(number, "both") for number in range(count)]
     if listing.queries is None:
         labelled = [bool(labels) for _, labels in listing.entries]
@@ -19,7 +20,7 @@ def counts_of(listing: Listing) -> dict[str, int]:
         queries = len(listing.queries)
         gallery = count - len({query.item for query in listing.queries})
     labels = len(set(chain.from_iterable(labels for _, labels in listing.entries)))
-    return {"images": count, "queries": queries, "gallery": gallery, "labels": labels}
+    return {"images": images, "queries": queries, "gallery": gallery, "labels": labels}
 
 
 def refuse_other_counts(listing: Listing, expected: Mapping[str, int], *, where: str) -> None:

@@ -29,6 +29,7 @@ class Listing:
         roots: of those entries whose paths start from another folder, by position.
         attributes: what is known of entries beside their labels, such as how an image was edited, by position.
         passed_over: how many files or images are no entries, by the reason, such as ``hidden``.
+        texts: of those entries that are no images but ask for some, by position; their paths only name them.
         has_images: whether there are files to be opened; False: entries are names and what is known of them.
     """
 
@@ -42,6 +43,7 @@ class Listing:
     roots: Mapping[int, Place] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[int, str] = field(default_factory=dict)
     has_images: bool = True
 
 
@@ -53,7 +55,7 @@ def check_listing(listing: Listing, *, where: str) -> None:
             groups look the same; a file is there twice, though it is not a query's that the dataset comes with.
     """
     labels = list(dict.fromkeys(chain.from_iterable(labels for _, labels in listing.entries)))
-    for text in chain((path for path, _ in listing.entries), labels, listing.groups.values()):
+    for text in chain((path for path, _ in listing.entries), labels, listing.groups.values(), listing.texts.values()):
         if not text.isascii() and not encodable(text):
             raise RetrievalError(f"{where}: {text!r} is no UTF-8, which a manifest is: rename it")
     for label in labels:

@@ -20,11 +20,13 @@ def found_in(manifest: Manifest, passed_over: Mapping[str, int], *, tried: int =
 
     ``tried`` is how many images were opened where not all were, so that duplicates are not known.
     """
-    parts = [f"{len(manifest.items)} {'images' if manifest.has_images or tried else 'items'}"]
+    parts = [f"{len(manifest.pictures)} {'images' if manifest.has_images or tried else 'items'}"]
     sizes = label_counts(manifest).values()
     if sizes:
         spread = f"{min(sizes)} to {max(sizes)} images (median {median(sizes):g})"
         parts.append(f"{len(sizes)} labels of {spread if len(set(sizes)) > 1 else f'{min(sizes)} images each'}")
+    if manifest.texts:
+        parts.append(f"{len(manifest.texts)} texts")
     if manifest.queries is not None:
         parts.append(f"{len(manifest.queries)} queries")
     if tried:

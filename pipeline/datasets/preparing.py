@@ -17,7 +17,7 @@ from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
 from pipeline.frame.rows import csv_of
 from pipeline.manifest.images import REMEDY, decode_rgb, read_file
-from pipeline.manifest.items import Box, Item, join_box
+from pipeline.manifest.items import Box, Item, join_box, sha256_of_text
 from pipeline.manifest.manifest import ATTRIBUTES, Manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.reading.lists import join_labels
@@ -59,20 +59,24 @@ def unopened(dataset: str, listing: Listing) -> Manifest:
 
 
 def item_at(listing: Listing, number: int) -> Item:
-    """Return an entry of a listing as an item without an image."""
+    """Return an entry of a listing as an item without an image, or as its text."""
     path, labels = listing.entries[number]
     root, box = listing.roots.get(number), listing.boxes.get(number)
     role, group = listing.roles.get(number, "both"), listing.groups.get(number)
-    return Item(path, labels, None, None, None, box, role, group, root)
+    text = listing.texts.get(number)
+    sha256 = None if text is None else sha256_of_text(text)
+    return Item(path, labels, None, None, sha256, box, role, group, root, text)
 
 
 def opened(listing: Listing, number: int) -> Item:
-    """Return an entry of a listing as an item, its image decoded.
+    """Return an entry of a listing as an item, its image decoded where it is no text.
 
     Raises:
         RetrievalError: the image cannot be read or decoded, or is smaller than its crop.
     """
     item = item_at(listing, number)
+    if item.text is not None:
+        return item
     place = place_of(item.root or listing.root) / item.path
     name = shown(str(place))
     data = read_file(place, name=name)

@@ -35,6 +35,7 @@ from pipeline.datasets.huggingface import read_huggingface
 from pipeline.datasets.landmarks import read_landmark_names
 from pipeline.datasets.layouts import read_folder, read_list
 from pipeline.datasets.listing import Listing, check_listing
+from pipeline.datasets.prompts import with_prompts
 from pipeline.datasets.revisited import read_revisited
 from pipeline.datasets.torchvision import read_torchvision
 from pipeline.datasets.voc import read_voc
@@ -75,7 +76,7 @@ EMBEDDED: Mapping[str, Callable[..., Listing]] = {
     "digits": make_digits,
     "photo_views": make_photo_views,
 }
-OF_ANY_KIND = ("kind", "fetch", "distractors", "expected", *KEYS)
+OF_ANY_KIND = ("kind", "fetch", "distractors", "expected", "text_queries", *KEYS)
 
 
 def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listing:
@@ -84,8 +85,9 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     Args:
         name: of the dataset.
         config: the YAML: ``kind`` and the options of that kind's reader, and of any kind ``distractors``, images that
-            are appended to the gallery (see :mod:`pipeline.datasets.distractors`), and ``expected``, the counts of the
-            published dataset (see :mod:`pipeline.datasets.counts`). Its ``fetch`` is for ``pipeline.fetch``, and its
+            are appended to the gallery (see :mod:`pipeline.datasets.distractors`), ``text_queries``, by which labels
+            ask as texts (see :mod:`pipeline.datasets.prompts`), and ``expected``, the counts of the published dataset
+            (see :mod:`pipeline.datasets.counts`). Its ``fetch`` is for ``pipeline.fetch``, and its
             rules (see :mod:`pipeline.manifest.rules`) are for the evaluation: they say nothing here.
         directory: an existing folder for the images of an embedded dataset; the other kinds leave
             the images where they are.
@@ -101,6 +103,8 @@ def read_dataset(name: str, config: Mapping[str, Any], directory: Path) -> Listi
     if not listing.entries:
         raise RetrievalError(f"{where}: no image in {listing.root}: put images there or mend 'root'")
     listing = with_distractors(listing, read_distractors(config.get("distractors", []), where=where), where=where)
+    if config.get("text_queries") is not None:
+        listing = with_prompts(listing, config["text_queries"], where=where)
     check_listing(listing, where=where)
     expected = config.get("expected", {})
     if not fits(expected, Mapping[str, int]):

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.encoders.text import TextTower
 from pipeline.manifest.images import decode_part
 from pipeline.retrieval.errors import RetrievalError
 
@@ -32,6 +33,7 @@ class Encoder:
         decode: from a file's bytes, and the box of the part that counts, to an image.
         decoder: its name; see :mod:`pipeline.encoders.decoding`.
         patch: side of the patches that the network cuts its input into; 1 where any side will do.
+        text: what gives texts features in the same space; None where nothing does.
     """
 
     network: nn.Module
@@ -42,6 +44,7 @@ class Encoder:
     decode: Decode = decode_part
     decoder: str = "pillow"
     patch: int = 1
+    text: TextTower | None = None
 
     @property
     def preprocessing(self) -> str:
@@ -60,11 +63,25 @@ class Encoder:
         Raises:
             RuntimeError: a module is in training mode, where batch norm would mix the images of a batch.
         """
-        training = [name for name, module in self.network.named_modules() if module.training]
+        return self._computed(self.network, batch)
+
+    @torch.inference_mode()
+    def encode_tokens(self, ids: Int64[Tensor, "text token"]) -> Float[Tensor, "text dim"]:
+        """Return the features of texts whose tokens the tokeniser of :attr:`text` made.
+
+        Raises:
+            RuntimeError: there is no text tower; or see :meth:`encode`.
+        """
+        if self.text is None:
+            raise RuntimeError("the encoder has no text tower")
+        return self._computed(self.text.network, ids)
+
+    def _computed(self, network: nn.Module, batch: Tensor) -> Tensor:
+        training = [name for name, module in network.named_modules() if module.training]
         if training:
             raise RuntimeError(f"the network is in training mode ({training[0] or 'as a whole'}): call eval()")
         with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            features: Tensor = self.network(batch)
+            features: Tensor = network(batch)
         return features
 
 

@@ -20,7 +20,9 @@ def misfit(
         described: its YAML.
     """
     if config.get("source") != PRECOMPUTED:
-        return without_images(encoder, dataset) if described.get("images") == "none" else None
+        if described.get("images") == "none":
+            return without_images(encoder, dataset)
+        return asked_by_text(encoder, dataset) if by_text(described) and not takes_text(config) else None
     datasets = config.get("datasets")
     if isinstance(datasets, Mapping) and dataset in datasets:
         return None
@@ -28,3 +30,28 @@ def misfit(
         f"encoder '{encoder}' has no features of '{dataset}': add them under 'datasets' in its YAML, or drop one of "
         "the two from params.yaml"
     )
+
+
+def without_text(encoder: str) -> RetrievalError:
+    """Return the error for an encoder that cannot take a text."""
+    return RetrievalError(
+        f"encoder '{encoder}' has no text tower: use one with 'text' in its YAML, or ask with an image"
+    )
+
+
+def asked_by_text(encoder: str, dataset: str) -> RetrievalError:
+    """Return the error for an encoder without a text tower on a dataset whose queries are texts."""
+    return RetrievalError(
+        f"encoder '{encoder}' has no text tower, and dataset '{dataset}' asks by texts: drop one of the two from "
+        "params.yaml"
+    )
+
+
+def by_text(described: Mapping[str, Any]) -> bool:
+    """Return whether the queries of a dataset are texts, by its YAML."""
+    return described.get("text_queries") is not None or described.get("queries") == "text"
+
+
+def takes_text(config: Mapping[str, Any]) -> bool:
+    """Return whether an encoder has a text tower, by its YAML."""
+    return config.get("text") is not None

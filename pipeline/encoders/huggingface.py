@@ -3,8 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,20 @@ from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
-from pipeline.encoders.loading import misfit, with_weights
+from pipeline.encoders.loading import described, misfit, with_weights
 from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
+from pipeline.encoders.text import PooledText, TextSettings, TextTower, read_tokeniser, refuse_other_space
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.settings import call
 
 # Features that networks of transformers make themselves: fields of their output.
 OWN: Mapping[str, Callable[[Any], Tensor]] = {
     "projection": lambda output: output.image_embeds,
     "pooler": lambda output: output.pooler_output.flatten(1),
 }
+# What the names of a text tower's tensors begin with in the checkpoint that it shares with the image tower.
+OF_TEXT = ("text_model.", "text_projection.")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def build(
     batch_norm: str = "running",
     dim: int | None = None,
     sizes: Sizes = NATIVE,
+    text: Mapping[str, Any] | None = None,
 ) -> Encoder:
     """Build a vision network of transformers.
 
@@ -93,6 +97,7 @@ def build(
         batch_norm: see :func:`pipeline.encoders.batch_norm.with_batch_norm`.
         dim: of a feature, to be checked.
         sizes: of inputs; for other sizes than its own a network's position embeddings are interpolated by its own code.
+        text: the text tower of the same checkpoint, see :class:`pipeline.encoders.text.TextSettings`; None for none.
 
     Raises:
         RetrievalError: transformers has no such class, its config no such setting, its output no such
@@ -101,8 +106,18 @@ def build(
     where = f"huggingface encoder '{name or network}'"
     poolings = read_pooling(pooling, where=where, own=OWN)
     network_class, config = architecture(network, settings, directory, where=where)
-    fit = partial(fitted, network_class, config)
-    built, identity = with_weights(lambda: network_class(config), weights, directory, where=where, fit=fit)
+    towers = [(network_class, config)]
+    asked = None if text is None else call(TextSettings, text, where=f"{where}, text")
+    if asked is not None:
+        towers.append(architecture(asked.network, asked.settings, directory, where=f"{where}, text"))
+    both, identity = with_weights(
+        lambda: joined([made(its) for made, its in towers]),
+        weights,
+        directory,
+        where=where,
+        fit=lambda tensors, checkpoint: joined(fitted_towers(towers, tensors, checkpoint)),
+    )
+    built, *others = both if isinstance(both, nn.ModuleList) else [both]
     patch = patch_of(built)
     preprocess = build_preprocessing(
         preprocessing, native, lambda: declared(directory, where=where), where=where, sized=sizes.sized, patch=patch
@@ -112,9 +127,34 @@ def build(
         if not sizes.native:
             interpolate_positions(built)
         pooled = with_batch_norm(pooled.eval(), batch_norm, where=where)
-        return measured(pooled, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
+        encoder = measured(pooled, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
     except AttributeError as error:
         raise RetrievalError(f"{where}: no feature by pooling '{pooling}' ({error}): choose another") from None
+    return encoder if asked is None else with_text(encoder, others[0], asked, directory, where=where)
+
+
+def with_text(encoder: Encoder, network: nn.Module, asked: TextSettings, directory: Path, *, where: str) -> Encoder:
+    """Return an encoder with a text network, and the tokeniser that came with its weights."""
+    path, sha256 = described(directory, "tokenizer.json", where=where)
+    tokenise = read_tokeniser(path, asked, where=where)
+    tower = TextTower(PooledText(network, asked.pooling).eval(), tokenise)
+    refuse_other_space(tower, encoder.dim, where=where)
+    return replace(encoder, text=tower, weights={**encoder.weights, "tokenizer_sha256": sha256})
+
+
+def joined(networks: list[nn.Module]) -> nn.Module:
+    """Return several networks as one; a single one as it is."""
+    return networks[0] if len(networks) == 1 else nn.ModuleList(networks)
+
+
+def fitted_towers(towers: list[tuple[Any, Any]], tensors: Tensors, checkpoint: Checkpoint) -> list[nn.Module]:
+    """Return the network of images, and that of texts where it is asked for, each with all its tensors."""
+    if len(towers) == 1:
+        return [fitted(*towers[0], tensors, checkpoint)]
+    of_text = {name: tensor for name, tensor in tensors.items() if name.startswith(OF_TEXT)}
+    of_images = {name: tensor for name, tensor in tensors.items() if name not in of_text}
+    parts = zip(towers, (of_images, of_text), strict=True)
+    return [fitted(*tower, part, checkpoint) for tower, part in parts]
 
 
 def patch_of(network: Any) -> int:

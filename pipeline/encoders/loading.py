@@ -24,10 +24,15 @@ class File(TypedDict):
     sha256: str
 
 
-class Origin(TypedDict):
-    """What is read of origin.json: the files of a folder of weights, and which of them are the checkpoint."""
+class Files(TypedDict):
+    """What is read of origin.json: the files of a folder of weights."""
 
     files: dict[str, File]
+
+
+class Origin(Files):
+    """The same, and which of them are the checkpoint."""
+
     checkpoint: Annotated[list[str], Field(min_length=1)]
 
 
@@ -99,6 +104,23 @@ def locate(directory: Path) -> tuple[list[Path], dict[str, Any]]:
     # As `sha256sum` prints them, so that one value stands for all.
     listed = "".join(f"{sha256}  {name}\n" for name, sha256 in hashes.items())
     return paths, {"files": files, "sha256": hashlib.sha256(listed.encode()).hexdigest()}
+
+
+def described(directory: Path, name: str, *, where: str) -> tuple[Path, str]:
+    """Return a file that ``pipeline.weights`` put beside the checkpoint, and its SHA-256.
+
+    Raises:
+        RetrievalError: it is not there, or not what it was.
+    """
+    stage = f"-f -s weights@{directory.name}"
+    origin = read_json(directory / "origin.json", Files, stage=stage, what="weights")
+    path = directory / name
+    if name not in origin["files"] or not path.is_file():
+        raise RetrievalError(f"{where}: no {name} beside the weights in {directory}: run dvc repro {stage}")
+    sha256: str = origin["files"][name]["sha256"]
+    if sha256_of(path) != sha256:
+        raise RetrievalError(f"{path} is not the file that origin.json describes: run dvc repro {stage}")
+    return path, sha256
 
 
 def fit_strictly(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import nn
@@ -30,7 +31,9 @@ def in_precision(encoder: Encoder, precision: object, *, where: str) -> Encoder:
     dtype = choose(TYPES, precision, key="precision", where=where)
     if dtype == torch.float32:
         return encoder
-    layers = [module for module in encoder.network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    networks = [encoder.network] if encoder.text is None else [encoder.network, encoder.text.network]
+    modules = chain.from_iterable(network.modules() for network in networks)
+    layers = [module for module in modules if isinstance(module, nn.Linear | nn.Conv2d)]
     if not layers:
         raise RetrievalError(f"{where}: there is no network to compute in {precision}: remove 'precision'")
     for layer in layers:

@@ -31,7 +31,7 @@ TURN = 4
 
 
 class Files(Sequence[File]):
-    """Where the images of a manifest are, put together when asked for."""
+    """Where the images of a manifest are, put together when asked for; its texts are not among them."""
 
     def __init__(self, manifest: Manifest) -> None:
         """Take the manifest."""
@@ -39,11 +39,11 @@ class Files(Sequence[File]):
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.manifest.items)
+        return len(self.manifest.pictures)
 
     def __getitem__(self, index: Any) -> Any:
         """Return where image ``index`` is."""
-        item = self.manifest.items[index]
+        item = self.manifest.items[self.manifest.pictures[index]]
         path = str(place_of(self.manifest.folder(item)) / item.path)
         return path, item.sha256, item.box, *counted(item.width or 1, item.height or 1, item.box)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from pipeline.extraction.guards import (
     mean_cosine,
     sampled,
 )
-from pipeline.extraction.parts import Engine, Here, parts_of
+from pipeline.extraction.parts import Engine, Here, Part, parts_of
 from pipeline.extraction.precomputed import read_precomputed
 from pipeline.extraction.provenance import costs_of, made_by, versions
 from pipeline.extraction.runtime import Runtime
 from pipeline.extraction.scratch import PART, Scratch, key_of
+from pipeline.extraction.texts import encode_texts
 from pipeline.frame.files import write_json
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.matrix import check_features, empty_rows, nonzero, taken
@@ -67,7 +68,12 @@ class Guarded:
         """
         # A feature of zeros is a point like any other unless it is compared by cosine, which evaluation knows.
         check_features(features, manifest.paths, where=self.where, cosine=False)
-        return self.refuse({**before, **inspected(features, manifest, self.limits)})
+        seen = self.refuse({**before, **inspected(features, manifest, manifest.pictures, self.limits)})
+        if not manifest.texts:
+            return seen
+        # Apart: images and texts lie in different parts of their space, and either side can collapse alone.
+        texts = replace(self, where=f"{self.where}, its texts")
+        return {**seen, "texts": texts.refuse(inspected(features, manifest, list(manifest.texts), self.limits))}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Extraction:
     """Features, how they came, and what they cost.
 
     Attributes:
-        features: one row per image of the manifest.
+        features: one row per item of the manifest.
         guards: what the guards saw.
         made: how the features were made, for the provenance.
         costs: what they cost, some of it measured.
@@ -103,35 +109,42 @@ def extract(
     scratch: Scratch | None = None,
     engine: Engine | None = None,
 ) -> tuple[Float[np.ndarray, "item dim"], float]:
-    """Return a feature an image, float32, in the order of the manifest, and the seconds that they took.
+    """Return a feature an item, float32, in the order of the manifest, and the seconds that those of images took.
 
-    Finished parts are kept in ``scratch``, and those that are there already are not made again. ``engine`` encodes;
-    None: this process.
+    The rows of texts are left for :func:`encoded` to fill. Finished parts are kept in ``scratch``, and those that are
+    there already are not made again. ``engine`` encodes; None: this process.
 
     Raises:
         RetrievalError: an image is missing, cannot be decoded or is not the one that was prepared; a
             feature has the wrong dimension.
     """
-    count = len(manifest.items)
-    features = empty_rows(count, encoder.dim)
+    numbers = manifest.pictures
+    count = len(numbers)
+    features = empty_rows(len(manifest.items), encoder.dim)
     spent, missing = 0.0, []
     for part in parts_of(count, PART):
         kept = scratch.read(part.number, rows=len(part.places), dim=encoder.dim) if scratch else None
         if kept is None:
             missing.append(part)
         else:
-            features[part.places.start : part.places.stop], seconds = kept
+            features[rows_of(numbers, part)], seconds = kept
             spent += seconds
     images = DecodedImages.of(manifest, encoder)
     done = count - sum(len(part.places) for part in missing)
     with tqdm(total=count, initial=done, desc=manifest.dataset, unit=" images") as progress:
         stream = (engine or Here()).encoded(encoder, images, runtime, missing, progress.update)
         for part, rows, seconds in stream:
-            features[part.places.start : part.places.stop] = rows
+            features[rows_of(numbers, part)] = rows
             if scratch:
                 scratch.write(part.number, rows, seconds=seconds)
             spent += seconds
     return features, spent
+
+
+def rows_of(numbers: Sequence[int], part: Part) -> slice | list[int]:
+    """Return the rows of a part's images among those of all items."""
+    places = slice(part.places.start, part.places.stop)
+    return places if isinstance(numbers, range) else list(numbers[places])
 
 
 def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits) -> Finding:
@@ -154,8 +167,14 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
     return batch_difference(alone, encoding(batch), limits.batch_difference)
 
 
-def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits) -> dict[str, Finding]:
-    """Return what the guards see in finished features, by name, and what it is out of."""
+def inspected(
+    features: Float[np.ndarray, "item dim"], manifest: Manifest, numbers: Sequence[int], limits: Limits
+) -> dict[str, Finding]:
+    """Return what the guards see in the finished features of some items, by name, and what it is out of."""
+    paths, contents = manifest.paths, manifest.contents
+    if manifest.texts:
+        features = taken(features, np.asarray(numbers))
+        paths, contents = ([names[number] for number in numbers] for names in (paths, contents))
     pointing = taken(features, np.flatnonzero(nonzero(features)))  # features of zeros have no cosine
     sample, hashes = sampled(pointing), hashes_of(features)
     return {
@@ -163,12 +182,13 @@ def inspected(features: Float[np.ndarray, "item dim"], manifest: Manifest, limit
         "effective_rank_images": Finding(len(sample)),
         "mean_cosine": mean_cosine(pointing, limits.mean_cosine),
         "constant_dimensions": constant_dimensions(features, limits.constant_dimensions),
-        "equal_features": equal_features(hashes, manifest.paths, manifest.contents, limits.equal_features),
+        "equal_features": equal_features(hashes, paths, contents, limits.equal_features),
         "distinct_features": Finding(len(np.unique(hashes))),
     }
 
 
 def encoded(
+    name: str,
     encoder: Encoder,
     manifest: Manifest,
     runtime: Runtime,
@@ -176,20 +196,24 @@ def encoded(
     scratch: Scratch,
     guarded: Guarded,
 ) -> Extraction:
-    """Return the features of a dataset by an encoder.
+    """Return the features of a dataset by an encoder; texts are few, and encoded here.
 
     Raises:
-        RetrievalError: see :func:`extract`; the guard refuses the encoder, before the hours that the rest can take.
+        RetrievalError: see :func:`extract` and :func:`pipeline.extraction.texts.encode_texts`; the guard refuses the
+            encoder, before the hours that the rest can take.
     """
     tried, own = engine.trial(encoder, runtime)
     before = {"batch_difference": probe(tried, manifest, own, guarded.limits)}
     guarded.refuse(before)
-    features, seconds = extract(encoder, manifest, runtime, scratch, engine)
+    texts = encode_texts(name, encoder, list(manifest.texts.values()), runtime) if manifest.texts else None
+    features, seconds = extract(replace(encoder, text=None), manifest, runtime, scratch, engine)
+    if texts is not None:
+        features[list(manifest.texts)] = texts
     machine = engine.machine(runtime)
     guards = guarded.inspect(features, manifest, before)
     images = DecodedImages.of(manifest, encoder)
     latencies = engine.latencies(encoder, images, runtime)
-    costs = costs_of(encoder, len(features), seconds, machine, latencies, typical=images.typical())
+    costs = costs_of(encoder, len(manifest.pictures), seconds, machine, latencies, typical=images.typical())
     return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
 
 
@@ -201,7 +225,7 @@ def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Gu
     """
     features, made = read_precomputed(name, options, manifest)
     guards = guarded.inspect(features, manifest, {})
-    costs = {"feature_bytes": 4 * features.shape[1], "precision": made["precision"], "images": len(features)}
+    costs = {"feature_bytes": 4 * features.shape[1], "precision": made["precision"], "images": len(manifest.pictures)}
     return Extraction(features, guards, made, costs, None)
 
 

@@ -44,7 +44,8 @@ def provenance(
         "config": config,
         "guards": guards,
         "dataset": manifest.dataset,
-        "images": len(manifest.items),
+        "images": len(manifest.pictures),
+        **({"texts": len(manifest.texts)} if manifest.texts else {}),
         "manifest_sha256": manifest.sha256,
         **made,
     }

@@ -1,5 +1,6 @@
-"""One image of a manifest, and how it is written in a row."""
+"""One image of a manifest, or one text that asks for images, and how it is written in a row."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -9,12 +10,13 @@ from pipeline.retrieval.queries import Role, as_role
 from pipeline.retrieval.reading.lists import join_labels, split_labels
 
 COLUMNS = ("path", "labels", "width", "height", "sha256", "box", "role", "group", "root")
+WITH_TEXT = (*COLUMNS, "text")  # of a dataset in which some items are texts
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image.
+    """One image, or a text that is a query.
 
     Attributes:
         path: relative to the dataset's root, with forward slashes.
@@ -22,12 +24,13 @@ class Item:
             queries, or the item is only in the gallery, a distractor.
         width: pixels, after EXIF orientation; None where there is no image, but only a name and what it shows.
         height: the same.
-        sha256: of the file, hexadecimal; None where there is none.
+        sha256: of the file, or of the text in UTF-8, hexadecimal; None where there is neither.
         box: the part of the image that counts: left, top, right, bottom in pixels of the upright image,
             0 <= left < right <= width and the same of the height; None for the whole.
         role: ``query`` or ``gallery`` if it is only that. Where the dataset comes with queries, those say it.
         group: items of one group, such as a burst, are left out of each other's rankings; None: of no group.
         root: the folder that the path starts from; None: the dataset's.
+        text: what is asked, of an item that is no image; the path then only names it.
     """
 
     path: str
@@ -39,6 +42,12 @@ class Item:
     role: Role = "both"
     group: str | None = None
     root: Place | None = None
+    text: str | None = None
+
+
+def sha256_of_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def join_box(box: Box | None) -> str:
@@ -56,11 +65,12 @@ def split_box(text: str) -> Box | None:
     return left, top, right, bottom
 
 
-def row_of(item: Item) -> tuple[str, str, int | None, int | None, str, str, str, str, str]:
-    """Return the row of an item, in the order of ``COLUMNS``; of one without an image these cells are empty."""
+def row_of(item: Item) -> tuple[str, str, int | None, int | None, str, str, str, str, str, str]:
+    """Return the row of an item, in the order of ``WITH_TEXT``; of one without an image these cells are empty."""
     labels, box = join_labels(item.labels), join_box(item.box)
     root = "" if item.root is None else item.root.as_posix()
-    return item.path, labels, item.width, item.height, item.sha256 or "", box, item.role, item.group or "", root
+    sha256, group, text = item.sha256 or "", item.group or "", item.text or ""
+    return item.path, labels, item.width, item.height, sha256, box, item.role, group, root, text
 
 
 def item_of(
@@ -73,13 +83,17 @@ def item_of(
     role: str,
     group: str,
     root: str,
+    text: str = "",
 ) -> Item:
     """Undo :func:`row_of`; ValueError if that cannot be."""
-    for name, text in (("path", path), ("sha256", sha256)):
-        if not isinstance(text, str) or not (text or name == "sha256"):
+    for name, value in (("path", path), ("sha256", sha256)):
+        if not isinstance(value, str) or not (value or name == "sha256"):
             raise ValueError(f"an item has no {name}")
     sides = [None if side is None or side == "" else int(side) for side in (width, height)]
-    if len({not sha256, *(side is None for side in sides)}) > 1:
+    lacking = [side is None for side in sides]
+    if text and not (sha256 == sha256_of_text(text) and all(lacking) and not box and role == "query"):
+        raise ValueError(f"{shown(path)} is a text: its role is query, it has its hash, and no width, height or box")
+    if not text and len({not sha256, *lacking}) > 1:
         raise ValueError(f"{shown(path)} has some of width, height and sha256: an image has all, no image none")
     return Item(
         path=path,
@@ -91,4 +105,5 @@ def item_of(
         role=as_role(role),
         group=group or None,
         root=as_written(root) if root else None,
+        text=text or None,
     )

@@ -2,7 +2,8 @@
 
 ``data/prepared/<dataset>/manifest.csv`` has one row per image, in the order of the rows of the features; a large one is
 ``manifest.parquet``, with the same columns. ``summary.json`` beside it says where the images lie and how many there
-are of what. A dataset that comes with queries of its own has them in ``queries.json``.
+are of what. A dataset that comes with queries of its own has them in ``queries.json``. Where texts ask for images, they
+are items too, with a column of their own.
 """
 
 import csv
@@ -19,7 +20,7 @@ from pipeline.frame.files import sha256_of, write_json, write_text
 from pipeline.frame.places import Place, as_written
 from pipeline.frame.rows import csv_of
 from pipeline.frame.upstream import output_of
-from pipeline.manifest.items import COLUMNS, Item, item_of, row_of
+from pipeline.manifest.items import COLUMNS, WITH_TEXT, Item, item_of, row_of
 from pipeline.retrieval.errors import shown
 from pipeline.retrieval.queries import Query, check_queries
 from pipeline.retrieval.reading.regular import regular_file
@@ -63,9 +64,20 @@ class Manifest:
         """The items' paths, in order: the names used in errors."""
         return [item.path for item in self.items]
 
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """The texts among the items, by number."""
+        return {number: item.text for number, item in enumerate(self.items) if item.text is not None}
+
+    @cached_property
+    def pictures(self) -> Sequence[int]:
+        """The numbers of the items that are no texts, in order."""
+        numbers = range(len(self.items))
+        return [number for number in numbers if number not in self.texts] if self.texts else numbers
+
     @property
     def has_images(self) -> bool:
-        """Whether there is an image of every item, and not of none: then they are names and what is known of them."""
+        """Whether there is an image of every item but texts, and not of none: then they are names and what is known."""
         return not self.items or self.items[0].sha256 is not None
 
     @cached_property
@@ -84,13 +96,14 @@ class Manifest:
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write the manifest, summary.json and, of a dataset that comes with queries, queries.json into ``directory``."""
-    rows = map(row_of, manifest.items)
+    columns = WITH_TEXT if manifest.texts else COLUMNS
+    rows = (row_of(item)[: len(columns)] for item in manifest.items)
     if len(manifest.items) < LARGE:
-        write_text(directory / CSV, csv_of(chain([COLUMNS], rows)))
+        write_text(directory / CSV, csv_of(chain([columns], rows)))
     else:
         from pipeline.manifest.parquet import write_rows  # pyarrow is for large manifests only
 
-        write_rows(rows, directory / PARQUET)
+        write_rows(rows, directory / PARQUET, columns)
     if manifest.queries is not None:
         queries = [asdict(query) for query in manifest.queries]
         write_json(directory / "queries.json", {"given": manifest.given, "queries": queries})
@@ -99,13 +112,14 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
 
 def label_counts(manifest: Manifest) -> dict[str, int]:
     """Return how many images have each label."""
-    return Counter(chain.from_iterable(manifest.labels))
+    return Counter(chain.from_iterable(item.labels for item in manifest.items if item.text is None))
 
 
 def duplicates_in(manifest: Manifest) -> int:
     """Return how many files are exact copies of another one."""
-    files = {(manifest.folder(item), item.path) for item in manifest.items}
-    return len(files) - len({item.sha256 for item in manifest.items})
+    images = [item for item in manifest.items if item.text is None]
+    files = {(manifest.folder(item), item.path) for item in images}
+    return len(files) - len({item.sha256 for item in images})
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
@@ -118,7 +132,8 @@ def summary(manifest: Manifest) -> dict[str, object]:
     described: dict[str, object] = {
         "dataset": manifest.dataset,
         "root": manifest.root.as_posix(),
-        "images": len(manifest.items),
+        "images": len(manifest.pictures),
+        **({"texts": len(manifest.texts)} if manifest.texts else {}),
     }
     counts = label_counts(manifest)
     if counts:
@@ -129,7 +144,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
     if manifest.queries is not None:
         described["queries"] = len(manifest.queries)
         described["gallery"] = len(manifest.items) - len({query.item for query in manifest.queries})
-    only = [item.role for item in manifest.items if item.role != "both"]
+    only = [item.role for item in manifest.items if item.role != "both" and item.text is None]
     found = {
         "only_query": only.count("query"),
         "only_in_gallery": only.count("gallery"),
@@ -180,8 +195,8 @@ def read_manifest(directory: Path) -> Manifest:
 def read_item(row: Mapping[str | Any, str | Any]) -> Item:
     """Return the item of a row of manifest.csv; KeyError or ValueError if it is none."""
     if None in row.values() or None in row:
-        raise ValueError(f"the row of {row['path']!r} has not {len(COLUMNS)} columns")
-    return item_of(*(row[name] for name in COLUMNS))
+        raise ValueError(f"the row of {row['path']!r} has not {len(row)} columns")
+    return item_of(*(row[name] for name in (WITH_TEXT if WITH_TEXT[-1] in row else COLUMNS)))
 
 
 def read_queries(path: Path, items: int) -> tuple[tuple[Query, ...], Given]:

@@ -9,19 +9,24 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.frame.files import replacing_file
-from pipeline.manifest.items import COLUMNS, Item, item_of
+from pipeline.manifest.items import COLUMNS, WITH_TEXT, Item, item_of
 
 ROWS = 65536  # written at a time
-SCHEMA = pa.schema([(name, pa.int32() if name in ("width", "height") else pa.string()) for name in COLUMNS])
 
 
-def write_rows(rows: Iterable[Sequence[Any]], target: Path) -> None:
-    """Write rows in the order of ``COLUMNS``, whole or not at all."""
-    with replacing_file(target) as partial, parquet.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
+def schema_of(columns: Sequence[str]) -> pa.Schema:
+    """Return the types of columns."""
+    return pa.schema([(name, pa.int32() if name in ("width", "height") else pa.string()) for name in columns])
+
+
+def write_rows(rows: Iterable[Sequence[Any]], target: Path, columns: Sequence[str] = COLUMNS) -> None:
+    """Write rows in the order of the columns, whole or not at all."""
+    schema = schema_of(columns)
+    with replacing_file(target) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
         waiting = iter(rows)
         while some := list(islice(waiting, ROWS)):
-            columns = zip(zip(*some, strict=True), SCHEMA.types, strict=True)
-            writer.write_batch(pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=SCHEMA))
+            typed = zip(zip(*some, strict=True), schema.types, strict=True)
+            writer.write_batch(pa.record_batch([pa.array(column, kind) for column, kind in typed], schema=schema))
 
 
 class Items(Sequence[Item]):
@@ -37,7 +42,7 @@ class Items(Sequence[Item]):
             self._table = parquet.read_table(path, read_dictionary=["labels", "box", "role", "group", "root"])
         except pa.ArrowException as error:
             raise ValueError(f"{path.name}: {error}") from None
-        if tuple(self._table.column_names) != COLUMNS:
+        if tuple(self._table.column_names) not in (COLUMNS, WITH_TEXT):
             raise ValueError(f"{path.name} has the columns {self._table.column_names}")
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ from pipeline.extraction.runtime import Runtime
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.matrix import taken
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import Unjudged
 from pipeline.retrieval.similarity import Kind
@@ -41,7 +42,7 @@ def refuse_other(provenance: Mapping[str, Any], config: Mapping[str, Any], encod
 def features_of(
     encoder: Encoder, config: Mapping[str, Any], features: Path, manifest: Manifest, *, similarity: Kind
 ) -> Float[np.ndarray, "item dim"]:
-    """Return the features of a dataset after a check that this very encoder made them.
+    """Return the features of a dataset's images after a check that this very encoder made them.
 
     Args:
         encoder: built from ``config``.
@@ -55,7 +56,7 @@ def features_of(
     """
     rows, provenance = read_checked(features, manifest, cosine=similarity == "cosine")
     refuse_other(provenance, config, encoder)
-    return rows
+    return taken(rows, np.asarray(manifest.pictures)) if manifest.texts else rows
 
 
 def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
@@ -65,16 +66,24 @@ def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) ->
 
 
 def search(
-    queries: Float[np.ndarray, "image dim"], features: Float[np.ndarray, "item dim"], *, k: int, similarity: Kind
+    queries: Float[np.ndarray, "image dim"],
+    features: Float[np.ndarray, "item dim"],
+    *,
+    k: int,
+    similarity: Kind,
+    numbers: Sequence[int] | None = None,
 ) -> list[Found]:
     """Return for each query its ``k`` nearest neighbours, best first, ties by index.
 
-    With each comes its cosine, its dot product or its Euclidean distance.
+    With each comes its cosine, its dot product or its Euclidean distance. ``numbers`` are those of the items among
+    which it looks, by row of their features; None: 0, 1, and so on.
     """
     scorer = similarity_of(similarity, queries, features)
     found: list[Found] = []
     for part in rank(scorer, Unjudged(np.full(len(queries), -1)), top=k):
         for items, scores in zip(part.top_items, part.top_scores, strict=True):
             there = items >= 0
-            found.append(list(zip(items[there].tolist(), scores[there].tolist(), strict=True)))
+            rows = items[there].tolist()
+            named = rows if numbers is None else [numbers[row] for row in rows]
+            found.append(list(zip(named, scores[there].tolist(), strict=True)))
     return found

@@ -1,4 +1,4 @@
-"""The pages of ``pipeline.demo``: an upload, the datasets' thumbnails, and what was found.
+"""The pages of ``pipeline.demo``: an upload or a text, the datasets' thumbnails, and what was found.
 
 Nothing that a client sends is ever a path: datasets and encoders are looked up among those of params.yaml, items by
 their numbers, and an upload is bytes that are decoded in memory; its name is only shown.
@@ -24,8 +24,10 @@ from werkzeug.formparser import FormDataParser
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.fitting import takes_text, without_text
 from pipeline.encoders.precomputed import NAME as PRECOMPUTED
 from pipeline.extraction.runtime import Runtime
+from pipeline.extraction.texts import encode_texts
 from pipeline.frame.app import CONF, plain
 from pipeline.frame.experiment import read_experiment
 from pipeline.frame.tracked import refuse_untracked
@@ -41,6 +43,7 @@ from pipeline.views.templates import TEMPLATES, render
 
 REMEDY = "choose another image"
 NAME = 200  # characters of an upload's name that are shown
+LETTERS = 1000  # that a text may have
 SIDE = 160  # pixels of a thumbnail's longest side
 TRUSTED = ["127.0.0.1", "localhost"]  # so that no other site can point a name of its own here
 HEADERS = {
@@ -151,16 +154,23 @@ class Collection:
         with self._lock:
             return decode_rgb(data, name=name, remedy=REMEDY)
 
-    def search(self, encoder: str, dataset: str, image: Image.Image, *, k: int) -> list[tuple[int, float]]:
-        """Return the nearest neighbours of an image in a dataset, and their cosines.
+    @cached_property
+    def with_text(self) -> list[str]:
+        """The encoders that take a text."""
+        return [name for name, config in self.encoders.items() if takes_text(config)]
+
+    def search(self, encoder: str, dataset: str, asked: Image.Image | str, *, k: int) -> list[tuple[int, float]]:
+        """Return the nearest neighbours of an image, or a text, in a dataset, and their cosines.
 
         The encoder is built when it is first asked for; searches take turns.
 
         Raises:
             RetrievalError: see :func:`pipeline.search.searching.features_of`; the encoder cannot be built, or its
-                feature of the image not used.
+                feature of the image not used; it takes no text, or not this one.
         """
         config = self.encoders[encoder]
+        if isinstance(asked, str) and encoder not in self.with_text:
+            raise without_text(encoder)
         with self._lock:
             if encoder not in self._built:
                 self._built[encoder] = build_encoder(encoder, config, Path(self.folders["weights"]) / encoder)
@@ -170,9 +180,13 @@ class Collection:
                 self._features[encoder, dataset] = features_of(
                     network, config, made, self.manifests[dataset], similarity="cosine"
                 )
-            rows = encode(network, [image], self.runtime)
-        check_features(rows, ["your image"], where=f"{encoder} on your image", cosine=True, remedy=REMEDY)
-        [found] = search(rows, self._features[encoder, dataset], k=k, similarity="cosine")
+            if isinstance(asked, str):
+                rows, what = encode_texts(encoder, network, [asked], self.runtime), "your text"
+            else:
+                rows, what = encode(network, [asked], self.runtime), "your image"
+        check_features(rows, [what], where=f"{encoder} on {what}", cosine=True, remedy=REMEDY)
+        features, numbers = self._features[encoder, dataset], self.manifests[dataset].pictures
+        [found] = search(rows, features, k=k, similarity="cosine", numbers=numbers)
         return found
 
 
@@ -196,14 +210,14 @@ def as_jpeg(image: Image.Image) -> bytes:
 
 
 def answers(
-    collection: Collection, encoders: Sequence[str], dataset: str, image: Image.Image, *, k: int
+    collection: Collection, encoders: Sequence[str], dataset: str, asked: Image.Image | str, *, k: int
 ) -> list[dict[str, Any]]:
     """Return for each encoder what it found, or why it could not."""
     manifest = collection.manifests[dataset]
     columns: list[dict[str, Any]] = []
     for encoder in encoders:
         try:
-            found = collection.search(encoder, dataset, image, k=k)
+            found = collection.search(encoder, dataset, asked, k=k)
         except RetrievalError as error:
             columns.append({"encoder": encoder, "problem": str(error), "found": []})
             continue
@@ -233,6 +247,7 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
             **first,
             "name": None,
             "picture": None,
+            "asked_text": "",
             "columns": [],
             **shown,
         }
@@ -240,6 +255,8 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
             "demo.html",
             all_datasets=list(collection.manifests),
             all_encoders=list(collection.encoders),
+            with_text=collection.with_text,
+            letters=LETTERS,
             megabytes=megabytes,
             k=k,
             problem=problem,
@@ -281,8 +298,17 @@ def create_app(collection: Collection, *, megabytes: int, k: int) -> Flask:
         if dataset not in collection.manifests or not encoders:
             return page(400, problem="Choose a dataset and at least one encoder.")
         chosen: dict[str, Any] = {"dataset": dataset, "encoders": encoders}
+        text = request.form.get("text", "").strip() if collection.with_text else ""
+        if text:
+            if upload is not None and upload.filename:
+                return page(400, problem="Ask with an image or with a text, not with both: clear one.", **chosen)
+            if len(text) > LETTERS:
+                return page(400, problem=f"The text is longer than {LETTERS} letters: shorten it.", **chosen)
+            columns = answers(collection, encoders, dataset, text, k=k)
+            return page(name=shown(text), asked_text=text, columns=columns, **chosen)
         if upload is None or not upload.filename:
-            return page(400, problem="Choose an image.", **chosen)
+            problem = "Choose an image, or write a text." if collection.with_text else "Choose an image."
+            return page(400, problem=problem, **chosen)
         name = shown(upload.filename)[:NAME]
         try:
             image = collection.decode(upload.read(), name=name)

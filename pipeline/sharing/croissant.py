@@ -65,6 +65,7 @@ COLUMNS = {
     "group": ("sc:Text", "images of one group are left out of each other's rankings; empty: of no group"),
     "root": ("sc:Text", "the folder that the path starts from; empty: the dataset's"),
 }
+TEXT = {"text": ("sc:Text", "what is asked, where the item is a text; empty: an image")}
 
 
 def write_croissant(prepared: Path, target: Path) -> Path:
@@ -96,7 +97,7 @@ def described(manifest: Manifest, name: str, sha256: str) -> dict[str, Any]:
         }
     ]
     if manifest.has_images:
-        endings = sorted({PurePosixPath(path).suffix for path in manifest.paths})
+        endings = sorted({PurePosixPath(manifest.paths[number]).suffix for number in manifest.pictures})
         files.append(
             {
                 "@type": "cr:FileSet",
@@ -116,14 +117,14 @@ def described(manifest: Manifest, name: str, sha256: str) -> dict[str, Any]:
             "dataType": kind,
             "source": {"fileObject": {"@id": name}, "extract": {"column": column}},
         }
-        for column, (kind, meaning) in COLUMNS.items()
+        for column, (kind, meaning) in (COLUMNS | TEXT if manifest.texts else COLUMNS).items()
     ]
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": manifest.dataset,
-        "description": f"{len(manifest.items)} images for retrieval: {manifest.dataset}",
+        "description": f"{len(manifest.pictures)} images for retrieval: {manifest.dataset}",
         "version": "1.0.0",
         "distribution": files,
         "recordSet": [{"@type": "cr:RecordSet", "@id": "items", "name": "items", "field": fields}],

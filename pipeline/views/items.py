@@ -25,7 +25,9 @@ def named(item: Item) -> str:
 
 
 def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
-    """Return the image of an item, its longest side at most ``pixels``; of one without an image its name on a tile."""
+    """Return the image of an item, its longest side at most ``pixels``; of a text, or one without an image, a tile."""
+    if item.text is not None:
+        return written(item.text, pixels)
     if item.sha256 is None:
         return tile(item, pixels)
     path = place_of(manifest.folder(item)) / item.path
@@ -37,12 +39,17 @@ def thumbnail(item: Item, manifest: Manifest, pixels: int) -> Image.Image:
 
 def tile(item: Item, pixels: int) -> Image.Image:
     """Return a square with the name of an item, for want of its image."""
+    return written(PurePosixPath(item.path).name, pixels, above="(no image)")
+
+
+def written(text: str, pixels: int, *, above: str = "") -> Image.Image:
+    """Return a square with a text on it, as far as there is room, below another line if there is one."""
     image = Image.new("RGB", (pixels, pixels), PAPER)
     letter = max(8, pixels // ACROSS)  # in height; in width it takes little more than half of that
     across = max(1, int(pixels / (0.6 * letter)) - 2)
-    lines = wrap(printable(PurePosixPath(item.path).name), across)[:ACROSS]
-    text = "\n".join(["(no image)", *lines])
-    ImageDraw.Draw(image).multiline_text((letter, letter), text, fill=INK, font=ImageFont.load_default(letter))
+    lines = wrap(printable(text), across)[:ACROSS]
+    shown = "\n".join([above, *lines] if above else lines)
+    ImageDraw.Draw(image).multiline_text((letter, letter), shown, fill=INK, font=ImageFont.load_default(letter))
     return image
 
 

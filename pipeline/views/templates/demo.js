@@ -40,7 +40,18 @@
     }
   }
 
-  input.addEventListener("change", tooLarge);
+  // Whoever begins a text means it, and not the image that is still chosen; and the other way round.
+  const text = form.querySelector("input[name=text]");
+
+  function chosen() {
+    if (text && input.files.length) text.value = "";
+    tooLarge();
+  }
+
+  text?.addEventListener("input", () => {
+    if (text.value) input.value = "";
+  });
+  input.addEventListener("change", chosen);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (!tooLarge()) search();
@@ -52,7 +63,7 @@
       form.classList.toggle("over", kind === "dragenter" || kind === "dragover");
       if (kind === "drop" && event.dataTransfer.files.length) {
         input.files = event.dataTransfer.files;
-        tooLarge();
+        chosen();
       }
     });
   }

@@ -53,6 +53,31 @@ def test_positives_then_queries_then_distractors(raw: Path) -> None:
     }
 
 
+def test_texts_ask_for_the_positives_of_their_object(raw: Path, tmp_path: Path) -> None:
+    ids, core = raw / "ilias/image_ids/text_query_ids.txt", raw / "ilias/ilias_core"
+    ids.write_text("zippy_zoo_999/query/T999.txt\nbold_bimp_000/query/T000.txt\n")
+    (core / "zippy_zoo_999/query/T999.txt").write_text(" A zoo,\nin Züri \n", encoding="utf-8")
+    manifest, protocol = prepared("ilias_mini_text", published("ilias_mini_text", raw), tmp_path)
+    assert answers(manifest, protocol) == {
+        "zippy_zoo_999/query/T999.txt": ({POSITIVES[2][0]}, set()),
+        "bold_bimp_000/query/T000.txt": ({POSITIVES[0][0], POSITIVES[1][0]}, set()),
+    }
+    assert manifest.texts == {3: "A zoo,\nin Züri", 4: "a bold bimp"}
+    assert len(protocol.gallery) == len(POSITIVES) + len(DISTRACTORS)
+    refuses_a_miniature("ilias_mini_text", published("ilias_mini_text", raw))
+    config = published("ilias_mini_text", raw)
+    refused("'crop_queries' does nothing to texts", "own", {**config, "crop_queries": True})
+    (core / "zippy_zoo_999/query/T999.txt").write_text(" \n")
+    refused("T999.txt is empty: extract", "own", config)
+    for line, message in (
+        ("zippy_zoo_999/query/Q999_00.jpg", "expected <object>/query/<text>.txt, got"),
+        ("zippy_zoo_999/query/T1.txt", "T1.txt"),
+        ("bold_bimp_000/query/T000.txt\nbold_bimp_000/query/T000.txt", "T000.txt stands already at"),
+    ):
+        ids.write_text(f"{line}\n")
+        refused(message, "own", config)
+
+
 def test_a_query_is_cut_to_the_smallest_box_around_its_boxes(raw: Path) -> None:
     found = read_dataset("own", published("ilias_mini", raw, crop_queries=True), raw)
     # The second: left min(-3, 20) cut off at 0, top min(1, 10), right max(5, 25), bottom max(9, 24).

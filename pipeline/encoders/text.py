@@ -1,0 +1,145 @@
+"""The text side of an encoder: a tokeniser and a network whose features lie in the space of the images'."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.retrieval.errors import RetrievalError
+from pipeline.retrieval.labels import seen
+
+# From texts to the ids of their tokens, in rows of one length.
+Tokenise = Callable[[Sequence[str]], Int64[Tensor, "text token"]]
+POOLINGS: Mapping[str, Callable[[Any], Tensor]] = {
+    "projection": lambda output: output.text_embeds,
+    "pooler": lambda output: output.pooler_output,
+}
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """The key ``text`` of an encoder's YAML.
+
+    Attributes:
+        network: the class of transformers, such as ``CLIPTextModelWithProjection``.
+        tokens: of a text as the network gets it, those that mark its ends and padding among them.
+        padding: the token that fills up shorter texts.
+        end: the token that must end each text: another tokeniser than the network's would rarely give it.
+        pooling: the output that is the feature: ``projection``, or what the network itself makes of its tokens,
+            ``pooler``.
+        settings: what differs from the defaults of the class's config; None for the repository's config.json.
+        lowercase: whether texts are put into lower case before the tokeniser, which may do so itself, gets them.
+        too_long: what becomes of a text with more tokens: ``refuse``, an error; or ``cut``, what is too many before the
+            last one is left out.
+    """
+
+    network: str
+    tokens: Annotated[int, Field(ge=2, le=8192)]
+    padding: str
+    end: str
+    pooling: Literal["projection", "pooler"]
+    settings: Mapping[str, Any] | None = None
+    lowercase: bool = False
+    too_long: Literal["refuse", "cut"] = "refuse"
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """What encodes texts.
+
+    Attributes:
+        network: from ids of tokens to features, ``(text, dim)``; in eval mode.
+        tokenise: from texts to the network's input.
+    """
+
+    network: nn.Module
+    tokenise: Tokenise
+
+
+class PooledText(nn.Module):
+    """A text network of transformers reduced to one feature a text."""
+
+    def __init__(self, network: nn.Module, pooling: str) -> None:
+        """Wrap ``network``; ``pooling`` is a key of ``POOLINGS``."""
+        super().__init__()
+        self.network = network
+        self.pooling = pooling
+
+    def forward(self, ids: Int64[Tensor, "text token"]) -> Float[Tensor, "text dim"]:
+        """Return the features of texts. There is no mask: CLIP's look back only, and SigLIP's were trained without."""
+        return POOLINGS[self.pooling](self.network(input_ids=ids))
+
+
+def read_tokeniser(path: Path, settings: TextSettings, *, where: str) -> Tokenise:
+    """Return the tokeniser in a tokenizer.json, as the library ``tokenizers`` writes it.
+
+    Raises:
+        RetrievalError: the file is none; it has no such padding, or does not end a text as it should.
+    """
+    from tokenizers import Tokenizer  # encoders without texts do without it
+
+    try:
+        tokeniser = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library knows no other kind
+        problem = " ".join(str(error).split())[:200]
+        raise RetrievalError(f"{where}: {path} is no tokeniser ({problem}): get it again") from None
+    tokeniser.no_truncation()
+    tokeniser.no_padding()
+    padding, end = tokeniser.token_to_id(settings.padding), tokeniser.token_to_id(settings.end)
+    if padding is None or end is None:
+        token = settings.padding if padding is None else settings.end
+        raise RetrievalError(f"{where}: {path.name} has no token {token!r}: mend 'padding' or 'end' under 'text'")
+    if tokeniser.encode("a").ids[-1:] != [end]:
+        raise RetrievalError(
+            f"{where}: {path.name} does not end a text with {settings.end!r}: it is not the network's, or 'end' under "
+            "'text' is wrong"
+        )
+    return partial(tokenised, tokeniser, settings, padding, where)
+
+
+def tokenised(
+    tokeniser: Any, settings: TextSettings, padding: int, where: str, texts: Sequence[str]
+) -> Int64[Tensor, "text token"]:
+    """Return the ids of the tokens of texts, all of one length.
+
+    Raises:
+        RetrievalError: in a text there is nothing to see; it has too many tokens.
+    """
+    rows = []
+    for text in texts:
+        if not seen(text):
+            raise RetrievalError(f"the text {text!r} is empty: say what to look for")
+        try:
+            ids = tokeniser.encode(text.lower() if settings.lowercase else text).ids
+        except Exception as error:  # the library knows no other kind
+            raise RetrievalError(f"the text {text[:60]!r} is not for {where} ({error}): say it otherwise") from None
+        if len(ids) > settings.tokens and settings.too_long == "refuse":
+            raise RetrievalError(
+                f"the text {text[:60]!r} has {len(ids)} tokens, more than the {settings.tokens} that {where} "
+                "takes: shorten it, or set too_long: cut under 'text' in its YAML"
+            )
+        if len(ids) > settings.tokens:
+            ids = [*ids[: settings.tokens - 1], ids[-1]]
+        rows.append(ids + [padding] * (settings.tokens - len(ids)))
+    return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), settings.tokens)
+
+
+def refuse_other_space(tower: TextTower, dim: int, *, where: str) -> None:
+    """Raise :class:`RetrievalError` for a tower that does not take its tokens, or whose features are not of ``dim``."""
+    try:
+        with torch.inference_mode():
+            found = tower.network(tower.tokenise(["a"]))
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise RetrievalError(f"{where}: the text network gives no feature ({problem}): mend 'text'") from None
+    if tuple(found.shape) != (1, dim):
+        raise RetrievalError(
+            f"{where}: the feature of a text has the shape {tuple(found.shape)}, not (1, {dim}), as that of an image: "
+            "mend 'pooling' or 'network' under 'text'"
+        )
