@@ -135,7 +135,7 @@ def jobs_of(task: Sequence[str]) -> list[list[str]]:
 
 def changes_of(config: DictConfig) -> dict[str, Any]:
     """Return what ``+encoder.<key>=<value>`` says on top of the encoder's YAML."""
-    return {} if config.encoder is None else plain(config.encoder)
+    return {} if config.encoder is None else dict(plain(config.encoder))
 
 
 def name_variant(encoder: str, config: DictConfig) -> None:

@@ -57,7 +57,7 @@ def variant_of(encoder: str, changes: Mapping[str, Any], conf: Path) -> Entry:
     if name == encoder:
         raise RetrievalError(f"encoder '{encoder}': {dict(changes)} has no value to be named by: write a YAML for it")
     before = without_title(composed(conf / "encoder" / f"{encoder}.yaml"))
-    return Entry("encoder", name, plain(OmegaConf.merge(before, changes)))
+    return Entry("encoder", name, plain(OmegaConf.merge(dict(before), dict(changes))))
 
 
 def add_variant(entry: Entry, conf: Path, params: Path) -> bool:
