@@ -194,7 +194,7 @@ def test_searches_are_measured_and_an_edit_of_one_runs_it_alone(on_digits: Proje
         assert flat.loc[encoder, "mAP@k"] == flat.loc[encoder, "exact_mAP@k"] == metrics["mAP@5"]
     assert (top / "plots/figures/png/search.png").is_file() and (top / "plots/figures/svg/search.svg").is_file()
     on_digits.edit("conf/search/hnsw.yaml", ef_search=[10])
-    assert on_digits.repro() == searched["hnsw"] | shown
+    assert on_digits.repro() == searched["hnsw"] | shown - {"results"}  # table and page stay as they are
     assert len(pd.read_csv(top / "metrics/search.csv")) == 4
 
 

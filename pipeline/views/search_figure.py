@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from pipeline.results.pareto import front_of
 from pipeline.results.searches import Point
-from pipeline.views.figures import FRONT, PANEL
+from pipeline.views.figures import ABREAST, FRONT, PANEL
 from pipeline.views.style import SMALL, Style, label_of, put_legend, put_title
 
 EXACT: Mapping[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1}
@@ -25,13 +25,14 @@ def draw_searches(points: Sequence[Point], style: Style) -> Figure:
     encoders, datasets, searches = (
         list(dict.fromkeys(getattr(point, name) for point in points)) for name in ("encoder", "dataset", "search")
     )
-    figure = Figure(figsize=style.size(PANEL * len(encoders)), layout="constrained")
+    width, height = style.size(PANEL * len(encoders))
+    figure = Figure(figsize=(width * max(1, len(datasets) / ABREAST), height), layout="constrained")
     panels = figure.subplots(len(encoders), len(datasets), sharex=True, squeeze=False)
     for line, encoder in zip(panels, encoders, strict=True):
         for axes, dataset in zip(line, datasets, strict=True):
             here = [point for point in points if (point.encoder, point.dataset) == (encoder, dataset)]
             draw_panel(axes, here, searches, style)
-            axes.set_title(f"{label_of(encoder)}, {label_of(dataset)}", fontsize=SMALL)
+            axes.set_title(f"{label_of(encoder)}\n{label_of(dataset)}", fontsize=SMALL)
     handles = [
         Line2D([], [], color=style.look(number)[0], marker=style.look(number)[1], label=label_of(search))
         for number, search in enumerate(searches)
