@@ -34,8 +34,11 @@ def fraction(text: str) -> float | None:
 
 # The columns of the table, and the attributes of Cost that they hold.
 COLUMNS = {
-    "images_per_second": "speed",
     "feature_bytes": "bytes",
+    "images_per_second": "speed",
+    "latency_p50_seconds": "latency",
+    "latency_p95_seconds": "latency_p95",
+    "latency_images": "latency_images",
     "parameters": "parameters",
     "flops_per_image": "flops",
     "peak_memory_bytes": "memory",
@@ -43,9 +46,6 @@ COLUMNS = {
     "precision": "precision",
     "device": "device",
     "threads": "threads",
-    "latency_p50_seconds": "latency",
-    "latency_p95_seconds": "latency_p95",
-    "latency_images": "latency_images",
 }
 # A column that follows from another.
 MILLION = "seconds_per_million_images"

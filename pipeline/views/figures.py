@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.frame.experiment import Experiment
 from pipeline.frame.upstream import output_of
@@ -28,7 +28,7 @@ PANEL = 8  # rows as high as a panel of costs
 MARGIN = 0.06  # of a panel of costs beyond the least and the largest value, so that no marker is cut
 DOT: Mapping[str, Any] = {"markersize": 6, "linewidth": 0, "elinewidth": 1, "capsize": 2, "alpha": 0.8}
 FRONT: Mapping[str, Any] = {"color": "#333333", "linestyle": "--", "linewidth": 1, "zorder": 1}
-FEW = 30  # times the least cost: up to there ticks between powers of ten have numbers too
+NEAR, FEW = 5, 30  # times the least cost: below, ticks are at even steps, or have numbers between powers of ten too
 PACE = 0.618034  # of dots that lie beside one another: the golden ratio keeps neighbours apart
 
 
@@ -210,8 +210,9 @@ def mark_powers(axes: Axes, values: Sequence[float]) -> None:
     """Let a logarithmic axis hold values, with as many numbers at its ticks as there is room for."""
     axes.set_xscale("log")
     axes.margins(x=0.1)
-    between = (1.0, 2.0, 5.0) if max(values) < FEW * min(values) else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=between))
+    ratio = max(values) / min(values)
+    powers = LogLocator(subs=(1.0, 2.0, 5.0) if ratio < FEW else (1.0,))
+    axes.xaxis.set_major_locator(MaxNLocator(4) if ratio < NEAR else powers)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

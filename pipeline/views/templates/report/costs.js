@@ -2,7 +2,7 @@
 
 const costs = {
   speed: { title: "images/s of the extraction", scale: "log", better: -1, format: ".0f", ticks: "~s" },
-  latency: { title: "ms for one image alone", scale: "log", better: 1, format: ".1f", ticks: "~g", unit: 1e-3 },
+  latency: { title: "ms for one image alone", scale: "log", better: 1, format: ".2f", ticks: "~g", unit: 1e-3 },
   flops: { title: "GFLOP per image", scale: "symlog", better: 1, format: ".2f", ticks: "~g", unit: 1e9 },
   bytes: { title: "bytes stored of an image", scale: "log", better: 1, format: ".0f", ticks: "~s" },
 };
