@@ -25,8 +25,8 @@ from pipeline.retrieval.errors import RetrievalError
 # Where an image is, the SHA-256 that its file had, the part of it that counts, and the width and height of that.
 File = tuple[str, str, Box | None, int, int]
 
-# Batches that threads decode before the network has its turn: at each change some cores wait for the last image, and
-# the network's threads go on looking for work for a while.
+# Full batches that threads decode before the network has its turn: at each change some cores wait for the last image,
+# and the network's threads go on looking for work for a while.
 TURN = 4
 
 
@@ -159,14 +159,26 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
         yield from map(usable, loader)
         return
     with ThreadPoolExecutor(runtime.resolved_threads()) as pool:
-        for first in range(0, len(places), TURN):
-            turn = places[first : first + TURN]
+        for turn in turns(places):
             decoded = pool.map(images.__getitem__, chain.from_iterable(turn))
             # All of them: what is still being decoded would take its core from the network. Stacked at once, since
             # images that wait as they were decoded leave a gap in the memory of the thread that decoded them.
             ready = deque([collate([next(decoded) for _ in batch]) for batch in turn])
             while ready:
                 yield usable(ready.popleft())
+
+
+def turns(places: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    """Yield batches in their order, together as many as ``TURN`` full ones have images: short ones would idle cores."""
+    most = TURN * max(map(len, places), default=0)
+    turn: list[Sequence[int]] = []
+    for batch in places:
+        if turn and sum(map(len, turn)) + len(batch) > most:
+            yield turn
+            turn = []
+        turn.append(batch)
+    if turn:
+        yield turn
 
 
 def workers_of(images: DecodedImages, runtime: Runtime) -> int:

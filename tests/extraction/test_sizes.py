@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.encoders.whole_image import WholeImage
-from pipeline.extraction.encoding import DecodedImages, counted
+from pipeline.extraction.encoding import DecodedImages, counted, turns
 from pipeline.extraction.extraction import extract, probe
 from pipeline.extraction.guards import Limits
 from pipeline.extraction.parts import Part
@@ -96,6 +96,18 @@ def test_the_part_that_counts_is_as_pillow_crops_it(manifest: Manifest) -> None:
 def test_inputs_of_one_size_are_batched_as_they_come(manifest: Manifest) -> None:
     images = DecodedImages.of(manifest, replace(sized(), preprocess=nn.Identity()))
     assert Part(2, range(4, 11)).batches(3, images) == [range(4, 7), range(7, 10), range(10, 11)]
+
+
+def test_short_batches_share_a_turn() -> None:
+    """Four full batches of 3 are 12 images; full ones alone come by four."""
+    lengths = [3, 3, 3, 2, 1, 1, 3, 3, 1, 3, 3, 3]
+    places = [range(length) for length in lengths]
+    assert [[len(batch) for batch in turn] for turn in turns(places)] == [
+        [3, 3, 3, 2, 1],  # 12
+        [1, 3, 3, 1, 3],  # 11, and 3 more are too many
+        [3, 3],
+    ]
+    assert [len(turn) for turn in turns([range(3)] * 10)] == [4, 4, 2] and not list(turns([]))
 
 
 def test_a_part_that_is_lost_is_made_again_to_the_bit(
