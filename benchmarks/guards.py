@@ -99,7 +99,7 @@ def different(count: int) -> Manifest:
 
 def row(name: str, features: Float[np.ndarray, "item dim"], manifest: Manifest) -> tuple[float, str]:
     """Return the effective rank of features, by which rows are chosen, and their row of the table."""
-    seen = inspected(features, manifest, manifest.pictures, limits())
+    seen = inspected(features, manifest, limits())
     rank = float(seen["effective_rank"].value)
     cells = [
         name,

@@ -116,7 +116,9 @@ def described(directory: Path, name: str, *, where: str) -> tuple[Path, str]:
     origin = read_json(directory / "origin.json", Files, stage=stage, what="weights")
     path = directory / name
     if name not in origin["files"] or not path.is_file():
-        raise RetrievalError(f"{where}: no {name} beside the weights in {directory}: run dvc repro {stage}")
+        raise RetrievalError(
+            f"{where}: no {name} beside the weights in {directory}: it comes with a checkpoint; run dvc repro {stage}"
+        )
     sha256: str = origin["files"][name]["sha256"]
     if sha256_of(path) != sha256:
         raise RetrievalError(f"{path} is not the file that origin.json describes: run dvc repro {stage}")

@@ -68,12 +68,13 @@ class Guarded:
         """
         # A feature of zeros is a point like any other unless it is compared by cosine, which evaluation knows.
         check_features(features, manifest.paths, where=self.where, cosine=False)
-        seen = self.refuse({**before, **inspected(features, manifest, manifest.pictures, self.limits)})
+        images = manifest.pictures if manifest.texts else None
+        seen = self.refuse({**before, **inspected(features, manifest, self.limits, images)})
         if not manifest.texts:
             return seen
         # Apart: images and texts lie in different parts of their space, and either side can collapse alone.
         texts = replace(self, where=f"{self.where}, its texts")
-        return {**seen, "texts": texts.refuse(inspected(features, manifest, list(manifest.texts), self.limits))}
+        return {**seen, "texts": texts.refuse(inspected(features, manifest, self.limits, list(manifest.texts)))}
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,11 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
 
 
 def inspected(
-    features: Float[np.ndarray, "item dim"], manifest: Manifest, numbers: Sequence[int], limits: Limits
+    features: Float[np.ndarray, "item dim"], manifest: Manifest, limits: Limits, numbers: Sequence[int] | None = None
 ) -> dict[str, Finding]:
-    """Return what the guards see in the finished features of some items, by name, and what it is out of."""
+    """Return what the guards see in finished features, or in those of some items, by name, and what it is out of."""
     paths, contents = manifest.paths, manifest.contents
-    if manifest.texts:
+    if numbers is not None:
         features = taken(features, np.asarray(numbers))
         paths, contents = ([names[number] for number in numbers] for names in (paths, contents))
     pointing = taken(features, np.flatnonzero(nonzero(features)))  # features of zeros have no cosine
@@ -205,7 +206,7 @@ def encoded(
     tried, own = engine.trial(encoder, runtime)
     before = {"batch_difference": probe(tried, manifest, own, guarded.limits)}
     guarded.refuse(before)
-    texts = encode_texts(name, encoder, list(manifest.texts.values()), runtime) if manifest.texts else None
+    texts = encode_texts(name, tried, list(manifest.texts.values()), own) if manifest.texts else None
     features, seconds = extract(replace(encoder, text=None), manifest, runtime, scratch, engine)
     if texts is not None:
         features[list(manifest.texts)] = texts

@@ -67,6 +67,8 @@ class Manifest:
     @cached_property
     def texts(self) -> dict[int, str]:
         """The texts among the items, by number."""
+        if not getattr(self.items, "has_texts", True):  # Parquet knows it without looking at millions of items
+            return {}
         return {number: item.text for number, item in enumerate(self.items) if item.text is not None}
 
     @cached_property

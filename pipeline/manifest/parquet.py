@@ -45,6 +45,11 @@ class Items(Sequence[Item]):
         if tuple(self._table.column_names) not in (COLUMNS, WITH_TEXT):
             raise ValueError(f"{path.name} has the columns {self._table.column_names}")
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether some items are texts."""
+        return WITH_TEXT[-1] in self._table.column_names
+
     def __len__(self) -> int:
         """Return the number of items."""
         return int(self._table.num_rows)

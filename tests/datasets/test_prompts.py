@@ -119,6 +119,10 @@ def test_parquet_keeps_texts(listed: dict[str, Any], tmp_path: Path, monkeypatch
     found = read_manifest(tmp_path / "large")
     assert (tmp_path / "large/manifest.parquet").is_file()
     assert tuple(found.items) == tuple(manifest.items) and found.texts == manifest.texts
+    (tmp_path / "without").mkdir()
+    write_manifest(made(listed, tmp_path / "plain"), tmp_path / "without")
+    plain = read_manifest(tmp_path / "without")
+    assert plain.texts == {} and list(plain.pictures) == [0, 1, 2, 3]
 
 
 def test_a_manifest_without_texts_has_no_column_for_them(listed: dict[str, Any], tmp_path: Path) -> None:

@@ -455,3 +455,55 @@ def test_paths_that_lead_out(browser: Browser, server: str) -> None:
         ):
             answer = seen.page.request.get(f"{server}/{path}")
             assert answer.status == 404 and "encoders" not in answer.text()
+
+
+# ---- texts
+
+
+def taking_texts() -> Collection:
+    """Two encoders, of which one takes texts, and a dataset without anything: enough for the form."""
+    encoders = {"clip": {"text": {"tokens": 77}}, "hog": {}}
+    manifest = Manifest("digits", Path("nowhere"), ())
+    return Collection(encoders, {"digits": manifest}, {"runs": "nowhere"}, Runtime("cpu", 8, 0))
+
+
+def test_a_text_is_offered_where_an_encoder_takes_one(bare: FlaskClient) -> None:
+    assert 'name="text"' not in bare.get("/").text
+    assert sent(bare, b'name="text"\r\n\r\na red bus') == (400, "Choose an image.")
+    client = create_app(taking_texts(), megabytes=1, k=4).test_client()
+    page = client.get("/").text
+    assert '<input type="text" name="text"' in page and "A text can ask too, by clip." in page
+    answer = client.post("/", data={"dataset": "digits", "encoder": "hog", "text": "a <b> bus"})
+    assert answer.status_code == 200 and "a &lt;b&gt; bus" in answer.text and "<b>" not in answer.text
+    assert "encoder &#39;hog&#39; has no text tower: use one with &#39;text&#39; in its YAML" in answer.text
+    both = b'name="text"\r\n\r\na', image(b'="a.jpg"')
+    assert sent(client, *both) == (400, "Ask with an image or with a text, not with both: clear one.")
+
+
+@pytest.mark.parametrize("viewport", [None, PHONE], ids=["wide", "phone"])
+def test_the_text_field(browser: Browser, viewport: dict[str, int] | None, tmp_path: Path) -> None:
+    server = server_of(create_app(taking_texts(), megabytes=1, k=4), port=0, megabytes=1, seconds=30)
+    threading.Thread(target=server.run, daemon=True).start()
+    options = {"viewport": viewport} if viewport else {}
+    (tmp_path / "own.jpg").write_bytes(b"no image")
+    with watched(browser, offline=False, **options) as seen:
+        page = seen.page
+        page.goto(f"http://127.0.0.1:{server.effective_port}")
+        text, upload = page.get_by_label("or a text"), page.locator("input[type=file]")
+        # The one that was given last is the one that is meant.
+        text.fill("a red bus")
+        upload.set_input_files(tmp_path / "own.jpg")
+        expect(text).to_have_value("")
+        text.fill("a red bus")
+        assert upload.evaluate("input => input.files.length") == 0
+        page.get_by_label("clip", exact=True).uncheck()
+        page.get_by_label("hog", exact=True).check()
+        text.press("Enter")
+        expect(page.locator("#found")).to_be_focused()
+        expect(page.locator("#answer")).to_contain_text("for the text a red bus")
+        expect(page.locator("#answer .error")).to_contain_text("encoder 'hog' has no text tower")
+        expect(text).to_have_value("a red bus")
+        assert not seen.too_wide()
+        assert seen.violations() == []
+        assert seen.problems == []
+    server.close()
