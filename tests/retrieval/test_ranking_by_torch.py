@@ -101,7 +101,7 @@ def test_a_device_that_is_not_there_and_scores_that_are_no_products() -> None:
     for device in ("nowhere", *(["cuda"] if not torch.cuda.is_available() else [])):
         with pytest.raises(RetrievalError, match=f"device '{device}' cannot be used .*: set device: cpu"):
             by_torch(similarity_of("cosine", features, features), judge, 1, device)
-    reciprocal = KReciprocal(3, 1, 0.3).apply(Sets(features, features, np.arange(20)), None)
+    reciprocal = KReciprocal(3, 1, 0.3).apply(Sets(features, features, np.arange(20)))
     assert isinstance(reciprocal, Reciprocal)
     with pytest.raises(RetrievalError, match="these scores are computed on the CPU only: set device: cpu"):
         by_torch(reciprocal, judge, 1)

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -149,7 +150,7 @@ class Rescored:
         """No: an item may be among the first of a query that is not among its own."""
         return False
 
-    @property
+    @cached_property
     def taken(self) -> np.float32:
         """What is taken from all other scores, a whole number, so that the highest is below the lowest new one."""
         return np.float32(self.base.codes.dim + 1 - np.floor(self.again.min(initial=0)))
