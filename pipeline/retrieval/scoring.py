@@ -183,9 +183,6 @@ def known_of(
         known = as_labels([] if labels is None else as_list(labels, what="labels"))
         roles = None if roles is None else as_list(roles, what="roles")
     refuse_lengths(items, labels=known, roles=roles, groups=grouped)
-    for number, (role, found) in enumerate(zip(roles or (), known, strict=False)):
-        if role == "query" and not found:
-            raise RetrievalError(f"item {number} is a query without labels: say what it shows, or leave it out")
     return Known([by_labels(known, roles=roles, groups=grouped)], known, called, counts[0] if apart else 0)
 
 

@@ -155,6 +155,8 @@ def test_roles_groups_and_distractors() -> None:
         by_labels(labels, roles=["x"] * 4)
     with pytest.raises(RetrievalError, match="there is no query"):
         by_labels(labels, roles=["gallery"] * 4)
+    with pytest.raises(RetrievalError, match="item 1 is a query without labels: say what it shows, or leave it out"):
+        by_labels(labels, roles=["both", "query", "gallery", "gallery"])
 
 
 def test_a_manifest_says_roles_groups_and_distractors() -> None:
