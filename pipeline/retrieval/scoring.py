@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from .arrays import as_features, as_list
 from .errors import RetrievalError
-from .evaluation import Evaluation, report, scores_between, scores_of
+from .evaluation import Evaluation, scores_between, scores_of
 from .labels import as_groups, as_labels
 from .matrix import check_features
 from .postprocessing import PcaWhitening, Recipe, Step, read_steps
@@ -18,6 +18,7 @@ from .protocols import DIFFICULTIES, Protocol, by_labels, by_landmarks
 from .queries import Query
 from .ragged import Ragged
 from .settings import call
+from .summary import report
 from .wanted import Settings
 
 REMEDY = "make its feature anew, or leave the item out"
@@ -73,7 +74,7 @@ def score_features(
     Raises:
         RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; what is given does not go
             together; a label or a group cannot be told from another (see :func:`.labels.as_labels`); see also
-            :func:`.evaluation.report`.
+            :func:`.summary.report`.
     """
     chosen = settings_of(settings, per_query=per_query)
     parts, kind = parts_of(features, queries, gallery)
@@ -195,7 +196,7 @@ def evaluated(
     learn_on: Any = None,
     ranks: bool = False,
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Return what :func:`.evaluation.report` does, of features that are checked first."""
+    """Return what :func:`.summary.report` does, of features that are checked first."""
     if learn_on is not None:
         if not any(isinstance(step, PcaWhitening) for step in steps):
             raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
