@@ -344,10 +344,22 @@ def web() -> Iterator[Web]:
         yield served
 
 
+# What runs `pipeline.score`: Python as it is, or where a module of tests says so, one that starts at once.
+SCORING = [sys.executable]
+
+
+@pytest.fixture(scope="module")
+def fast_scoring(warm: Path) -> Iterator[None]:
+    """Let :func:`score_by_command` start at once."""
+    SCORING[:] = [str(warm / "python")]
+    yield
+    SCORING[:] = [sys.executable]
+
+
 def score_by_command(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run ``pipeline.score`` in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.score", *arguments],
+        [*SCORING, "-m", "pipeline.score", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(TOP)},
         capture_output=True,
