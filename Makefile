@@ -6,7 +6,7 @@ TORCH ?= locked
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup repro verify report as-published landmarks floor finding report-page demo test attack check format lock clean
+.PHONY: setup repro verify report as-published landmarks floor finding deploy report-page demo test attack check format lock clean
 
 setup: $(VENV)/installed  ## install what is needed into .venv; TORCH=cpu: with torch's build for the CPU
 
@@ -47,6 +47,9 @@ floor: setup  ## what each of the report's architectures gives untrained
 
 finding: setup  ## what training, training mode and preprocessing do to one network
 	python -m pipeline.preset experiment=finding
+
+deploy: setup  ## how small one network's features can be before the loss can be told from noise
+	python -m pipeline.preset experiment=deploy
 
 verify: setup  ## do the results made here equal those that are committed?
 	python -m pipeline.verify

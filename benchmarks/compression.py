@@ -37,7 +37,7 @@ WAYS: Mapping[str, list[dict[str, Any]]] = {
     "int8": [{"name": "int8", "learn_on": "gallery"}],
     "binary": [{"name": "binary"}],
     "binary_rescored": [{"name": "binary_rescored", "by": "int8", "first": 100, "learn_on": "gallery"}],
-    "pca_int8": [
+    "pca_128_int8": [
         {"name": "pca", "dim": 128, "power": 0.5, "learn_on": "gallery"},
         {"name": "int8", "learn_on": "gallery"},
     ],

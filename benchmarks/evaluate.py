@@ -19,12 +19,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.retrieval.distances import similarity_of
-from pipeline.retrieval.evaluation import report, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.metrics import average_precision, interpolated_precision
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.ranking import Ranking, each_ranking, rank
 from pipeline.retrieval.relevance import SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Products, unit_rows
+from pipeline.retrieval.summary import report
 from pipeline.retrieval.wanted import Settings
 
 Data = tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]

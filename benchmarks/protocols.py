@@ -20,10 +20,11 @@ from jaxtyping import Float, Int
 from pipeline.datasets.distractors import Distractors, with_distractors
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
-from pipeline.retrieval.evaluation import report, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.protocols import Protocol, by_labels, by_lists
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.similarity import unit_rows
+from pipeline.retrieval.summary import report
 from pipeline.retrieval.wanted import Settings
 
 DIM = 384

@@ -28,10 +28,11 @@ from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
 from pipeline.results.titles import without_title
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import per_class, report, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.histogram import Sample, histogram
 from pipeline.retrieval.postprocessing import bytes_after, read_recipe
 from pipeline.retrieval.settings import call
+from pipeline.retrieval.summary import per_class, report
 from pipeline.retrieval.wanted import Settings
 
 CONFIG = "conf/evaluate.yaml"

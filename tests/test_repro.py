@@ -102,7 +102,11 @@ def test_features_come_with_their_provenance(small_project: Project) -> None:
     assert len(provenance["manifest_sha256"]) == 64
 
 
-def test_nothing_runs_again_without_a_change(project: Project) -> None:
+def test_nothing_runs_again_without_a_change_that_counts(project: Project) -> None:
+    """A remark is none, nor is how extraction runs, which is not tracked."""
+    assert project.repro() == set()
+    project.append("conf/encoder/raw_pixels.yaml", "# a remark\n")
+    project.edit("conf/runtime/default.yaml", batch_size=3, workers=0)
     assert project.repro() == set()
 
 
@@ -141,12 +145,6 @@ def coarser(digits_project: Project, tmp_path_factory: pytest.TempPathFactory) -
 def test_an_edited_encoder_runs_only_its_chain(coarser: Project) -> None:
     found = set(json.loads((coarser.top.parent / "ran.json").read_text()))
     assert found == TABLES | chain("color_histogram", "digits") | plots("digits")
-
-
-def test_a_comment_runs_nothing(project: Project) -> None:
-    with (project.top / "conf/encoder/raw_pixels.yaml").open("a") as file:
-        file.write("# a remark\n")
-    assert project.repro() == set()
 
 
 def test_a_title_makes_anew_what_shows_it_and_nothing_else(on_digits: Project) -> None:
@@ -196,11 +194,6 @@ def test_searches_are_measured_and_an_edit_of_one_runs_it_alone(on_digits: Proje
     on_digits.edit("conf/search/hnsw.yaml", ef_search=[10])
     assert on_digits.repro() == searched["hnsw"] | shown - {"results"}  # table and page stay as they are
     assert len(pd.read_csv(top / "metrics/search.csv")) == 4
-
-
-def test_how_extraction_runs_is_not_tracked(project: Project) -> None:
-    project.edit("conf/runtime/default.yaml", batch_size=3, workers=0)
-    assert project.repro() == set()
 
 
 def test_an_option_of_a_dataset_without_effect_does_not_extract_again(project: Project, tmp_path: Path) -> None:
@@ -317,15 +310,13 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
     steps = [{"name": "pca_whitening", "dim": 8}]
     learn_on = {"digits": "photo_views", "photo_views": "digits"}
     project.edit("conf/ranking/pca_whitening.yaml", steps=steps, learn_on=learn_on)
-    project.edit("params.yaml", rankings=rankings)
-    runs = [(encoder, dataset, ranking) for encoder in ENCODERS for dataset in DATASETS for ranking in rankings]
+    project.edit("params.yaml", encoders=["raw_pixels"], rankings=rankings)  # one encoder: others go alike
+    runs = [("raw_pixels", dataset, ranking) for dataset in DATASETS for ranking in rankings]
     reranked = {"rerank@{}-{}-{}".format(*run) for run in runs}
     recipes = {f"recipe@{name}" for name in rankings}
     assert project.repro() == {"check"} | TABLES | recipes | reranked | plots(*DATASETS)
     table = pd.read_csv(project.top / "metrics/table.csv").set_index(["encoder", "dataset"])
-    assert list(table.index.unique(0)) == [
-        f"{encoder}{ranking}" for encoder in ENCODERS for ranking in ("", *(f"+{name}" for name in rankings))
-    ]
+    assert list(table.index.unique(0)) == ["raw_pixels", *(f"raw_pixels+{name}" for name in rankings)]
     for encoder, dataset, ranking in runs:
         folder = project.top / f"metrics/runs/{encoder}+{ranking}"
         run = json.loads((folder / f"{dataset}.json").read_text())
@@ -420,7 +411,7 @@ def test_the_plots_of_dvc_colour_by_encoder(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "datasets"), [("basic", ["digits"]), ("joblib", DATASETS), ("submitit_local", ["digits"])]
+    ("launcher", "datasets"), [("basic", DATASETS), ("joblib", ["digits"]), ("submitit_local", ["digits"])]
 )
 def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: Sequence[str]) -> None:
     project.edit("params.yaml", datasets=list(datasets))
@@ -437,8 +428,8 @@ def test_a_multirun_goes_through_dvc(project: Project, launcher: str, datasets: 
         for dataset in datasets:
             run = json.loads((project.top / f"metrics/runs/{encoder}/{dataset}.json").read_text())
             assert any(line.split()[:3] == [encoder, dataset, f"{run['mAP']:.4f}"] for line in table.splitlines())
-    after = {"gallery", "pr", "explore", "thumbnails", "headline"} | TABLES
-    assert names_of(*project.repro()) == after
+    if launcher == "basic":  # whatever launched it, the graph goes on alike
+        assert names_of(*project.repro()) == {"gallery", "pr", "explore", "thumbnails", "headline"} | TABLES
 
 
 def test_a_sweep_over_a_key_of_an_encoder(project: Project) -> None:

@@ -94,7 +94,8 @@ def answer(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(environment)
     # As Python has it while it looks for the module.
-    sys.path[0], sys.argv, sys.executable = folder, ["-m", *arguments], python
+    named = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:1], sys.argv, sys.executable = [folder, *named], ["-m", *arguments], python
     run(module)
 
 

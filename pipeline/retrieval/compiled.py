@@ -2,18 +2,14 @@
 
 import hashlib
 import inspect
-import os
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import numba
-from numba.core import config
 
-OPTIONS = vars(config)  # of numba; CACHE_DIR is NUMBA_CACHE_DIR, read while a function is made
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -24,48 +20,32 @@ def compiled(function: Function) -> Function:
     says so. What type checkers at run time have wrapped around a function is taken off.
 
     numba looks at the file of a function alone to see whether what it kept is of this code, and not at those of the
-    functions that are compiled into it. It is therefore kept under a digest of all of them.
+    functions that are compiled into it. What it keeps has the qualified name of the function in its file name: this
+    gets a digest of all of them. A copy of the folder takes what was compiled along; under another NUMBA_CACHE_DIR,
+    where numba goes by the folder's path, it would not.
     """
     function = inspect.unwrap(function)
-    folder = kept_in(Path(inspect.getfile(function)).resolve().parent)
-    if folder is None:
+    function.__qualname__ += f"_{digest_of(Path(inspect.getfile(function)).resolve().parent)}"
+    try:
+        made = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
         warnings.warn(
             "no folder for compiled code can be written, so that every process compiles it anew: set NUMBA_CACHE_DIR "
             "to one that can",
             stacklevel=1,  # one place for all functions, so that it is said once
         )
-        return numba.njit(nogil=True, error_model="numpy")(function)  # type: ignore[return-value]
-    theirs, OPTIONS["CACHE_DIR"] = OPTIONS["CACHE_DIR"], str(folder)
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[return-value]
-    finally:
-        OPTIONS["CACHE_DIR"] = theirs
+        made = numba.njit(nogil=True, error_model="numpy")(function)
+    return made  # type: ignore[return-value]
 
 
 @lru_cache
-def kept_in(code: Path) -> Path | None:
-    """Return the folder for what is compiled of the files of a folder as they are now; None if there can be none."""
+def digest_of(code: Path) -> str:
+    """Return a digest of those files of a folder, as they are now, that have functions to compile."""
     digest = hashlib.sha256()
     for path in sorted(code.glob("*.py")):
         text = path.read_bytes()
         if b"@compiled" in text:
             digest.update(path.name.encode() + b"\0" + text + b"\0")
-    for place in places(code):
-        folder = place / digest.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    return None
-
-
-def places(code: Path) -> Iterator[Path]:
-    """Yield where compiled code may be kept: where NUMBA_CACHE_DIR says, else with the code, or below home."""
-    if OPTIONS["CACHE_DIR"]:
-        yield Path(OPTIONS["CACHE_DIR"])
-        return
-    yield code / "__pycache__"
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    yield Path(home) / "numba"
+    return digest.hexdigest()[:16]

@@ -34,7 +34,7 @@ MOST = {"N-S": 4.0}
 # What is computed only where it is asked for by name.
 SPECIAL = ("capped_mAP", "mMP", "trec_recall", "N-S", "2AFC")
 # Of all queries together, each with its first k items: there is no value of a query.
-POOLED = ("micro_AP", "recall_at_P90", "t_mAP")
+POOLED = ("micro_AP", "answered_micro_AP", "recall_at_P90", "t_mAP")
 AT = re.compile(r"(?P<name>\w+)@(?P<k>[1-9][0-9]{0,8})")
 
 

@@ -96,12 +96,18 @@ def thresholded_map(scores: Scores, hits: Hits, positives: Counts, *, k: int) ->
     return float(np.mean(means))
 
 
-def with_answer(
-    scores: Scores, hits: Hits, positives: Counts
-) -> tuple[Float[np.ndarray, "answered top"], Bool[np.ndarray, "answered top"], Int[np.ndarray, " answered"]]:
-    """Return the same of the queries with positives alone: GAP of these is Met's GAP without distractors."""
+def answered_micro_average_precision(scores: Scores, hits: Hits, positives: Counts, *, k: int) -> float:
+    """Return micro-AP of the first k of the queries with positives alone, in [0, 1]; NaN where there are none.
+
+    At k = 1 this is GAP without distractors of Met, as :func:`micro_average_precision` is its GAP. Its third metric,
+    the accuracy, is precision at 1: its classifier takes an exhibit by the most similar of its pictures, and so, of
+    however many neighbours, that of the nearest one, if its similarity is not negative.
+
+    Raises:
+        RetrievalError: k is not positive, or fewer than the first k are given.
+    """
     asked = positives > 0
-    return scores[asked], hits[asked], positives[asked]
+    return micro_average_precision(scores[asked], hits[asked], positives[asked], k=k)
 
 
 def without_each(
@@ -158,7 +164,12 @@ def precisions(listed: Bool[np.ndarray, " place"]) -> Float[np.ndarray, " place"
 
 
 # By the names of :data:`.measures.POOLED`.
-METRICS = {"micro_AP": micro_average_precision, "recall_at_P90": recall_at_precision, "t_mAP": thresholded_map}
+METRICS = {
+    "micro_AP": micro_average_precision,
+    "answered_micro_AP": answered_micro_average_precision,
+    "recall_at_P90": recall_at_precision,
+    "t_mAP": thresholded_map,
+}
 
 
 def metric_of(measure: Measure) -> Callable[[Scores, Hits, Counts], float]:

@@ -61,7 +61,8 @@ def by_labels(
     group.
 
     Raises:
-        RetrievalError: there are no queries, or no gallery; a role is unknown; two labels or groups look the same.
+        RetrievalError: there are no queries, or no gallery; a role is unknown; an item is a query alone and has no
+            label; two labels or groups look the same.
     """
     refuse_alike(chain.from_iterable(labels), what="labels")
     refuse_alike((group for group in groups or () if group is not None), what="groups")
@@ -69,6 +70,9 @@ def by_labels(
     for role in roles if roles is not None else ():
         if not isinstance(role, str) or role not in get_args(Role):
             raise RetrievalError(f"unknown role {role!r}: one of {', '.join(get_args(Role))}")
+    for item, (role, names) in enumerate(zip(roles if roles is not None else (), labels, strict=False)):
+        if role == "query" and not names:
+            raise RetrievalError(f"item {item} is a query without labels: say what it shows, or leave it out")
     given = np.array(roles if roles is not None else ["both"] * len(labels), dtype=str)
     labelled = np.array([bool(names) for names in labels], dtype=bool)
     queries = places[(given != "gallery") & labelled]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from .arrays import as_features, as_list
 from .errors import RetrievalError
-from .evaluation import Evaluation, report, scores_between, scores_of
+from .evaluation import Evaluation, scores_between, scores_of
 from .labels import as_groups, as_labels
 from .matrix import check_features
 from .postprocessing import Recipe, bytes_after, read_steps
@@ -19,6 +19,7 @@ from .queries import Query
 from .ragged import Ragged
 from .settings import call
 from .steps import Step
+from .summary import report
 from .wanted import Settings
 
 REMEDY = "make its feature anew, or leave the item out"
@@ -75,7 +76,7 @@ def score_features(
     Raises:
         RetrievalError: lengths differ; a row cannot be compared; a setting is unknown; what is given does not go
             together; a label or a group cannot be told from another (see :func:`.labels.as_labels`); see also
-            :func:`.evaluation.report`.
+            :func:`.summary.report`.
     """
     chosen = settings_of(settings, per_query=per_query)
     parts, kind = parts_of(features, queries, gallery)
@@ -186,9 +187,6 @@ def known_of(
         known = as_labels([] if labels is None else as_list(labels, what="labels"))
         roles = None if roles is None else as_list(roles, what="roles")
     refuse_lengths(items, labels=known, roles=roles, groups=grouped)
-    for number, (role, found) in enumerate(zip(roles or (), known, strict=False)):
-        if role == "query" and not found:
-            raise RetrievalError(f"item {number} is a query without labels: say what it shows, or leave it out")
     return Known([by_labels(known, roles=roles, groups=grouped)], known, called, counts[0] if apart else 0)
 
 
@@ -201,7 +199,7 @@ def evaluated(
     learn_on: Any = None,
     ranks: bool = False,
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Return what :func:`.evaluation.report` does, of features that are checked first."""
+    """Return what :func:`.summary.report` does, of features that are checked first."""
     if learn_on is not None:
         if not any(step.learns for step in steps):
             raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")

@@ -46,21 +46,23 @@ class Graph:
         from tests.conftest import Project, make_digits_project, make_small_project
 
         print("making a small project, which takes a minute or two", flush=True)
-        make_small_project(self.folder / "small" / "project")
-        make_digits_project(Project(self.folder / "small" / "project"), self.folder / "digits" / "project")
+        make_small_project(self.folder / "small" / "project", self.warm)
+        make_digits_project(Project(self.folder / "small" / "project", self.warm), self.folder / "digits" / "project")
         return self.folder / "digits" / "project"
 
     @cached_property
     def subject(self) -> Subject:
         """The project as something whose stages can be cut off."""
-        python = self.python
-        if python is None:
-            from tests.warm import warm_python
+        return Subject.of(self.top, self.python or str(self.warm / "python"))
 
-            place = self.folder / "warm"
-            place.mkdir()
-            python = str(self.stack.enter_context(warm_python(place)) / "python")
-        return Subject.of(self.top, python)
+    @cached_property
+    def warm(self) -> Path:
+        """A folder with a ``python`` that has imported the libraries."""
+        from tests.warm import warm_python
+
+        place = self.folder / "warm"
+        place.mkdir()
+        return self.stack.enter_context(warm_python(place))
 
     def ask(self, kind: str) -> Callable[[int, int], dict[str, Any] | None]:
         """Return what runs the cases of a kind.

@@ -104,6 +104,7 @@ def test_the_whole_graph_from_a_server(
         weights = {**config["weights"], "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         project.edit(f"conf/encoder/{name}.yaml", weights=weights, without_guards=off)
     project.edit("conf/runtime/default.yaml", weights={"path": web.url})
+    project.edit("conf/dataset/digits.yaml", per_class=2)
     project.edit("params.yaml", encoders=[*FOUR, "raw_pixels"], datasets=["digits"], encoder="dinov2")
     web.cut_after = [20_000_000]
     assert {f"weights@{name}" for name in FOUR} <= project.repro("compare")

@@ -134,12 +134,11 @@ def test_images_of_different_sizes(two: Two, draw: Callable[..., Path], manifest
 
 
 def test_features_and_their_origin_are_those_made_here(two: Two, manifest: Manifest, tmp_path: Path) -> None:
-    for name in ("color_histogram", "resnet18_random"):
-        encoder, engine = build("x", config_of(name)), OnRay(two.nodes)
-        expected, _ = extract(encoder, manifest, ONE)
-        features, seconds = extract(encoder, manifest, ONE, engine=engine)
-        # A machine of another make may round otherwise; this is one.
-        assert features.tobytes() == expected.tobytes() and seconds > 0
+    encoder, engine = build("x", config_of("resnet18_random")), OnRay(two.nodes)
+    expected, _ = extract(encoder, manifest, ONE)
+    features, seconds = extract(encoder, manifest, ONE, engine=engine)
+    # A machine of another make may round otherwise; this is one.
+    assert features.tobytes() == expected.tobytes() and seconds > 0
     machine = engine.machine(ONE)
     assert (machine["machines"], machine["threads"], machine["batch_size"]) == (2, 1, 4)
     assert machine["device"].startswith("cpu (") and machine["peak_memory_bytes"] > 1e8
@@ -176,7 +175,7 @@ def test_a_worker_that_dies_every_time_is_an_error(
     encoder = replace(build("x", config_of("raw_pixels")), network=Deadly().eval())
     few = replace(manifest, items=manifest.items[:2])
     with pytest.raises(RetrievalError, match="workers died again and again .*: if they lack memory, lower batch_size"):
-        extract(encoder, few, ONE, engine=OnRay(two.nodes))
+        extract(encoder, few, ONE, engine=OnRay(two.nodes[:1]))  # a worker starts for seconds: one is enough
 
 
 def test_errors_name_the_image_and_keep_what_is_finished(two: Two, manifest: Manifest, tmp_path: Path) -> None:
@@ -184,7 +183,7 @@ def test_errors_name_the_image_and_keep_what_is_finished(two: Two, manifest: Man
     scratch = Scratch(tmp_path / "scratch", "key")
     encoder = slow_encoder(tmp_path / "seen")
     with pytest.raises(RetrievalError, match=r"37\.png cannot be read") as caught:
-        extract(encoder, manifest, ONE, scratch, OnRay(two.nodes))
+        extract(encoder, manifest, ONE, scratch, OnRay(two.nodes[:1]))
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "scratch/key").glob("*.npy"))
 
@@ -208,7 +207,7 @@ def test_images_are_found_from_another_folder(two: Two, manifest: Manifest, monk
     expected, _ = extract(encoder, manifest, ONE)
     monkeypatch.chdir(manifest.root)  # the workers were not started here
     for root in (Path(), UPath(f"file://{manifest.root}")):
-        features, _ = extract(encoder, replace(manifest, root=root), ONE, engine=OnRay(two.nodes))
+        features, _ = extract(encoder, replace(manifest, root=root), ONE, engine=OnRay(two.nodes[:1]))
         assert features.tobytes() == expected.tobytes()
 
 

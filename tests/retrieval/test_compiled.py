@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.retrieval.compiled import kept_in
 from tests.conftest import TOP
 
 SOURCE = """
@@ -41,11 +41,13 @@ def test_functions_work_where_no_folder_can_be_written(
     assert cached == any(tmp_path.rglob("*.nbi"))
 
 
-def said_by(folder: Path) -> str:
-    """Return what a process that imports the code in a folder gets from it."""
+def said_by(folder: Path, kept: Path | None = None) -> str:
+    """Return what a process that imports the code in a folder, and keeps what is compiled in another, gets from it."""
     code = "import caller; print(caller.outer(1))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(TOP)])}
     environment.pop("NUMBA_CACHE_DIR", None)
+    if kept is not None:
+        environment["NUMBA_CACHE_DIR"] = str(kept)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -61,7 +63,19 @@ def test_an_edit_of_a_function_reaches_those_that_it_is_compiled_into(tmp_path: 
     assert said_by(tmp_path) == "21"
 
 
-def test_compiled_code_is_kept_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "there"))
-    kept = kept_in.__wrapped__(tmp_path)
-    assert kept is not None and kept.parent == tmp_path / "there"
+def test_a_copy_of_the_code_takes_what_is_compiled_along(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first/caller.py").write_text(
+        "from pipeline.retrieval.compiled import compiled\n@compiled\ndef outer(number):\n    return number + 10\n"
+    )
+    assert said_by(tmp_path / "first") == "11"
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "second").rglob("*.nb?")}
+    assert len(kept) == 2 and said_by(tmp_path / "second") == "11"
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "second").rglob("*.nb?")} == kept
+
+
+def test_compiled_code_is_kept_where_the_user_says(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(SOURCE.replace("twice", "outer"))
+    assert said_by(tmp_path, tmp_path / "there") == "2"
+    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.nbi")} == {"there"}

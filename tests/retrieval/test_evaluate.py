@@ -28,11 +28,12 @@ from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.pairs import Design, compare_pairs
 from pipeline.results.runs import read_run
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import Evaluation, evaluate, per_class, scores_of
-from pipeline.retrieval.evaluation import summarise as summarise_run
+from pipeline.retrieval.evaluation import Evaluation, evaluate, scores_of
 from pipeline.retrieval.matrix import empty_rows, taken
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.settings import call
+from pipeline.retrieval.summary import per_class
+from pipeline.retrieval.summary import summarise as summarise_run
 from pipeline.retrieval.uncertainty import Estimates, Population, average_of
 from pipeline.retrieval.wanted import Settings
 from pipeline.views.curves import draw

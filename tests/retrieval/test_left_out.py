@@ -59,6 +59,8 @@ def cases(draw: st.DrawFn, *, names: str = "abcde", several: bool = False) -> Ca
         tuple([*row, "z"] if only and role == "gallery" and number % 3 == 0 else row)
         for number, (row, role) in enumerate(zip(labels, roles, strict=True))
     ]
+    # What only asks has a label.
+    roles = ["gallery" if role == "query" and not row else role for role, row in zip(roles, rows, strict=True)]
     # At least one query that has something to find.
     rows[:2], roles[:2], bursts[:2] = [("a",), ("a",)], ["both", "both"], [None, None]
     features = np.random.default_rng(draw(st.integers(0, 999))).integers(-2, 3, (count, 3)).astype(np.float32)

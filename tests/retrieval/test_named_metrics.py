@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from pipeline.retrieval.comparing import compare_features
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import report, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.measures import MEANS, MEANS_AT, POOLED
 from pipeline.retrieval.protocols import Protocol, by_choice, by_labels, by_landmarks, by_lists
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.scoring import score_features
+from pipeline.retrieval.summary import report
 from pipeline.retrieval.wanted import Settings
 
 # Six images of the gallery and three queries, on a line: their dot products with a query are these numbers.

@@ -12,10 +12,10 @@ from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.measures import POOLED
 from pipeline.retrieval.pooled import (
     METRICS,
+    answered_micro_average_precision,
     micro_average_precision,
     recall_at_precision,
     thresholded_map,
-    with_answer,
     without_each,
 )
 from pipeline.retrieval.uncertainty import of_left_out
@@ -110,8 +110,8 @@ def test_by_hand() -> None:
     # k = 2: without 0.3 and 0.2, and still three pairs, two of the first query and one of the second: (1 + 2/4) / 3.
     assert micro_average_precision(*THREE, k=2) == pytest.approx(1 / 2)
     # Without the third query: 0.9 right, 0.7: (1/1) / 2; and 0.9 right, 0.7, 0.6 right, 0.5, 0.3 right.
-    assert micro_average_precision(*with_answer(*THREE), k=1) == 1 / 2
-    assert micro_average_precision(*with_answer(*THREE), k=3) == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert answered_micro_average_precision(*THREE, k=1) == 1 / 2
+    assert answered_micro_average_precision(*THREE, k=3) == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
     # Precision is 1 at the first place only, and 1/2 again at the sixth, where all three are found.
     assert recall_at_precision(*THREE, k=3) == pytest.approx(1 / 3)
     assert recall_at_precision(*THREE, k=3, precision=0.5) == 1

@@ -12,9 +12,10 @@ from pipeline.manifest.manifest import Manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import evaluate, ignoring_duplicates, report, scores_of, summarise
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.protocols import DIFFICULTIES, Difficulty, Protocol, by_labels, by_landmarks
 from pipeline.retrieval.queries import Query, Role
+from pipeline.retrieval.summary import ignoring_duplicates, report, summarise
 from pipeline.retrieval.wanted import Settings
 
 
@@ -155,6 +156,8 @@ def test_roles_groups_and_distractors() -> None:
         by_labels(labels, roles=["x"] * 4)
     with pytest.raises(RetrievalError, match="there is no query"):
         by_labels(labels, roles=["gallery"] * 4)
+    with pytest.raises(RetrievalError, match="item 1 is a query without labels: say what it shows, or leave it out"):
+        by_labels(labels, roles=["both", "query", "gallery", "gallery"])
 
 
 def test_a_manifest_says_roles_groups_and_distractors() -> None:

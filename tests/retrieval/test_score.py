@@ -17,6 +17,8 @@ from pipeline.retrieval.queries import Query
 from pipeline.retrieval.reading.matrices import read_matrix
 from tests.conftest import score_by_command
 
+pytestmark = pytest.mark.usefixtures("fast_scoring")
+
 
 @pytest.fixture
 def case(tmp_path: Path) -> Path:

@@ -14,9 +14,10 @@ from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Given, Manifest, read_manifest, write_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.results.evaluated import write_per_query
-from pipeline.retrieval.evaluation import report, scores_of
+from pipeline.retrieval.evaluation import scores_of
 from pipeline.retrieval.postprocessing import read_recipe
 from pipeline.retrieval.queries import Query
+from pipeline.retrieval.summary import report
 from pipeline.retrieval.wanted import Settings
 from pipeline.sharing.outcome import Outcome, read_outcome
 
