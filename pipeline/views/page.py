@@ -256,8 +256,9 @@ def p_values_of(pair: Mapping[str, Any]) -> dict[str, str]:
 
 
 def extent_of(smaller: Sequence[Smaller]) -> float:
-    """Return the largest difference that an interval of the smaller features reaches, in either direction."""
-    ends = (abs(change[end]) for one in smaller for change in one["changes"].values() for end in ("low", "high"))
+    """Return the largest difference that an interval of the last column reaches, in either direction."""
+    last = (list(one["changes"].values())[-1] for one in smaller)
+    ends = (abs(change[end]) for change in last for end in ("low", "high"))
     return max(ends, default=0) or 1.0
 
 

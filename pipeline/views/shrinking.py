@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
+from pipeline.frame.runs import JOINED
+from pipeline.results.cost import MEAN
 from pipeline.results.shrinking import Change, Smaller, least_without_loss, overall
 from pipeline.results.titles import Titles
 from pipeline.views.figures import ABREAST, name_rows
@@ -56,15 +58,26 @@ def verdicts(smaller: Sequence[Smaller], titles: Titles) -> list[str]:
     for encoder, least in least_without_loss(smaller).items():
         name = titles.run(encoder)
         if least is None:
-            said.append(f"{name}: of every smaller feature a dataset, or their mean, tells a difference.")
+            said.append(f"{name}: every smaller feature is distinguishable from the whole one somewhere.")
             continue
         change = overall(least)
         said.append(
-            f"{name}: {titles.run(least['run'])} stores {least['bytes']:,} bytes, {factor(least)} times fewer than "
-            f"{least['whole']:,}, and is not distinguishable from the whole feature: {change['difference']:+.4f} "
-            f"({change['low']:+.4f} to {change['high']:+.4f})."
+            f"{name}: {step_of(least, titles)} stores {least['bytes']:,} bytes instead of {least['whole']:,}, "
+            f"{factor(least)} times fewer, and is distinguishable from the whole feature nowhere "
+            f"({change['difference']:+.4f}, {change['low']:+.4f} to {change['high']:+.4f}, {over(least)})."
         )
     return said
+
+
+def step_of(one: Smaller, titles: Titles) -> str:
+    """Return what the ranking of a run is shown as."""
+    ranking = one["run"].partition(JOINED)[2]
+    return titles.rankings.get(ranking, ranking)
+
+
+def over(one: Smaller) -> str:
+    """Return over what the one change is taken that stands for all."""
+    return "by the mean over datasets" if MEAN in one["changes"] else f"on {next(iter(one['changes']))}"
 
 
 def draw_smaller(
@@ -96,8 +109,10 @@ def draw_smaller(
         axes.grid(axis="x", alpha=0.3)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
+    alone = len(encoders) == 1
     for axes in panels[::columns]:
-        name_rows(axes, [f"{titles.run(one['run'])} {one['bytes']:,} B" for one in smaller])
-    figure.supxlabel("difference from the whole feature", fontsize=10)
-    put_title(figure, "smaller features: hollow markers can be told from the whole one")
+        shown = [step_of(one, titles) if alone else titles.run(one["run"]) for one in smaller]
+        name_rows(axes, [f"{text} {one['bytes']:,} B" for text, one in zip(shown, smaller, strict=True)])
+    figure.supxlabel("difference from the whole feature; hollow: distinguishable from it", fontsize=10)
+    put_title(figure, f"{titles.run(encoders[0]) if alone else 'features'} made smaller, with 95 % intervals")
     return figure
