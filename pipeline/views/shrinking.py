@@ -58,13 +58,13 @@ def verdicts(smaller: Sequence[Smaller], titles: Titles) -> list[str]:
     for encoder, least in least_without_loss(smaller).items():
         name = titles.run(encoder)
         if least is None:
-            said.append(f"{name}: every smaller feature is distinguishable from the whole one somewhere.")
+            said.append(f"{name}: every smaller feature can be told from the whole one on a dataset.")
             continue
         change = overall(least)
         said.append(
             f"{name}: {step_of(least, titles)} stores {least['bytes']:,} bytes instead of {least['whole']:,}, "
-            f"{factor(least)} times fewer, and is distinguishable from the whole feature nowhere "
-            f"({change['difference']:+.4f}, {change['low']:+.4f} to {change['high']:+.4f}, {over(least)})."
+            f"{factor(least)} times fewer, and cannot be told from the whole feature on any dataset "
+            f"({over(least)}: {change['difference']:+.4f}, {change['low']:+.4f} to {change['high']:+.4f})."
         )
     return said
 
@@ -77,7 +77,7 @@ def step_of(one: Smaller, titles: Titles) -> str:
 
 def over(one: Smaller) -> str:
     """Return over what the one change is taken that stands for all."""
-    return "by the mean over datasets" if MEAN in one["changes"] else f"on {next(iter(one['changes']))}"
+    return MEAN if MEAN in one["changes"] else next(iter(one["changes"]))
 
 
 def draw_smaller(

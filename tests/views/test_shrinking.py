@@ -37,15 +37,15 @@ def test_the_table_by_hand() -> None:
         ["Net+pca/8", "32", "160", "-0.3000 [-0.310, -0.280] *", "-0.3000 [-0.310, -0.280] *"],
     ]
     assert lines[-1] == (
-        "Net: int8 stores 1,280 bytes instead of 5,120, 4 times fewer, and is distinguishable from the whole feature "
-        "nowhere (-0.0012, -0.0112 to +0.0188, by the mean over datasets)."
+        "Net: int8 stores 1,280 bytes instead of 5,120, 4 times fewer, and cannot be told from the whole feature on any "
+        "dataset (mean over datasets: -0.0012, -0.0112 to +0.0188)."
     )
     assert smaller_markdown([], HEADS, Titles()) == ""
 
 
 def test_where_every_smaller_feature_loses_that_is_said() -> None:
     (said,) = verdicts(TWO[1:], Titles())
-    assert said == "net: every smaller feature is distinguishable from the whole one somewhere."
+    assert said == "net: every smaller feature can be told from the whole one on a dataset."
 
 
 def test_a_row_a_run_and_a_panel_a_dataset() -> None:
