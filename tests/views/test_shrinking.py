@@ -37,8 +37,8 @@ def test_the_table_by_hand() -> None:
         ["Net+pca/8", "32", "160", "-0.3000 [-0.310, -0.280] *", "-0.3000 [-0.310, -0.280] *"],
     ]
     assert lines[-1] == (
-        "Net: int8 stores 1,280 bytes instead of 5,120, 4 times fewer, and cannot be told from the whole feature on any "
-        "dataset (mean over datasets: -0.0012, -0.0112 to +0.0188)."
+        "Net: int8 stores 1,280 bytes instead of 5,120, 4 times fewer, and cannot be told from the whole feature on "
+        "any dataset (mean over datasets: -0.0012, -0.0112 to +0.0188)."
     )
     assert smaller_markdown([], HEADS, Titles()) == ""
 
