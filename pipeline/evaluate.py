@@ -24,6 +24,8 @@ from pipeline.frame.runs import PLAIN
 from pipeline.manifest.manifest import read_manifest
 from pipeline.manifest.protocols import protocols_of
 from pipeline.manifest.rules import as_ruled, read_rules
+from pipeline.results.by_attribute import read_attributes
+from pipeline.results.by_positives import by_positives
 from pipeline.results.evaluated import write_classes, write_per_query
 from pipeline.results.tables import write_table
 from pipeline.results.titles import without_title
@@ -64,9 +66,11 @@ def main(config: DictConfig) -> None:
         learnt, _ = read_checked(features.parent / other, read_manifest(prepared.parent / other), cosine=True)
     protocols = protocols_of(manifest, difficulty=settings.difficulty)
     rows, _ = read_checked(features, manifest, cosine=settings.similarity == "cosine")
+    attributes = read_attributes(prepared, len(manifest.items)) if rules.by_positives else {}
     with ranking_by(read_cluster(plain(config.runtime)), settings) as rank:
+        scorer = scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt)
         evaluation, summary = report(
-            scores_of(rows, protocols[0], settings, steps=recipe.steps, learnt=learnt),
+            scorer,
             protocols,
             labels=manifest.labels,
             contents=manifest.contents,
@@ -74,6 +78,11 @@ def main(config: DictConfig) -> None:
             settings=settings,
             rank=rank,
         )
+        parts = by_positives(
+            rules.by_positives, attributes, scorer, protocols[0], settings, names=manifest.paths, rank=rank
+        )
+    if parts:
+        summary["by_positives"] = parts
     counted = histogram(rows, protocols[0], sample) if config.ranking_name == PLAIN else None
     write_per_query(path_of(config, "per_query"), evaluation, manifest_sha256=manifest.sha256)
     write_classes(path_of(config, "per_class"), per_class(evaluation, manifest.labels))

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from pipeline.frame.files import write_json
@@ -15,6 +16,8 @@ from pipeline.frame.upstream import read_json
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.measures import measures_of
 from pipeline.retrieval.settings import Cutoff, call
+
+Edge = Annotated[int | float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Rules:
             kind of dataset.
         queries_without_positives: ``skip`` where they count for nothing by definition; ``evaluate``: as
             conf/evaluate.yaml says.
+        by_positives: attributes of images by which positives are judged apart, each with the numbers that divide it,
+            none where each value is a group.
     """
 
     metric: str = "mAP"
@@ -36,6 +41,7 @@ class Rules:
     cutoffs: Sequence[Cutoff] = ()
     ap: Literal["protocol", "rectangle", "trapezoid"] = "protocol"
     queries_without_positives: Literal["evaluate", "skip"] = "evaluate"
+    by_positives: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
 
 
 class Written(TypedDict):
@@ -46,6 +52,7 @@ class Written(TypedDict):
     cutoffs: list[Cutoff]
     ap: Literal["protocol", "rectangle", "trapezoid"]
     queries_without_positives: Literal["evaluate", "skip"]
+    by_positives: dict[str, list[Edge]]
 
 
 KEYS = tuple(field.name for field in fields(Rules))
@@ -67,7 +74,9 @@ def rules_in(config: Mapping[str, Any], *, where: str) -> Rules:
 
 def write_rules(target: Path, rules: Rules) -> None:
     """Write rules for the stages that evaluate."""
-    write_json(target, {**asdict(rules), "cutoffs": list(rules.cutoffs), "more_metrics": list(rules.more_metrics)})
+    divided = {name: list(edges) for name, edges in rules.by_positives.items()}
+    lists = {"cutoffs": list(rules.cutoffs), "more_metrics": list(rules.more_metrics), "by_positives": divided}
+    write_json(target, {**asdict(rules), **lists})
 
 
 def as_ruled(settings: Mapping[str, Any], rules: Rules | None) -> dict[str, Any]:

@@ -151,6 +151,22 @@ class Without:
         return without(positives, Ragged.of([np.union1d(row, self._dropped) for row in ignored.rows()]))
 
 
+class SomePositives:
+    """As another judge, with those of its positives that are not kept left out of every ranking."""
+
+    def __init__(self, judge: Judge, kept: Bool[np.ndarray, " member"]) -> None:
+        """Take the judge, and which items of the gallery are kept."""
+        self._judge, self._kept = judge, kept
+
+    def __call__(self, first: int, last: int) -> tuple[Ragged, Ragged]:
+        """Return the positives and the left-out items of the queries ``first``, ..., ``last - 1``."""
+        positives, ignored = self._judge(first, last)
+        kept = self._kept[positives.values]
+        others = positives.where(~kept)
+        left_out = [np.union1d(one, other) for one, other in zip(ignored.rows(), others.rows(), strict=True)]
+        return positives.where(kept), Ragged.of(left_out)
+
+
 def without(positives: Ragged, ignored: Ragged) -> tuple[Ragged, Ragged]:
     """Return the positives that are not left out, and what is left out."""
     kept: list[Bool[np.ndarray, " _"]] = [

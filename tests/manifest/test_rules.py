@@ -40,7 +40,7 @@ def test_rules_come_in_where_the_evaluation_leaves_it_to_them() -> None:
 
 
 def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
-    rules = Rules("N-S", ["P@4"], [4], "rectangle", "skip")
+    rules = Rules("N-S", ["P@4"], [4], "rectangle", "skip", {"scale": [1, 2.5], "clutter": []})
     write_rules(tmp_path / "own.json", rules)
     assert read_rules(tmp_path / "own.json") == rules
     (tmp_path / "own.json").write_text('{"metric": 1}')
@@ -54,6 +54,8 @@ def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
         ({"metric": "R@1"}, "conf/dataset/own.yaml: unknown metric 'R@1': one of mAP"),
         ({"more_metrics": ["top1"]}, "conf/dataset/own.yaml: unknown metric 'top1'"),
         ({"cutoffs": [0]}, r"conf/dataset/own.yaml: 'cutoffs' is \[0\]: expected a list, each entry an integer from 1"),
+        ({"by_positives": ["scale"]}, "'by_positives' is"),
+        ({"by_positives": {"scale": [float("inf")]}}, "'by_positives' is"),
         ({"ap": "area"}, "conf/dataset/own.yaml: 'ap' is 'area': expected protocol or rectangle or trapezoid"),
         ({"queries_without_positives": "drop"}, "'queries_without_positives' is 'drop': expected evaluate or skip"),
     ],
