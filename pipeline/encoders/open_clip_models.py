@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -181,9 +181,7 @@ def fit_to(network: Any, side: int) -> None:
         visual.positional_embedding = nn.Parameter(tensors["visual.positional_embedding"])
 
 
-def declared(
-    directory: Path, config: Mapping[str, Any], extent: int | tuple[int, int], *, where: str
-) -> dict[str, Any]:
+def declared(directory: Path, config: Mapping[str, Any], extent: int | Sequence[int], *, where: str) -> dict[str, Any]:
     """Return the preprocessing of a repository's open_clip_config.json; what it does not say is open_clip's default.
 
     Args:

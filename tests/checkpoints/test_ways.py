@@ -279,6 +279,7 @@ def test_weights_of_ones_own_have_no_published_name(
     [
         ({"source": "huggingface", "name": "a/b", "revision": "main"}, "name and revision name published weights, and"),
         ({"source": "timm", "name": "resnet18", "revision": "main"}, "revision name published"),
+        ({"source": "open_clip", "name": "ViT-B-32", "repository": "a/b"}, "repository name published weights, and"),
         ({"source": "torchvision", "name": "resnet18", "revision": "V", "native": {}}, "revision name published"),
         (
             {"source": "timm", "weights": {"url": "http://127.0.0.1/w.pth", "file": "w.pth"}},
