@@ -43,6 +43,8 @@ def source_of(values: Mapping[str, Any], *, where: str) -> Any:
         return "python"
     if "datasets" in values:
         return PRECOMPUTED
+    if "repository" in values:
+        return "open_clip"
     weights = values.get("weights")
     if "/" in str(values.get("name")) or isinstance(weights, str) and located(weights).is_dir():
         return "huggingface"

@@ -108,8 +108,8 @@ def refuse_published(config: Mapping[str, Any], *, where: str) -> None:
     weights = config["weights"]
     place = next((f"{key}: ..." for key in PLACES if weights.get(key) is not None), None)
     own = "kind: random" if weights.get("kind") == "random" else place
-    # A name of torchvision or timm is that of the architecture.
-    published = ("name", "revision") if config.get("source") == "huggingface" else ("revision",)
+    # A name of torchvision, timm or open_clip is that of the architecture.
+    published = ("name", "revision") if config.get("source") == "huggingface" else ("repository", "revision")
     named = [key for key in published if config.get(key) is not None]
     # Of random weights torchvision's revision can say for which they are prepared.
     prepared = own == "kind: random" and config.get("source") == "torchvision" and config.get("native") is None

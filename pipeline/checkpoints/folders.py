@@ -1,5 +1,6 @@
 """Weights that are on this machine already: in a folder, in an installed package, or in a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import files, packages_distributions, version
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,9 @@ from pipeline.retrieval.reading.regular import regular_file
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
-def from_path(checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *, where: str) -> Weights:
+def from_path(
+    checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *, where: str, usual: Sequence[str] = USUAL
+) -> Weights:
     """Return the weights in a file, or in a folder as Hugging Face's ``save_pretrained`` writes it.
 
     Raises:
@@ -23,7 +26,7 @@ def from_path(checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *,
     own = located(path)
     place = f"{where}: weights: {{path: {path}}}"
     if own.is_dir():
-        names = (checkpoint.file,) if checkpoint.file else USUAL
+        names = (checkpoint.file,) if checkpoint.file else usual
         if not any((own / name).exists() for name in names):
             found = sorted(entry for entry in own.iterdir() if entry.suffix in SUFFIXES and entry.is_file())
             if checkpoint.file or len(found) != 1:
@@ -43,7 +46,7 @@ def from_path(checkpoint: Checkpoint, path: str, describing: tuple[str, ...], *,
         file = own / name
         return checked(file, file.name, str(file), digest, remedy=OWN) if file.exists() else None
 
-    weights = collect([get], checkpoint, describing, place=place)
+    weights = collect([get], checkpoint, describing, place=place, usual=usual)
     assert weights is not None  # its checkpoint is there
     return weights
 

@@ -13,6 +13,8 @@ from pipeline.retrieval.errors import RetrievalError
 INDEX = ".index.json"  # ends the name of a file that lists the shards of a checkpoint
 # What a repository or a folder calls its checkpoint, in the order in which transformers looks for it.
 USUAL = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
+# The same of open_clip: beside its own file a repository may have the same weights under transformers' names.
+USUAL_OF_OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,19 @@ def checked(path: Path, name: str, origin: str, digest: str | None, *, remedy: s
     return Found(path, name, origin, digest)
 
 
-def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[str], *, place: str) -> Weights | None:
+def usual_names(source: object) -> tuple[str, ...]:
+    """Return what a checkpoint is called in the repositories of an encoder's source."""
+    return USUAL_OF_OPEN_CLIP if source == "open_clip" else USUAL
+
+
+def collect(
+    gets: Sequence[Get],
+    checkpoint: Checkpoint,
+    describing: Iterable[str],
+    *,
+    place: str,
+    usual: Sequence[str] = USUAL,
+) -> Weights | None:
     """Return the files of a checkpoint that has one file or several shards, and those that describe it.
 
     Args:
@@ -80,6 +94,7 @@ def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[st
         checkpoint: what the YAML says.
         describing: names of the files that describe the network; what is not there is left out.
         place: where they are looked for, for an error.
+        usual: names of a checkpoint for which the YAML says none.
 
     Returns:
         The files; None if there is no checkpoint.
@@ -88,9 +103,9 @@ def collect(gets: Sequence[Get], checkpoint: Checkpoint, describing: Iterable[st
         Incomplete: a shard is not there.
         RetrievalError: the index of shards is damaged; hashes or lengths are stated for other files.
     """
-    names: Sequence[str] = USUAL if checkpoint.file is None else (checkpoint.file,)
+    names: Sequence[str] = usual if checkpoint.file is None else (checkpoint.file,)
     if checkpoint.file is None and not isinstance(checkpoint.sha256, str):
-        names = tuple(name for name in USUAL if name.endswith(INDEX) or name in checkpoint.sha256)
+        names = tuple(name for name in usual if name.endswith(INDEX) or name in checkpoint.sha256)
 
     def find(name: str, digest: str | None) -> Found | None:
         return next((found for found in (get(name, digest) for get in gets) if found), None)

@@ -57,7 +57,7 @@ def fetched(repository: str, revision: str, name: str, digest: str | None, endpo
             f"{file} is gated: accept its terms at {host}/{repository}, then set HF_TOKEN to a token of your account"
         ) from None
     except RepositoryNotFoundError:
-        raise NotHad(f"{host} has no repository {repository}, or not for you: mend 'name', or set HF_TOKEN") from None
+        raise NotHad(f"{host} has no repository {repository}, or not for you: mend its name, or set HF_TOKEN") from None
     except RevisionNotFoundError:
         raise NotHad(f"{host}/{repository} has no revision {revision}: mend 'revision'") from None
     except LocalEntryNotFoundError as error:  # an EntryNotFoundError as well, so it comes before it

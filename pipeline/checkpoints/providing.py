@@ -10,7 +10,7 @@ from pipeline.checkpoints.checkpoint import kind_of, read_checkpoint, refuse_pub
 from pipeline.checkpoints.config import NAME as CONFIG
 from pipeline.checkpoints.config import write_config
 from pipeline.checkpoints.folders import from_package, from_path
-from pipeline.checkpoints.found import Weights
+from pipeline.checkpoints.found import Weights, usual_names
 from pipeline.checkpoints.published import DESCRIBING, described_by, missing, published, read_elsewhere
 from pipeline.frame.files import replacing_directory, sha256_of, write_json
 from pipeline.retrieval.errors import RetrievalError
@@ -40,13 +40,14 @@ def fetch(encoder: str, config: Mapping[str, Any], store: Path, path: str | None
     describing = described_by(config)
     with in_one_line(where):
         if checkpoint.path is not None:
-            weights = from_path(checkpoint, checkpoint.path, describing, where=where)
+            usual = usual_names(config.get("source"))
+            weights = from_path(checkpoint, checkpoint.path, describing, where=where, usual=usual)
         elif checkpoint.package is not None:
             weights = from_package(checkpoint, where=where)
         else:
             weights = published(config, checkpoint, store, read_elsewhere(path), where=where)
     for name in missing(weights, describing):
-        key = next((key for key, file in DESCRIBING.items() if file == name), None)
+        key = DESCRIBING.get(name)
         remedy = f"write '{key}' in the YAML" if key else "take 'text' out of the YAML"
         raise RetrievalError(f"{where}: no {name} beside {weights.checkpoint[0].origin}: {remedy}, or put {name} there")
     return weights

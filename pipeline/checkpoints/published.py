@@ -1,7 +1,7 @@
 """Published weights, by the encoder's source: where they are on this machine, or how they come to it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.folders import Folder
-from pipeline.checkpoints.found import OWN, USUAL, Found, Get, Incomplete, Weights, checked, collect
+from pipeline.checkpoints.found import OWN, USUAL, Found, Get, Incomplete, Weights, checked, collect, usual_names
 from pipeline.checkpoints.hub import NotHad, cached, fetched, is_commit, out_of_reach
 from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.fetching.download import NotFetched, RemoteFile, download, verify
 from pipeline.frame.places import located
 from pipeline.retrieval.errors import RetrievalError
 
-# By the key of the YAML that says the same.
-DESCRIBING = {"settings": "config.json", "native": "preprocessor_config.json"}
+# The key of the YAML that says the same.
+DESCRIBING = {"config.json": "settings", "preprocessor_config.json": "native", "open_clip_config.json": "native"}
 TOKENISER = "tokenizer.json"  # of a text tower
 
 
@@ -79,6 +79,7 @@ def from_repository(
     elsewhere: Elsewhere,
     *,
     where: str,
+    usual: Sequence[str] = USUAL,
 ) -> Weights:
     """Return the weights of a repository: what a folder has, else the cache of huggingface_hub, else the hub.
 
@@ -98,22 +99,22 @@ def from_repository(
         gets.append(kept)  # what a branch or tag is by now only the hub knows
     place = f"{where}: {repository} at {revision}"
     try:
-        weights = collect(gets, checkpoint, describing, place=place)
+        weights = collect(gets, checkpoint, describing, place=place, usual=usual)
     except Incomplete:  # a download that was cut off between two shards
         weights = None
     if weights is None or missing(weights, describing):
         problem = out_of_reach(elsewhere.mirror)
         try:
-            weights = collect([*gets, kept if problem else asked], checkpoint, describing, place=place)
+            weights = collect([*gets, kept if problem else asked], checkpoint, describing, place=place, usual=usual)
         except NotHad as error:
             raise RetrievalError(f"{where}: {error}. {other_ways(repository)}") from None
         if problem and (weights is None or missing(weights, describing)):
-            lacking = checkpoint.file or USUAL[0] if weights is None else missing(weights, describing)[0]
+            lacking = checkpoint.file or usual[0] if weights is None else missing(weights, describing)[0]
             raise RetrievalError(
                 f"{place}: {lacking} is not in the cache of huggingface_hub, and {problem}. {other_ways(repository)}"
             )
     if weights is None:
-        names = checkpoint.file or " or ".join(USUAL)
+        names = checkpoint.file or " or ".join(usual)
         raise RetrievalError(f"{place} has no {names}: name its checkpoint with weights: {{file: ...}}")
     return weights
 
@@ -140,7 +141,7 @@ def refuse_repository(repository: str, *, where: str) -> None:
         validate_repo_id(repository)
     except HFValidationError:
         raise RetrievalError(
-            f"{where}: '{repository}' is no name of a repository: mend 'name: owner/repository'"
+            f"{where}: '{repository}' is no name of a repository: give it as owner/repository"
         ) from None
 
 
@@ -210,7 +211,9 @@ def from_huggingface(config: Mapping[str, Any], checkpoint: Checkpoint, elsewher
 
 
 def described_by(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return which files describe a network of transformers where its YAML does not, and the tokeniser of its texts."""
+    """Return which files describe a network where its YAML does not, and the tokeniser of its texts."""
+    if config.get("source") == "open_clip":
+        return describing_open_clip(config)
     if config.get("source") != "huggingface":
         return ()
     text = config.get("text")
@@ -219,8 +222,25 @@ def described_by(config: Mapping[str, Any]) -> tuple[str, ...]:
         "settings": any(tower.get("settings") is None for tower in towers),
         "native": config.get("native") is None,
     }
-    described = [name for key, name in DESCRIBING.items() if needed[key]]
+    described = [name for name in ("config.json", "preprocessor_config.json") if needed[DESCRIBING[name]]]
     return tuple(described if text is None else [*described, TOKENISER])
+
+
+def describing_open_clip(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the file that says how images are prepared, and the tokeniser where its tokens are named in the YAML."""
+    text = config.get("text")
+    fetched = isinstance(text, Mapping) and ("padding" in text or "end" in text)
+    return (*([] if config.get("native") is not None else ["open_clip_config.json"]), *([TOKENISER] if fetched else []))
+
+
+def from_open_clip(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:
+    """Return a checkpoint of open_clip in a repository, and the files that describe it where the YAML does not."""
+    repository, revision = config.get("repository"), config.get("revision")
+    if not repository or not revision:
+        raise RetrievalError(f"{where}: a checkpoint of the hub needs 'repository: owner/repository' and 'revision'")
+    named = (str(repository), str(revision))
+    usual = usual_names("open_clip")
+    return from_repository(*named, checkpoint, described_by(config), elsewhere, where=where, usual=usual)
 
 
 def from_timm(config: Mapping[str, Any], checkpoint: Checkpoint, elsewhere: Elsewhere, *, where: str) -> Weights:
@@ -256,7 +276,12 @@ def published(
     return SOURCES[source](config, checkpoint, elsewhere, where=where)
 
 
-SOURCES = {"torchvision": from_torchvision, "huggingface": from_huggingface, "timm": from_timm}
+SOURCES = {
+    "torchvision": from_torchvision,
+    "huggingface": from_huggingface,
+    "timm": from_timm,
+    "open_clip": from_open_clip,
+}
 
 
 def stored_name(url: str) -> str:

@@ -54,4 +54,4 @@ def by_text(described: Mapping[str, Any]) -> bool:
 
 def takes_text(config: Mapping[str, Any]) -> bool:
     """Return whether an encoder has a text tower, by its YAML."""
-    return config.get("text") is not None
+    return config.get("text") not in (None, False)

@@ -19,7 +19,7 @@ from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import described, misfit, with_weights
 from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
-from pipeline.encoders.text import PooledText, TextSettings, TextTower, read_tokeniser, refuse_other_space
+from pipeline.encoders.text import PooledText, TextSettings, TextTower, Tokeniser, read_tokeniser, refuse_other_space
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
 
@@ -136,7 +136,9 @@ def build(
 def with_text(encoder: Encoder, network: nn.Module, asked: TextSettings, directory: Path, *, where: str) -> Encoder:
     """Return an encoder with a text network, and the tokeniser that came with its weights."""
     path, sha256 = described(directory, "tokenizer.json", where=where)
-    tokenise = read_tokeniser(path, asked, where=where)
+    clean = str.lower if asked.lowercase else None
+    encode, padding = read_tokeniser(path, asked.padding, asked.end, clean, where=where)
+    tokenise = Tokeniser(encode, asked.tokens, padding, asked.too_long, where)
     tower = TextTower(PooledText(network, asked.pooling).eval(), tokenise)
     refuse_other_space(tower, encoder.dim, where=where)
     return replace(encoder, text=tower, weights={**encoder.weights, "tokenizer_sha256": sha256})

@@ -6,6 +6,7 @@ SOURCES = {
     "torchvision": "pipeline.encoders.torchvision_models",
     "huggingface": "pipeline.encoders.huggingface",
     "timm": "pipeline.encoders.timm_models",
+    "open_clip": "pipeline.encoders.open_clip_models",
     "python": "pipeline.encoders.python_factory",
     "precomputed": "pipeline.encoders.precomputed",
 }

@@ -16,6 +16,8 @@ from pipeline.retrieval.labels import seen
 
 # From texts to the ids of their tokens, in rows of one length.
 Tokenise = Callable[[Sequence[str]], Int64[Tensor, "text token"]]
+# From a text to the ids of its tokens, those that mark its ends among them.
+Encode = Callable[[str], list[int]]
 POOLINGS: Mapping[str, Callable[[Any], Tensor]] = {
     "projection": lambda output: output.text_embeds,
     "pooler": lambda output: output.pooler_output,
@@ -76,8 +78,71 @@ class PooledText(nn.Module):
         return POOLINGS[self.pooling](self.network(input_ids=ids))
 
 
-def read_tokeniser(path: Path, settings: TextSettings, *, where: str) -> Tokenise:
-    """Return the tokeniser in a tokenizer.json, as the library ``tokenizers`` writes it.
+@dataclass(frozen=True)
+class Tokeniser:
+    """From texts to the ids of their tokens, in rows of one length.
+
+    Attributes:
+        encode: from one text to its ids.
+        tokens: of a row.
+        padding: the id that fills up shorter texts.
+        too_long: see :class:`TextSettings`.
+        where: what to call the encoder in an error.
+    """
+
+    encode: Encode
+    tokens: int
+    padding: int
+    too_long: str
+    where: str
+
+    def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "text token"]:
+        """Return a row for each text.
+
+        Raises:
+            RetrievalError: in a text there is nothing to see; it has too many tokens.
+        """
+        rows = [self.row(text) for text in texts]
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), self.tokens)
+
+    def row(self, text: str) -> list[int]:
+        """Return the ids of a text and its padding."""
+        if not seen(text):
+            raise empty(text)
+        try:
+            ids = self.encode(text)
+        except RetrievalError:
+            raise
+        except Exception as error:  # the library ``tokenizers`` knows no other kind
+            raise RetrievalError(
+                f"the text {text[:60]!r} is not for {self.where} ({error}): say it otherwise"
+            ) from None
+        if len(ids) > self.tokens and self.too_long == "refuse":
+            raise RetrievalError(
+                f"the text {text[:60]!r} has {len(ids)} tokens, more than the {self.tokens} that {self.where} "
+                "takes: shorten it, or set too_long: cut under 'text' in its YAML"
+            )
+        if len(ids) > self.tokens:
+            ids = [*ids[: self.tokens - 1], ids[-1]]
+        return ids + [self.padding] * (self.tokens - len(ids))
+
+
+def empty(text: str) -> RetrievalError:
+    """Return the error for a text in which there is nothing, or of which nothing is left."""
+    return RetrievalError(f"the text {text[:60]!r} is empty: say what to look for")
+
+
+def read_tokeniser(
+    path: Path, padding: str, end: str, clean: Callable[[str], str] | None, *, where: str
+) -> tuple[Encode, int]:
+    """Return the tokeniser in a tokenizer.json, as the library ``tokenizers`` writes it, and the id of its padding.
+
+    Args:
+        path: the file.
+        padding: the token that fills up shorter texts.
+        end: the token that must end each text.
+        clean: what is done to a text before the tokeniser gets it; None for nothing.
+        where: what to call the encoder in an error.
 
     Raises:
         RetrievalError: the file is none; it has no such padding, or does not end a text as it should.
@@ -91,43 +156,29 @@ def read_tokeniser(path: Path, settings: TextSettings, *, where: str) -> Tokenis
         raise RetrievalError(f"{where}: {path} is no tokeniser ({problem}): get it again") from None
     tokeniser.no_truncation()
     tokeniser.no_padding()
-    padding, end = tokeniser.token_to_id(settings.padding), tokeniser.token_to_id(settings.end)
-    if padding is None or end is None:
-        token = settings.padding if padding is None else settings.end
+    filling, last = tokeniser.token_to_id(padding), tokeniser.token_to_id(end)
+    if filling is None or last is None:
+        token = padding if filling is None else end
         raise RetrievalError(f"{where}: {path.name} has no token {token!r}: mend 'padding' or 'end' under 'text'")
-    if tokeniser.encode("a").ids[-1:] != [end]:
+    if tokeniser.encode("a").ids[-1:] != [last]:
         raise RetrievalError(
-            f"{where}: {path.name} does not end a text with {settings.end!r}: it is not the network's, or 'end' under "
-            "'text' is wrong"
+            f"{where}: {path.name} does not end a text with {end!r}: it is not the network's, or 'end' under 'text' is "
+            "wrong"
         )
-    return partial(tokenised, tokeniser, settings, padding, where)
+    return partial(encoded, tokeniser, clean), filling
 
 
-def tokenised(
-    tokeniser: Any, settings: TextSettings, padding: int, where: str, texts: Sequence[str]
-) -> Int64[Tensor, "text token"]:
-    """Return the ids of the tokens of texts, all of one length.
+def encoded(tokeniser: Any, clean: Callable[[str], str] | None, text: str) -> list[int]:
+    """Return the ids of the tokens of a text.
 
     Raises:
-        RetrievalError: in a text there is nothing to see; it has too many tokens.
+        RetrievalError: nothing of it is left to see.
     """
-    rows = []
-    for text in texts:
-        if not seen(text):
-            raise RetrievalError(f"the text {text!r} is empty: say what to look for")
-        try:
-            ids = tokeniser.encode(text.lower() if settings.lowercase else text).ids
-        except Exception as error:  # the library knows no other kind
-            raise RetrievalError(f"the text {text[:60]!r} is not for {where} ({error}): say it otherwise") from None
-        if len(ids) > settings.tokens and settings.too_long == "refuse":
-            raise RetrievalError(
-                f"the text {text[:60]!r} has {len(ids)} tokens, more than the {settings.tokens} that {where} "
-                "takes: shorten it, or set too_long: cut under 'text' in its YAML"
-            )
-        if len(ids) > settings.tokens:
-            ids = [*ids[: settings.tokens - 1], ids[-1]]
-        rows.append(ids + [padding] * (settings.tokens - len(ids)))
-    return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), settings.tokens)
+    cleaned = text if clean is None else clean(text)
+    if not seen(cleaned):
+        raise empty(text)
+    ids: list[int] = tokeniser.encode(cleaned).ids
+    return ids
 
 
 def refuse_other_space(tower: TextTower, dim: int, *, where: str) -> None:

@@ -16,6 +16,7 @@ from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.loading import with_weights
 from pipeline.encoders.pooling import FORMER, KINDS, Anatomy, Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
+from pipeline.encoders.timm_sizes import fit_to, patch_of
 from pipeline.retrieval.errors import RetrievalError
 
 # Transformers whose blocks have all tokens, and a norm after them.
@@ -75,20 +76,6 @@ def build(
         preprocessing, native, lambda: declared(declaration, where=where), where=where, sized=sizes.sized, patch=patch
     )
     return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
-
-
-def fit_to(network: nn.Module, side: int) -> None:
-    """Change the size of input of a network that has just one; position embeddings and windows follow."""
-    change = getattr(network, "set_input_size", None)
-    if change is not None and not getattr(network, "dynamic_img_size", False):
-        change(img_size=(side, side))
-
-
-def patch_of(network: Any) -> int:
-    """Return the side of a network's patches; 1 for one that merges or convolves them further, hence takes any size."""
-    side = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
-    side = side if isinstance(side, int) else int(side[0])
-    return side if side > 1 and network.feature_info[-1]["reduction"] == side else 1
 
 
 def created(name: str, global_pool: str | None, sizes: Sizes, *, where: str) -> nn.Module:

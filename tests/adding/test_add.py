@@ -127,6 +127,9 @@ def test_published_weights_are_not_fetched(add: Add, top: Path) -> None:
     assert list(yaml.safe_load((top / "conf/encoder/dino.yaml").read_text())) == [
         *("source", "name", "revision", "pooling", "weights"),
     ]
+    repository = ("name=PE-Core-B-16", "repository=timm/PE-Core-B-16", "revision=main", "text=true")
+    assert "pe: of open_clip; dvc repro fetches its weights" in add("encoder=pe", *repository, "weights=published")
+    assert yaml.safe_load((top / "conf/encoder/pe.yaml").read_text())["text"] is True
     assert "unknown key 'poling', missing key 'pooling'" in add(
         "encoder=d", "name=a/b", "poling=c", "weights=published"
     )

@@ -185,7 +185,7 @@ def test_gated_without_and_with_a_token(web: Web, saved: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"name": "owner/other"}, "has no repository owner/other, or not for you: mend 'name', or set HF_TOKEN"),
+        ({"name": "owner/other"}, "has no repository owner/other, or not for you: mend its name, or set HF_TOKEN"),
         ({"weights": {"kind": "checkpoint", "sha256": "unverified", "file": "w.bin"}}, "owner/tiny at v1 has no w.bin"),
         ({"name": "one/two/three"}, "'one/two/three' is no name of a repository"),
         ({"revision": None}, "needs 'name: owner/repository' and 'revision'"),
@@ -279,6 +279,7 @@ def test_weights_of_ones_own_have_no_published_name(
     [
         ({"source": "huggingface", "name": "a/b", "revision": "main"}, "name and revision name published weights, and"),
         ({"source": "timm", "name": "resnet18", "revision": "main"}, "revision name published"),
+        ({"source": "open_clip", "name": "ViT-B-32", "repository": "a/b"}, "repository name published weights, and"),
         ({"source": "torchvision", "name": "resnet18", "revision": "V", "native": {}}, "revision name published"),
         (
             {"source": "timm", "weights": {"url": "http://127.0.0.1/w.pth", "file": "w.pth"}},
