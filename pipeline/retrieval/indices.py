@@ -312,7 +312,9 @@ class Index:
         """Return the places of the first ``k`` items that are found, or of all, best first; -1 past the end."""
         options = {} if setting.parameters is None else {"params": setting.parameters}
         most = min(k, self.index.ntotal)
-        found: Int[np.ndarray, "query found"] = self.index.search(np.ascontiguousarray(queries), most, **options)[1]
+        # faiss.contrib.torch_utils, which other libraries import, puts a search in its place that takes no parameters.
+        search = getattr(self.index, "search_numpy", self.index.search)
+        found: Int[np.ndarray, "query found"] = search(np.ascontiguousarray(queries), most, **options)[1]
         return found
 
 

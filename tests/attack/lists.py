@@ -19,7 +19,7 @@ from pipeline.datasets.readers import read_dataset
 from pipeline.manifest.items import COLUMNS, Item, row_of
 from pipeline.manifest.labels import read_labels
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
-from pipeline.manifest.parquet import SCHEMA
+from pipeline.manifest.parquet import schema_of
 from pipeline.manifest.protocols import protocols_of
 from pipeline.retrieval.queries import Query
 from tests.attack import mutation
@@ -119,7 +119,7 @@ def manifests(rng: Random, folder: Path) -> None:
     write_manifest(given, directory)
     if rng.random() < 0.4:
         rows = [pa.array(column) for column in zip(*map(row_of, given.items), strict=True)]
-        parquet.write_table(pa.table(rows, schema=SCHEMA), directory / "manifest.parquet")
+        parquet.write_table(pa.table(rows, schema=schema_of(COLUMNS)), directory / "manifest.parquet")
         (directory / "manifest.csv").unlink()
     path = rng.choice(sorted(directory.iterdir()))
     if path.suffix == ".json":

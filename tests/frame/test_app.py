@@ -67,7 +67,7 @@ def no_work(config: DictConfig) -> None:
         (["ranking.step=3"], "unknown key 'ranking.step': did you mean ranking.steps or "),
         (["~memori"], "unknown key 'memori': did you mean memory or metric? (all are in conf/score.yaml)"),
         (["ranking=k_recipocal"], "unknown ranking 'k_recipocal': did you mean k_reciprocal? (all are in"),
-        (["ranking=null"], "unknown ranking 'null': one of alpha_query_expansion, database_augmentation, "),
+        (["ranking=null"], "unknown ranking 'null': one of alpha_query_expansion, binary, "),
         (["F.npy"], "'F.npy' is no option: write key=value"),
         (["features=x=1.npy"], "'features=x=1.npy' cannot be read: as text it is 'features=\"x=1.npy\"'; a list is"),
         (["features=ü.npy"], "as text it is 'features=\"ü.npy\"'"),
