@@ -162,7 +162,13 @@ def test_names_on_the_page_are_text(name: str) -> None:
         rows=[],
         caption=name,
         marked_alike=True,
-        smaller=[{"run": name, "bytes": 8, "changes": {name: dict.fromkeys(("difference", "low", "high"), 0.0)}}],
+        smaller=[
+            {
+                "run": name,
+                "bytes": 8,
+                "changes": {name: dict.fromkeys(("difference", "low", "high", "distinguishable"), 0.0)},
+            }
+        ],
         extent=1.0,
         factor=lambda one: name,
         verdicts=[name],
