@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from pipeline.datasets.preparing import prepare
 from pipeline.datasets.readers import read_dataset
-from pipeline.manifest.items import COLUMNS, Item, row_of
+from pipeline.manifest.items import COLUMNS, WITH_TEXT, Item, row_of
 from pipeline.manifest.labels import read_labels
 from pipeline.manifest.manifest import Manifest, read_manifest, write_manifest
 from pipeline.manifest.parquet import schema_of
@@ -117,9 +117,10 @@ def manifests(rng: Random, folder: Path) -> None:
     directory = folder / "x"
     directory.mkdir()
     write_manifest(given, directory)
+    names = rng.choice((COLUMNS, WITH_TEXT))
+    values = dict(zip(names, map(list, zip(*map(row_of, given.items), strict=True)), strict=False))
     if rng.random() < 0.4:
-        rows = [pa.array(column) for column in zip(*map(row_of, given.items), strict=True)]
-        parquet.write_table(pa.table(rows, schema=schema_of(COLUMNS)), directory / "manifest.parquet")
+        parquet.write_table(pa.table(values, schema=schema_of(names)), directory / "manifest.parquet")
         (directory / "manifest.csv").unlink()
     path = rng.choice(sorted(directory.iterdir()))
     if path.suffix == ".json":
@@ -130,11 +131,7 @@ def manifests(rng: Random, folder: Path) -> None:
     elif rng.random() < 0.5:
         path.write_bytes(mutation.data(rng, path.read_bytes()))
     else:
-        columns = {
-            name: list(column)
-            for name, column in zip(COLUMNS, zip(*map(row_of, given.items), strict=True), strict=True)
-        }
-        mutated = mutation.tree(rng, columns)
+        mutated = mutation.tree(rng, values)
         if not isinstance(mutated, dict):
             return
         try:
