@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from .distances import Distances
 from .errors import RetrievalError
+from .optional import faiss_for
 from .settings import Count, call, choose
 from .similarity import Products, Scorer, sample_of
 
@@ -29,6 +30,7 @@ BATCH, SINGLES = 1000, 200
 # Seconds that a rate is measured for, at least.
 LEAST = 0.2
 MOST_BITS = 8
+SEARCH = "a search by an index"  # what needs faiss, in an error
 
 Links = Annotated[int, Field(ge=2, le=1024)]
 Bits = Annotated[int, Field(ge=1, le=MOST_BITS)]
@@ -253,19 +255,10 @@ def read_kind(config: Mapping[str, Any], *, where: str) -> IndexKind:
     return made
 
 
-def imported() -> Any:
-    """Return faiss; :class:`RetrievalError` if it is not installed."""
-    try:
-        import faiss
-    except ImportError:
-        raise RetrievalError("a search by an index needs faiss: pip install faiss-cpu") from None
-    return faiss
-
-
 @contextmanager
 def computing(threads: int) -> Iterator[None]:
     """Let faiss, and what it multiplies with, compute by so many threads inside the block."""
-    faiss = imported()
+    faiss = faiss_for(SEARCH)
     before = faiss.omp_get_max_threads()
     with ThreadpoolController().limit(limits=threads):
         faiss.omp_set_num_threads(threads)
@@ -296,7 +289,7 @@ class Index:
     @property
     def bytes(self) -> int:
         """Its size as a file."""
-        faiss, written = imported(), 0
+        faiss, written = faiss_for(SEARCH), 0
 
         def count(block: bytes) -> int:
             nonlocal written
@@ -324,7 +317,7 @@ def build(kind: IndexKind, rows: Rows, *, k: int, where: str) -> Index:
     Raises:
         RetrievalError: see :class:`IndexKind`; it begins with ``where``. faiss is not installed.
     """
-    faiss = imported()
+    faiss = faiss_for(SEARCH)
     count, dim = rows.items.shape
     try:
         built_with = kind.resolved(count, dim)

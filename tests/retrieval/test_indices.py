@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.indices import Rows, Setting, build, computing, imported, rate_of, read_kind, speed_of
+from pipeline.retrieval.indices import Rows, Setting, build, computing, rate_of, read_kind, speed_of
 from pipeline.retrieval.similarity import Kind, unit_rows
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: pip install faiss-cpu")
@@ -123,7 +123,7 @@ def test_one_item_cannot_be_coded() -> None:
 def test_without_faiss_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(RetrievalError, match="needs faiss: pip install faiss-cpu"):
-        imported()
+        build(read_kind({"kind": "flat"}, where="x"), rows_of(9), k=5, where="x")
 
 
 def test_threads_are_given_back() -> None:

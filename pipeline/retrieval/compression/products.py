@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import RetrievalError
 from ..matrix import blocks
+from ..optional import faiss_for
 from ..settings import Count
 from ..similarity import sample_of
 from ..steps import Learner, LearnOn, Sets, Stored
@@ -76,7 +77,7 @@ class ProductQuantisation(Learner):
             RetrievalError: faiss is missing; the dimensions cannot be cut in so many parts; no other set is given, and
                 it learns on one; that has fewer rows than a codebook words.
         """
-        faiss = faiss_or_error()
+        faiss = faiss_for("product_quantisation")
         width, words = sets.gallery.shape[1], 2**self.bits
         if width % self.parts:
             raise RetrievalError(
@@ -129,12 +130,3 @@ class ProductQuantisation(Learner):
         numbers = bits.reshape(len(packed), self.parts, self.bits) << np.arange(self.bits, dtype=np.uint8)
         found: UInt8[np.ndarray, "item part"] = numbers.sum(axis=2, dtype=np.uint8)
         return found
-
-
-def faiss_or_error() -> Any:
-    """Return faiss, which only this step needs; :class:`RetrievalError` where it is missing."""
-    try:
-        import faiss
-    except ImportError:
-        raise RetrievalError("product_quantisation needs faiss: pip install faiss-cpu") from None
-    return faiss
