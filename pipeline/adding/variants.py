@@ -57,7 +57,9 @@ def variant_of(encoder: str, changes: Mapping[str, Any], conf: Path) -> Entry:
     if name == encoder:
         raise RetrievalError(f"encoder '{encoder}': {dict(changes)} has no value to be named by: write a YAML for it")
     before = without_title(composed(conf / "encoder" / f"{encoder}.yaml"))
-    return Entry("encoder", name, plain(OmegaConf.merge(dict(before), dict(changes))))
+    values = plain(OmegaConf.merge(dict(before), dict(changes)))
+    # A null that takes nothing away is not in the name: with it and without, it is one variant.
+    return Entry("encoder", name, {key: value for key, value in values.items() if value is not None or key in before})
 
 
 def add_variant(entry: Entry, conf: Path, params: Path) -> bool:

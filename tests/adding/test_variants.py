@@ -63,6 +63,12 @@ def test_another_of_the_same_name_is_left_alone(conf: Path) -> None:
     assert before == {path: path.read_bytes() for path in before}
 
 
+def test_a_null_for_a_key_that_is_not_there_changes_nothing(conf: Path) -> None:
+    with_null = variant_of("hog", {"settings": {"cell": 8}, "pooling": None, "title": None}, conf)
+    assert with_null.values == variant_of("hog", {"settings": {"cell": 8}}, conf).values
+    assert variant_of("hog", {"settings": None, "flips": True}, conf).values["settings"] is None
+
+
 def test_nothing_to_be_named_by(conf: Path) -> None:
     with pytest.raises(RetrievalError, match="has no value to be named by: write a YAML for it"):
         variant_of("hog", {"settings": None}, conf)
