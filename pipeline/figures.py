@@ -32,17 +32,16 @@ def main(config: DictConfig) -> None:
     style = call(Style, plain(config.style), where="conf/style")
     experiment = read_experiment()
     titles = read_titles(path_of(config, "titles"), experiment)
-    scores = [
-        replace(one, run=titles.run(one.run), dataset=titles.dataset(one.dataset))
-        for one in read_scores(path_of(config, "table"), experiment)
-    ]
+    named = read_scores(path_of(config, "table"), experiment)
+    scores = [replace(one, run=titles.run(one.run), dataset=titles.dataset(one.dataset)) for one in named]
     figures = {"map": draw_map(scores, style)}
     for dataset in experiment.datasets:
         directory = path_of(config, "per_query") / dataset
         title = titles.dataset(dataset)
         aps = {run: read_results(directory / f"{run}.npz", "AP")["AP"] for run in experiment.runs}
-        shown = titled(aps, titles)
-        figures[f"ap_{dataset}"] = draw_distribution(shown, title=f"{title}: AP of the queries", style=style)
+        figures[f"ap_{dataset}"] = draw_distribution(
+            titled(aps, titles), title=f"{title}: AP of the queries", style=style
+        )
         classes = titled(read_classes(path_of(config, "per_class"), dataset, experiment.runs), titles)
         if any(classes.values()):
             figures[f"classes_{dataset}"] = draw_classes(classes, title=f"{title}: mAP of each class", style=style)
@@ -51,7 +50,7 @@ def main(config: DictConfig) -> None:
             title=f"{title}: similarity of positives and negatives",
             style=style,
         )
-    heads = {name: one.heading for one in scores for name in experiment.datasets if titles.dataset(name) == one.dataset}
+    heads = {one.dataset: shown.heading for one, shown in zip(named, scores, strict=True)}
     smaller = read_json(path_of(config, "summary"), Summary, stage="compare", what="summary").get("smaller", [])
     drawn = draw_smaller(smaller, heads | {MEAN: f"mean {metric_of(scores)}"}, titles, style=style)
     if drawn is not None:

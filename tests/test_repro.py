@@ -325,6 +325,12 @@ def test_other_rankings_add_rows_and_extract_nothing(project: Project) -> None:
         assert run["learn_on"] == (other if ranking == "pca_whitening" else None)
         assert run["mAP"] == pytest.approx(table.loc[(f"{encoder}+{ranking}", dataset), "mAP"])
         assert run["mAP"] != table.loc[(encoder, dataset), "mAP"]
+    # 8 numbers of 4 bytes are smaller than what they are made of, and expanded queries are not.
+    text = (project.top / "metrics/table.md").read_text()
+    assert any(line.split()[1:4] == ["raw_pixels+pca_whitening", "|", "32"] for line in text.splitlines())
+    assert text.count("+alpha_query_expansion") == 1
+    assert (project.top / "plots/figures/png/smaller.png").is_file()
+    assert "Smaller features" in (project.top / "plots/report/index.html").read_text()
     # The same by hand: queries and gallery of digits whitened by what the photographs are like.
     features = [np.load(project.top / f"features/raw_pixels/{dataset}/features.npy") for dataset in DATASETS]
     labels = [row.split(",")[1] for row in (project.top / "data/prepared/digits/manifest.csv").read_text().split()[1:]]

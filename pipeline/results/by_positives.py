@@ -15,7 +15,8 @@ from pipeline.results.by_attribute import MOST_VALUES, holders_of, in_order
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.evaluation import Rank, evaluate
 from pipeline.retrieval.protocols import Protocol
-from pipeline.retrieval.relevance import SomePositives
+from pipeline.retrieval.ranking import ROWS
+from pipeline.retrieval.relevance import Judge, SomePositives
 from pipeline.retrieval.similarity import Scorer
 from pipeline.retrieval.wanted import Settings
 
@@ -56,11 +57,17 @@ def by_positives(
         found[attribute] = {}
         for group, kept in groups_of(attribute, attributes[attribute], edges).items():
             judge = SomePositives(protocol.judge, kept[protocol.gallery])
-            if not judge(0, len(protocol.queries))[0].counts.any():
+            if not finds_any(judge, len(protocol.queries)):
                 continue  # distractors alone
             part = evaluate(scorer, replace(protocol, judge=judge), names=names, settings=apart, rank=rank)
             found[attribute][group] = {"queries": len(part.queries), part.measure.name: part.value}
     return found
+
+
+def finds_any(judge: Judge, queries: int) -> bool:
+    """Return whether a query has a positive; some queries at a time, as lists of all at once can take much memory."""
+    firsts = range(0, queries, ROWS)
+    return any(judge(first, min(first + ROWS, queries))[0].counts.any() for first in firsts)
 
 
 def groups_of(attribute: str, cells: Sequence[str], edges: Sequence[float | int]) -> Groups:

@@ -1,15 +1,21 @@
 """Runs judged by some of the positives at a time: which groups there are, and what is left out of a ranking."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.manifest.manifest import read_manifest
+from pipeline.manifest.rules import Rules, write_rules
 from pipeline.results.by_positives import by_positives, groups_of
 from pipeline.retrieval.errors import RetrievalError
-from pipeline.retrieval.evaluation import scores_of
+from pipeline.retrieval.evaluation import evaluate, scores_of
 from pipeline.retrieval.protocols import by_labels
 from pipeline.retrieval.wanted import Settings
+from tests.conftest import Project
 
 SETTINGS = Settings(memory=0.01)
 # By angle from the query, item 0: the items stand in this order in its ranking.
@@ -55,8 +61,6 @@ def test_it_is_the_metric_of_the_dataset() -> None:
 
 
 def test_all_positives_in_one_group_are_what_evaluation_gives() -> None:
-    from pipeline.retrieval.evaluation import evaluate
-
     protocol = by_labels(LABELS)
     scorer = scores_of(FEATURES, protocol, SETTINGS)
     names = [str(item) for item in range(len(LABELS))]
@@ -89,3 +93,21 @@ def test_what_is_refused(asked: dict[str, Any], said: str) -> None:
 def test_too_many_values_are_to_be_divided() -> None:
     with pytest.raises(RetrievalError, match="'size' has 51 values, more than 50: give the numbers that divide them"):
         groups_of("size", [str(number) for number in range(51)], [])
+
+
+def test_the_stage_writes_it_with_the_metrics(small_project: Project, tmp_path: Path) -> None:
+    prepared = tmp_path / "digits"
+    shutil.copytree(small_project.top / "data/prepared/digits", prepared)
+    paths = read_manifest(prepared).paths
+    sizes = ["small" if number % 2 else "large" for number in range(len(paths))]
+    lines = ["path,size", *(f"{path},{size}" for path, size in zip(paths, sizes, strict=True))]
+    (prepared / "attributes.csv").write_text("\n".join(lines) + "\n")
+    write_rules(tmp_path / "rules.json", Rules(by_positives={"size": []}))
+    names = ("per_query", "per_class", "similarities", "metrics")
+    outputs = [f"{name}={tmp_path}/{name}" for name in names]
+    given = [f"prepared={prepared}", f"rules={tmp_path}/rules.json"]
+    small_project.stage("evaluate", "encoder=raw_pixels", "dataset=digits", *given, *outputs)
+    metrics = json.loads((tmp_path / "metrics").read_text())
+    groups = metrics["by_positives"]["size"]
+    assert list(groups) == ["large", "small"] and all(0 < group["mAP"] < 1 for group in groups.values())
+    assert {group["mAP"] for group in groups.values()}.isdisjoint({metrics["mAP"]})
