@@ -1,8 +1,8 @@
 """The compiled inner loops of ranking: one pass over the scores of a query finds where its positives rank.
 
 Sorting a whole ranking to learn the ranks of a few positives is work for nothing. Here the positives of a query are
-sorted, and every item of the gallery is put between two of them: by a table of equal intervals of scores, nearly
-always enough by itself, else by bisection. Nothing is approximate.
+sorted, and every item of the gallery is put between two of them: by comparison with each where they are few, else by a
+table of equal intervals of scores, nearly always enough by itself, or by bisection. Nothing is approximate.
 """
 
 import numpy as np
@@ -17,6 +17,8 @@ STRETCH = 512
 SPILL = 16
 # Neighbouring columns of which only the best is looked at to find a bar for the top.
 GROUP = 16
+# With so few positives a query scores are compared with each of them instead of looked up in a table.
+FEW = 16
 # The bits of a sort key that number the positives of a query; 32 are its score, and the rest number the query.
 POSITION_BITS = 23
 
@@ -256,6 +258,7 @@ def count(
     # Indices without a sign need no test for negative ones.
     places_unsigned = places.view(np.uint32)
     open_columns = np.empty(STRETCH, np.int32)
+    higher = np.empty(FEW, np.int32)
     keys = np.empty(scores.shape[1] + top_scores.shape[1], np.uint64)
     kept, columns = top_scores.shape[1], scores.shape[1]
     for query in range(len(starts) - 1):
@@ -286,7 +289,7 @@ def count(
             bar = top_scores[query, 0]
         for begin in range(0, columns, STRETCH):
             stretch = row[begin : begin + STRETCH]
-            reached = intervals(stretch, best, scale, bar, places) if hits else reaches(stretch, bar)
+            reached = intervals(stretch, best, scale, bar, places) if hits > FEW else reaches(stretch, bar)
             for group in range(0, len(stretch), GROUP) if reached and kept and not chosen else range(0):
                 if not reaches(stretch[group : group + GROUP], bar):
                     continue
@@ -295,8 +298,10 @@ def count(
                     if score >= bar and precedes(score, item, top_scores[query, 0], top_items[query, 0]):
                         push(top_scores[query], top_items[query], score, item)
                         bar = max(floor, top_scores[query, 0])
-            if not hits:
-                continue
+            if hits <= FEW:
+                if hits == 0 or compared(stretch, ordered, negatives, higher):
+                    continue
+                intervals(stretch, best, scale, bar, places)
             unsettled = np.uint32(0)
             for column in range(len(stretch)):
                 entry = table[places_unsigned[column]]
@@ -312,6 +317,27 @@ def count(
                     negatives[after] += 1  # at most one positive of the interval is before it, as is usual
                 else:
                     settle(score, first + begin + column, int(low), ordered, names, negatives, fewer, more)
+
+
+@compiled
+def compared(scores: np.ndarray, ordered: np.ndarray, negatives: np.ndarray, higher: np.ndarray) -> bool:
+    """Count the scores before each of a few positives; False, and nothing counted, if one ties with a positive.
+
+    Those behind the last positive are not counted: nothing asks for them. ``higher`` has room for a number a positive.
+    """
+    tied = False
+    for hit in range(len(ordered)):
+        value, above, level = ordered[hit], np.int32(0), np.int32(0)
+        for column in range(len(scores)):
+            above = np.int32(above + np.int32(scores[column] > value))
+            level = np.int32(level + np.int32(scores[column] >= value))
+        tied |= above != level
+        higher[hit] = above
+    if tied:
+        return False
+    for hit in range(len(ordered)):
+        negatives[hit] += higher[hit] - (higher[hit - 1] if hit else 0)
+    return True
 
 
 @compiled

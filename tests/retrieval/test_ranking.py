@@ -98,15 +98,16 @@ def test_a_full_sort_gives_the_same(seed: int, tied: bool, kind: Kind) -> None:
     same(found, expected)
 
 
+@pytest.mark.parametrize("classes", [3, 60, 100, 400])
 @pytest.mark.parametrize("seed", range(20))
-def test_many_items_around_each_positive(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_items_around_each_positive(seed: int, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """More items than are looked at together, coarse scores among fine ones, and intervals that hold many."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((1500, 3)).astype(np.float32)
     features[rng.choice(1500, 700)] = rng.choice([-1.0, 1.0], (700, 3))
     features[:3] *= 1e-3
     queries = features[:20]
-    labels = rng.integers(0, 3, 1500)
+    labels = rng.integers(0, classes, 1500)
     positives = [np.flatnonzero(labels == labels[query]).tolist() for query in range(20)]
     ignored = [[item for item in range(query, 1500, 97) if item not in positives[query]] for query in range(20)]
     scorer = similarity_of("dot", queries, features)
