@@ -4,29 +4,29 @@
     python -m benchmarks.compression --items 50000 --queries 2000
 
 "codes" is the time to learn and to code the gallery, "metrics" that of every metric over the full rankings, "ours" and
-"faiss" that of the ten nearest of every query, by all cores. Peak memory is of the process so far, mapped files among
-it, and what faiss holds. ``--search-only`` leaves the metrics out.
+"faiss" that of the ten nearest of every query, by all cores. "memory" is the most that all of it but faiss' search holds at
+a time, beside files that are mapped. ``--search-only`` leaves the metrics out.
 """
 
 import argparse
-import resource
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from benchmarks.memory import watched
 from pipeline.retrieval.evaluation import evaluate
 from pipeline.retrieval.matrix import blocks, empty_rows
 from pipeline.retrieval.postprocessing import bytes_after, read_steps, scores_after
-from pipeline.retrieval.protocols import by_labels
+from pipeline.retrieval.protocols import Protocol, by_labels
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import Unjudged
 from pipeline.retrieval.similarity import Scorer, directions
-from pipeline.retrieval.steps import Sets
+from pipeline.retrieval.steps import Sets, Step
 from pipeline.retrieval.wanted import Settings
 
 PER_CLASS = 50
@@ -99,6 +99,21 @@ def seconds(function: Callable[[], object], repeats: int = 1) -> float:
     return min(taken)
 
 
+def timed(
+    steps: Sequence[Step], queries: Rows, gallery: Rows, protocol: Protocol | None, repeats: int
+) -> tuple[float, float, float, float]:
+    """Return seconds for codes and metrics, mAP, and seconds for a search; NaN for what there is no protocol for."""
+    begin = time.perf_counter()
+    scorer = scores_after(steps, Sets(queries, gallery, np.full(len(queries), -1)))
+    codes, metrics, value = time.perf_counter() - begin, float("nan"), float("nan")
+    if protocol is not None:
+        begin = time.perf_counter()
+        names = [""] * (scorer.queries + scorer.items)
+        value = float(evaluate(scorer, protocol, names=names, settings=Settings(left_out=False)).ap.mean())
+        metrics = time.perf_counter() - begin
+    return codes, metrics, value, seconds(partial(searched, scorer), repeats)
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,32 +125,19 @@ def main() -> None:
     parser.add_argument("--search-only", action="store_true")
     asked = parser.parse_args()
     gallery, queries = clustered(asked.items, asked.dim, 1), clustered(asked.queries, asked.dim, 2)
-    nowhere = np.full(len(queries), -1)
     labels = [(str(number // PER_CLASS),) for number in (*range(asked.queries), *range(asked.items))]
     protocol = by_labels(labels, roles=["query"] * asked.queries + ["gallery"] * asked.items)
-    names, settings = [""] * len(labels), Settings(left_out=False)
-    print("| way | bytes | codes, s | metrics, s | mAP | ours, s | faiss, s | ours / faiss | peak memory so far, GiB |")
+    print("| way | bytes | codes, s | metrics, s | mAP | ours, s | memory, GiB | faiss, s | ours / faiss |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in asked.only:
-        chosen = read_steps(WAYS[name], where="benchmarks")
-        begin = time.perf_counter()
-        scorer = scores_after(chosen, Sets(queries, gallery, nowhere))
-        row = [f"{time.perf_counter() - begin:.2f}", "", ""]
-        if not asked.search_only:
-            begin = time.perf_counter()
-            found = evaluate(scorer, protocol, names=names, settings=settings)
-            row[1:] = [f"{time.perf_counter() - begin:.2f}", f"{found.ap.mean():.4f}"]
-        ours = seconds(partial(searched, scorer), asked.repeats)
-        row.append(f"{ours:.2f}")
+        steps = read_steps(WAYS[name], where="benchmarks")
+        judged = None if asked.search_only else protocol
+        (codes, metrics, value, ours), most = watched(partial(timed, steps, queries, gallery, judged, asked.repeats))
         search = by_faiss(name, queries, gallery)
-        if search is None:
-            row += ["", ""]
-        else:
-            theirs = seconds(search, asked.repeats)
-            row += [f"{theirs:.2f}", f"{ours / theirs:.2f}"]
-        del scorer, search
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"| {name} | {bytes_after(chosen, asked.dim)} | {' | '.join(row)} | {peak:.2f} |", flush=True)
+        theirs = seconds(search, asked.repeats) if search else float("nan")
+        numbers = (f"{codes:.2f}", f"{metrics:.2f}", f"{value:.4f}", f"{ours:.2f}", f"{most:.2f}", f"{theirs:.2f}")
+        cells = (name, bytes_after(steps, asked.dim), *numbers, f"{ours / theirs:.2f}")
+        print("| " + " | ".join(map(str, cells)).replace("nan", "-") + " |", flush=True)
 
 
 if __name__ == "__main__":

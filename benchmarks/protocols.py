@@ -7,7 +7,6 @@ python -m benchmarks.protocols --only sop --share 0.1
 import argparse
 import os
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from benchmarks.memory import watched
 from pipeline.datasets.distractors import Distractors, with_distractors
 from pipeline.datasets.listing import Listing
 from pipeline.frame.places import as_written
 from pipeline.retrieval.evaluation import scores_of
+from pipeline.retrieval.matrix import blocks, empty_rows, taken
 from pipeline.retrieval.protocols import Protocol, by_labels, by_lists
 from pipeline.retrieval.queries import Query
 from pipeline.retrieval.similarity import unit_rows
@@ -35,16 +36,19 @@ Labels = Sequence[tuple[str, ...]]
 def clustered(classes: Int[np.ndarray, " item"], seed: int) -> Rows:
     """Return random float32 features around a centre a class; an item of class -1 is around none."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((int(classes.max()) + 1, DIM), dtype=np.float32)
-    features = rng.standard_normal((len(classes), DIM), dtype=np.float32)
-    features[classes >= 0] += 0.3 * centres[classes[classes >= 0]]
+    centres = 0.3 * rng.standard_normal((int(classes.max()) + 1, DIM), dtype=np.float32)
+    features = empty_rows(len(classes), DIM)
+    for block in blocks(len(classes)):
+        drawn, own = rng.standard_normal((len(classes[block]), DIM), dtype=np.float32), classes[block]
+        drawn[own >= 0] += centres[own[own >= 0]]
+        features[block] = drawn
     return features
 
 
 def product(features: Rows, queries: Int[np.ndarray, " query"], gallery: Int[np.ndarray, " member"]) -> None:
     """Compute the similarities of queries to the gallery and nothing else."""
     unit = unit_rows(features)
-    members = unit if len(gallery) == len(unit) else unit[gallery]
+    members = taken(unit, gallery)
     for start in range(0, len(queries), 256):
         unit[queries[start : start + 256]] @ members.T
 
@@ -81,19 +85,15 @@ def gldv2(share: float) -> tuple[Rows, Protocol, Labels, dict[str, Any]]:
 SETS: dict[str, Callable[[float], tuple[Rows, Protocol, Labels, dict[str, Any]]]] = {"sop": sop, "gldv2": gldv2}
 
 
-def peak() -> float:
-    """Return the most memory that the process has held, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def listed(count: int) -> float:
-    """Return the seconds that it takes to list so many distractors, of which no file is looked at."""
+def listed(count: int) -> tuple[float, float]:
+    """Return the seconds and the GiB that it takes to list so many distractors, of which no file is looked at."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "list.txt"
         path.write_text("\n".join(f"jpg/{number // 1000}/{number}.jpg" for number in range(count)))
         started = time.perf_counter()
-        with_distractors(Listing(as_written(folder), ()), [Distractors(folder, str(path))], where="list")
-        return time.perf_counter() - started
+        every = [Distractors(folder, str(path))]
+        _, most = watched(lambda: with_distractors(Listing(as_written(folder), ()), every, where="list"))
+        return time.perf_counter() - started, most
 
 
 def print_times(
@@ -106,18 +106,18 @@ def print_times(
         "with intervals over classes": lambda: evaluated(features, protocol, labels, Settings(**asked)),
     }
     times: dict[str, list[float]] = {way: [] for way in ways}
-    values, peaks = dict.fromkeys(ways, float("nan")), {}
+    values, peaks = dict.fromkeys(ways, float("nan")), dict.fromkeys(ways, 0.0)
     for _ in range(repeats):  # in turns, so that a slow moment of the machine hits all of them
         for way, work in ways.items():
             time.sleep(0.3)  # threads of BLAS spin for a while in wait of more work
             started = time.perf_counter()
-            found = work()
+            found, most = watched(work)
             times[way].append(time.perf_counter() - started)
             values[way] = float("nan") if found is None else found["headline"]["value"]
-            peaks[way] = peak()
+            peaks[way] = max(most, peaks[way])
     base = float(np.median(times["product"]))
-    for way, taken in times.items():
-        median = float(np.median(taken))
+    for way, seconds in times.items():
+        median = float(np.median(seconds))
         cells = (name, way, f"{median:.2f}", f"{median / base:.2f}", f"{values[way]:.4f}", f"{peaks[way]:.2f}")
         print("| " + " | ".join(cells) + " |")
 
@@ -132,8 +132,9 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}")
     if "list" in arguments.only:
         count = int(1_001_001 * arguments.share)
-        print(f"list of {count:,} distractors: {listed(count):.1f} s, peak memory {peak():.2f} GiB")
-    print("| set | way | s | times the product | value | peak memory so far, GiB |")
+        lasted, most = listed(count)
+        print(f"list of {count:,} distractors: {lasted:.1f} s, at most {most:.2f} GiB")
+    print("| set | way | s | times the product | value | most memory, GiB |")
     print("|---|---|---|---|---|---|")
     for name in (one for one in SETS if one in arguments.only):
         print_times(name, *SETS[name](arguments.share), repeats=arguments.repeats)
