@@ -30,6 +30,8 @@ CACHES = Path(tempfile.mkdtemp(prefix="caches-"))
 os.environ.update(HF_HOME=str(CACHES / "huggingface"), TORCH_HOME=str(CACHES / "torch"))
 for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"):
     os.environ.pop(name, None)
+# Hundreds of processes import the project's modules: one compiles them for all.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 RAY = "test_ray.py"  # one cluster at a time
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
 # A busy machine is no fault.
