@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt32
+from jaxtyping import Float32, Int, UInt64
 from numba.extending import intrinsic
 
 from ..compiled import compiled
@@ -21,30 +21,30 @@ from .projections import mean_of
 from .scalars import Ranges
 
 Centre = Literal["nothing"] | LearnOn
-WORD = 32  # bits
+WORD = 64  # bits
 
 
 @dataclass(frozen=True)
 class Signs:
-    """Bits that say whether a row is above a centre, in whole words: bit b of word w is dimension 32 w + b.
+    """Bits that say whether a row is above a centre, in whole words: bit b of word w is dimension 64 w + b.
 
     Attributes:
         words: one column per item, so that one instruction has a word of many items.
         dim: how many bits count; those after them are 0.
     """
 
-    words: UInt32[np.ndarray, "word item"]
+    words: UInt64[np.ndarray, "word item"]
     dim: int
 
     @classmethod
     def of(cls, rows: Float32[np.ndarray, "row dim"], centre: Float32[np.ndarray, " dim"]) -> "Signs":
         """Return the bits of rows."""
         dim = len(centre)
-        words = np.empty((-(-dim // WORD), len(rows)), np.uint32)
+        words = np.empty((-(-dim // WORD), len(rows)), np.uint64)
         for block in blocks(len(rows)):
             bits = np.zeros((block.stop - block.start, len(words) * WORD), bool)
             bits[:, :dim] = rows[block] > centre
-            words[:, block] = np.packbits(bits, axis=1, bitorder="little").view("<u4").T
+            words[:, block] = np.packbits(bits, axis=1, bitorder="little").view("<u8").T
         return cls(words, dim)
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class Signs:
 
     def decoded(self, part: slice | Int[np.ndarray, " item"]) -> Float32[np.ndarray, "item dim"]:
         """Return 1 for every bit that is set and -1 for the others."""
-        bytes_of = np.ascontiguousarray(self.words[:, part].T.astype("<u4")).view(np.uint8)
+        bytes_of = np.ascontiguousarray(self.words[:, part].T.astype("<u8")).view(np.uint8)
         bits = np.unpackbits(bytes_of, axis=1, count=self.dim, bitorder="little")
         return 2 * bits.astype(np.float32) - 1
 
@@ -87,7 +87,10 @@ class Hamming:
 
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
-        agreements(self.asked.words[:, rows], self.codes.words[:, columns], self.codes.dim, out)
+        # Of a part that is not contiguous compiled code takes one word at a time.
+        asked = np.ascontiguousarray(self.asked.words[:, rows])
+        codes = np.ascontiguousarray(self.codes.words[:, columns])
+        agreements(asked, codes, self.codes.dim, out)
 
     def told(self, rows: slice, scores: Float32[np.ndarray, "query top"]) -> Float32[np.ndarray, "query top"]:
         """Return the scores divided by the number of bits: the cosines of rows of 1 and -1."""
@@ -110,7 +113,7 @@ ones = intrinsic(inspect.unwrap(_ones))
 @compiled
 def agreements(queries: np.ndarray, items: np.ndarray, dim: int, out: np.ndarray) -> None:
     """Write how many of ``dim`` bits are equal minus how many differ; words are rows, queries and items columns."""
-    differ = np.empty(items.shape[1], np.int32)
+    differ = np.empty(items.shape[1], np.int64)
     for query in range(queries.shape[1]):
         differ[:] = 0
         for word in range(len(items)):
@@ -118,7 +121,7 @@ def agreements(queries: np.ndarray, items: np.ndarray, dim: int, out: np.ndarray
             for item in range(len(row)):
                 differ[item] += ones(asked ^ row[item])
         for item in range(len(differ)):
-            out[query, item] = dim - 2 * differ[item]
+            out[query, item] = dim - 2 * np.int32(differ[item])
 
 
 @dataclass(frozen=True)
