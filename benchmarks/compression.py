@@ -4,8 +4,8 @@
     python -m benchmarks.compression --items 50000 --queries 2000
 
 "codes" is the time to learn and to code the gallery, "metrics" that of every metric over the full rankings, "ours" and
-"faiss" that of the ten nearest of every query, by all cores. "memory" is the most that all of it but faiss' search holds at
-a time, beside files that are mapped. ``--search-only`` leaves the metrics out.
+"faiss" that of the ten nearest of every query, by all cores. "memory" is the most that all but faiss' search holds at a
+time, beside files that are mapped. ``--search-only`` leaves the metrics out.
 """
 
 import argparse
