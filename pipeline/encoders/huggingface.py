@@ -16,8 +16,9 @@ from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
+from pipeline.encoders.layers import Anatomy
 from pipeline.encoders.loading import described, misfit, with_weights
-from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
+from pipeline.encoders.pooling import Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.encoders.text import PooledText, TextSettings, TextTower, Tokeniser, read_tokeniser, refuse_other_space
 from pipeline.retrieval.errors import RetrievalError

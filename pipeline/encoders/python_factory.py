@@ -10,8 +10,9 @@ from torch import nn
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
+from pipeline.encoders.layers import Anatomy
 from pipeline.encoders.loading import with_weights
-from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
+from pipeline.encoders.pooling import Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.frame.files import sha256_of
 from pipeline.retrieval.errors import RetrievalError

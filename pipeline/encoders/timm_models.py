@@ -13,8 +13,10 @@ from pipeline.checkpoints.timm_names import pretrained_config
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
+from pipeline.encoders.layers import Anatomy
 from pipeline.encoders.loading import with_weights
-from pipeline.encoders.pooling import FORMER, KINDS, Anatomy, Pooled, read_pooling
+from pipeline.encoders.pooling import FORMER, Pooled, read_pooling
+from pipeline.encoders.poolings import KINDS
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.encoders.timm_sizes import fit_to, patch_of
 from pipeline.retrieval.errors import RetrievalError

@@ -12,8 +12,9 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
+from pipeline.encoders.layers import Anatomy
 from pipeline.encoders.loading import with_weights
-from pipeline.encoders.pooling import Anatomy, Pooled, read_pooling
+from pipeline.encoders.pooling import Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
 

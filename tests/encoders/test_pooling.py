@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.pooling import KINDS, Anatomy, Layer, Pooled, read_pooling, regions
+from pipeline.encoders.layers import Anatomy, Layer
+from pipeline.encoders.pooling import Pooled, read_pooling
+from pipeline.encoders.poolings import KINDS, regions
 from pipeline.extraction.provenance import flops_of
 from pipeline.retrieval.errors import RetrievalError
 from tests.official import unlike_initial
