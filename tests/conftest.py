@@ -214,8 +214,6 @@ def make_small_project(target: Path, warm: Path) -> None:
     project.edit("conf/dataset/digits.yaml", per_class=4)
     project.edit("conf/dataset/photo_views.yaml", views=2, side=48)
     project.edit("conf/gallery.yaml", queries=2)
-    for looks in ("style", "sheet"):  # drawing takes time
-        project.edit(f"conf/{looks}/default.yaml", dpi=40)
     # What no test comes back to: DVC's run-cache would give it the results of this.
     project.edit("params.yaml", encoders=["raw_pixels"], datasets=["photo_views"], encoder="raw_pixels")
     project.repro()
