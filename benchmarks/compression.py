@@ -135,6 +135,7 @@ def main() -> None:
         (codes, metrics, value, ours), most = watched(partial(timed, steps, queries, gallery, judged, asked.repeats))
         search = by_faiss(name, queries, gallery)
         theirs = seconds(search, asked.repeats) if search else float("nan")
+        del search  # and its index, which is no memory of the next way
         numbers = (f"{codes:.2f}", f"{metrics:.2f}", f"{value:.4f}", f"{ours:.2f}", f"{most:.2f}", f"{theirs:.2f}")
         cells = (name, bytes_after(steps, asked.dim), *numbers, f"{ours / theirs:.2f}")
         print("| " + " | ".join(map(str, cells)).replace("nan", "-") + " |", flush=True)
