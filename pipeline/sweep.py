@@ -56,22 +56,24 @@ def reproduce(encoder: str, dataset: str) -> None:
     run = f"{encoder}-{dataset}"
     # Jobs side by side share these stages. DVC does not wait for a stage that another process runs, and even one
     # that is up to date is busy while another job reads what it made: so that is asked first.
-    shared = ("check", f"prepare@{dataset}", f"weights@{encoder}")
+    shared = ["check", f"prepare@{dataset}", f"weights@{encoder}"]
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(LOCK):
         mend_if_idle()
-        for stage in shared:
-            if outdated(stage):
-                repro(stage)
+        while shared and (first := first_outdated(shared)):
+            repro(first)
+            shared = shared[shared.index(first) + 1 :]  # asked again: what it made may be new to those after it
     repro(f"extract@{run}", f"evaluate@{run}")
 
 
-def outdated(stage: str) -> bool:
-    """Return whether DVC would run a stage again, its own deps, params and outs considered."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", stage]
+def first_outdated(stages: Sequence[str]) -> str | None:
+    """Return the first stage that DVC would run again, the deps, params and outs of each considered; None if none."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *stages]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    # If DVC cannot tell, repro says why.
-    return done.returncode != 0 or done.stdout.strip() != "{}"
+    if done.returncode != 0:
+        return stages[0]  # DVC cannot tell; repro says why
+    changed = json.loads(done.stdout)
+    return next((stage for stage in stages if stage in changed), None)
 
 
 def repro(*stages: str) -> None:
