@@ -19,6 +19,7 @@ from pipeline.retrieval.distances import similarity_of
 from pipeline.retrieval.ranking import rank
 from pipeline.retrieval.relevance import SharedLabel
 from pipeline.retrieval.similarity import Kind, Products, Scorer, unit_rows
+from pipeline.retrieval.twins import twins_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def plain(kind: Kind, features: Float32[np.ndarray, "item dim"]) -> Scorer:
     """Return the scores by products alone."""
     rows = unit_rows(features) if kind == "cosine" else features
     halves = (np.einsum("id,id->i", rows, rows, dtype=np.float64) / 2).astype(np.float32)
-    return Plain(rows, rows, halves=halves if kind == "euclidean" else None)
+    return Plain(rows, rows, twins_of(rows), halves=halves if kind == "euclidean" else None)
 
 
 def main() -> None:

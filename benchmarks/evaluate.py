@@ -26,6 +26,7 @@ from pipeline.retrieval.ranking import Ranking, each_ranking, rank
 from pipeline.retrieval.relevance import SharedLabel, Unjudged
 from pipeline.retrieval.similarity import Products, unit_rows
 from pipeline.retrieval.summary import report
+from pipeline.retrieval.twins import twins_of
 from pipeline.retrieval.wanted import Settings
 
 Data = tuple[Float[np.ndarray, "item dim"], Int[np.ndarray, " item"]]
@@ -144,7 +145,7 @@ def bare_product(data: Data, top: int) -> float:
 def top_by_this_project(data: Data, top: int) -> float:
     """Search the first ``top`` items of every query; no AP."""
     unit = unit_rows(data[0])
-    deque(rank(Products(unit, unit), Unjudged(np.arange(len(unit))), top=top), maxlen=0)
+    deque(rank(Products(unit, unit, twins_of(unit)), Unjudged(np.arange(len(unit))), top=top), maxlen=0)
     return float("nan")
 
 

@@ -19,8 +19,10 @@ from .ranking import COLUMNS, ROWS, blas, fill, rank
 from .relevance import Judge
 from .runs import joined, with_missing
 from .similarity import Scorer
+from .twins import twins_of
 
-# So many items more an exact index is asked for: faiss rounds otherwise, and may change the places of two at the end.
+# So many items more an exact index is asked for: faiss rounds otherwise, and may change the places of two at the end. Of
+# copies of an item, which rounding may put in any order, it is asked for all.
 SPARE = 16
 
 
@@ -80,7 +82,8 @@ def exact(scorer: Scorer, judge: Judge, *, k: int, memory: float = 1.0) -> Exact
 
 def asked_of(index: Index, rows: Rows, known: Exact) -> int:
     """Return how many items a search is asked for, so that k remain of every ranking."""
-    return min(known.k + known.left_out + (SPARE if index.kind.exact else 0), len(rows.items))
+    spare = SPARE + twins_of(rows.items).most - 1 if index.kind.exact else 0
+    return min(known.k + known.left_out + spare, len(rows.items))
 
 
 def found_by(index: Index, rows: Rows, known: Exact) -> list[Int[np.ndarray, "query asked"]]:
@@ -172,7 +175,8 @@ def recall_of(
 ) -> Float[np.ndarray, " query"]:
     """Return the share of the first items of the exact ranking that are among the first found.
 
-    An item that scores as the last of them counts: which of the two comes first is the order of the gallery.
+    In place of one that scores as the last of them any other with this score counts, as the order of the gallery alone
+    says which comes first.
 
     Args:
         top: the scores of what is found, in its order; -inf past the end.
@@ -182,8 +186,10 @@ def recall_of(
     """
     there = np.minimum((reference >= 0).sum(axis=1), cutoff)
     lowest = np.take_along_axis(bars, np.maximum(there - 1, 0)[:, None], axis=1)
-    hits = ((top[:, :cutoff] >= lowest) & (top[:, :cutoff] > -np.inf)).sum(axis=1)
-    return np.where(there > 0, hits / np.maximum(there, 1), np.nan)
+    found, asked = top[:, :cutoff], bars[:, :cutoff]
+    better = (found > lowest).sum(axis=1)
+    alike = np.minimum((found == lowest).sum(axis=1), (asked == lowest).sum(axis=1))
+    return np.where(there > 0, (better + alike) / np.maximum(there, 1), np.nan)
 
 
 def ap_of(places: Int[np.ndarray, "query k"], positives: Ragged, k: int, items: int) -> Float[np.ndarray, " query"]:

@@ -26,6 +26,7 @@ from .similarity import (
     shifted,
     unit_rows,
 )
+from .twins import twins_of
 
 NEAR = 1 / 64
 FEW = 16
@@ -141,14 +142,16 @@ def similarity_of(
     items = unit_rows(gallery)
     if crowded(gallery):
         return distances_of_directions(queries, gallery)
-    return Products(items if same else unit_rows(queries), items)
+    return Products(items if same else unit_rows(queries), items, twins_of(items))
 
 
 def cosines_of(
     queries: Float32[np.ndarray, "query dim"], gallery: Float32[np.ndarray, "item dim"]
 ) -> Products | Distances:
     """Return the cosines of unit rows, as :func:`similarity_of` does."""
-    return distances_of_directions(queries, gallery) if crowded(gallery) else Products(queries, gallery)
+    if crowded(gallery):
+        return distances_of_directions(queries, gallery)
+    return Products(queries, gallery, twins_of(gallery))
 
 
 def of_one_kind(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
@@ -174,7 +177,7 @@ def euclidean(queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray
     asked = items if queries is gallery else shifted(queries, exponent, centre)
     scale = np.ldexp(1.0, -exponent)
     return Distances(
-        Products(asked, items, exponent=exponent),
+        Products(asked, items, twins_of(items), exponent=exponent),
         halves_of(asked),
         halves_of(items),
         queries,
@@ -201,7 +204,7 @@ def distances_of_directions(
     items, item_scales = moved(gallery)
     asked, query_scales = (items, item_scales) if queries is gallery else moved(queries)
     return Distances(
-        Products(asked, items),
+        Products(asked, items, twins_of(items)),
         halves_of(asked),
         halves_of(items),
         queries,
@@ -210,6 +213,25 @@ def distances_of_directions(
         item_scales,
         cosines=True,
     )
+
+
+def closeness(
+    queries: Float32[np.ndarray, "query dim"],
+    gallery: Float32[np.ndarray, "item dim"],
+    items: Int[np.ndarray, "query k"],
+) -> Float32[np.ndarray, "query k"]:
+    """Return minus half the squared distance of every query to items of its own: of unit rows their cosine less 1.
+
+    It is 0 where an item is -1.
+    """
+    found = np.zeros(items.shape, np.float32)
+    query_scales, item_scales = np.ones(len(queries)), np.ones(len(gallery))
+    for query, own in enumerate(items):
+        there = own >= 0
+        scores = np.empty(int(there.sum()), np.float32)
+        of_pairs(scores, np.full(len(scores), query), own[there], queries, gallery, query_scales, item_scales)
+        found[query, there] = scores
+    return found
 
 
 def halves_of(rows: Float32[np.ndarray, "row dim"]) -> Float32[np.ndarray, " row"]:

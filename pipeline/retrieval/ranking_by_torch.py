@@ -84,12 +84,18 @@ def each_ranking(
     def scores_of(first: int, last: int, start: int) -> Tensor:
         stop = start + COLUMNS
         scores = asked[first:last] @ items[start:stop].T
+        if len(products.twins.places):
+            part = slice(start, min(stop, scorer.items))
+            columns, exact = products.twins.scores(
+                products.query_rows[first:last], products.item_rows.__getitem__, part
+            )
+            scores[:, torch.from_numpy(columns).to(place)] = torch.from_numpy(exact).to(place)
         if distances is not None:
             both = query_halves[first:last, None] + item_halves[start:stop]
             scores -= both
-            queries, columns = (scores >= distances.near * both).nonzero(as_tuple=True)
-            exact = distances.exact((queries + first).cpu().numpy(), (columns + start).cpu().numpy())
-            scores[queries, columns] = torch.from_numpy(exact).to(place)
+            near_queries, near_items = (scores >= distances.near * both).nonzero(as_tuple=True)
+            exact = distances.exact((near_queries + first).cpu().numpy(), (near_items + start).cpu().numpy())
+            scores[near_queries, near_items] = torch.from_numpy(exact).to(place)
         return scores.add_(0.0)  # minus zero ties with zero
 
     with torch.inference_mode():

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from .errors import RetrievalError
 from .matrix import blocks, empty_rows
+from .twins import Twins, twins_of
 
 Kind = Literal["cosine", "dot", "euclidean"]
 # The side of the products from which the scores of a set against itself are put together.
@@ -53,11 +54,12 @@ class Products:
 
     Where queries and items are one array, every score comes from one fixed product of two blocks of it, the one that
     stands first being the left one: so two items score the same whichever is the query, and half of the work is enough
-    where there is memory for all scores.
+    where there is memory for all scores. Items with the same row score the same, to the bit, see :mod:`.twins`.
 
     Attributes:
         query_rows: one row per query.
         item_rows: one row per item.
+        twins: the items with the same row.
         missing: what the scores of each query lack, the product with the centre that was taken from the items: it
             changes no ranking. None: nothing.
         exponent: of the power of two that products were divided by.
@@ -65,6 +67,7 @@ class Products:
 
     query_rows: Float32[np.ndarray, "query dim"]
     item_rows: Float32[np.ndarray, "item dim"]
+    twins: Twins
     missing: Float64[np.ndarray, " query"] | None = None
     exponent: int = 0
 
@@ -89,8 +92,10 @@ class Products:
             for first in range(rows.start // SQUARE * SQUARE, rows.stop, SQUARE):
                 for second in range(columns.start // SQUARE * SQUARE, columns.stop, SQUARE):
                     self._fill_square(first, second, rows, columns, out)
-            return
-        np.matmul(self.query_rows[rows], self.item_rows[columns].T, out=out)
+            self._fill_twins(columns, rows, out.T)
+        else:
+            np.matmul(self.query_rows[rows], self.item_rows[columns].T, out=out)
+        self._fill_twins(rows, columns, out)
 
     def told(self, rows: slice, scores: Float32[np.ndarray, "query top"]) -> Float32[np.ndarray, "query top"]:
         """Return the products themselves; those beyond float32 are infinite."""
@@ -99,6 +104,13 @@ class Products:
         missing = 0 if self.missing is None else self.missing[rows, None]
         with np.errstate(over="ignore"):
             return np.ldexp(scores.astype(np.float64) + missing, self.exponent).astype(np.float32)
+
+    def _fill_twins(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
+        """Write what ``out`` has of twins."""
+        if not len(self.twins.places):  # as nearly always
+            return
+        twins, scores = self.twins.scores(self.query_rows[rows], self.item_rows.__getitem__, columns)
+        out[:, twins] = scores
 
     def _fill_square(
         self, first: int, second: int, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]
@@ -128,9 +140,10 @@ def dot_products(queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndar
     items = shifted(gallery, exponents[1], centre)
     if centre is None:
         asked = items if queries is gallery else shifted(queries, exponents[0])
-        return Products(asked, items, exponent=sum(exponents))
+        return Products(asked, items, twins_of(items), exponent=sum(exponents))
     missing = [in_unit(queries[block], exponents[0]) @ centre for block in blocks(len(queries))]
-    return Products(shifted(queries, exponents[0]), items, np.concatenate(missing), sum(exponents))
+    asked = shifted(queries, exponents[0])
+    return Products(asked, items, twins_of(items), np.concatenate(missing), sum(exponents))
 
 
 def sample_of(features: Float[np.ndarray, "item dim"], most: int = 4096) -> Float[np.ndarray, "sampled dim"]:

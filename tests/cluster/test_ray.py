@@ -280,7 +280,7 @@ def test_a_machine_that_dies_while_ranking(two: Two) -> None:
     settings = Settings(left_out=False)
     fast = scores_of(features, protocol, settings)
     assert isinstance(fast, Products)
-    scorer: Scorer = SlowProducts(fast.item_rows, fast.item_rows)
+    scorer: Scorer = SlowProducts(fast.item_rows, fast.item_rows, fast.twins)
     expected = evaluate(fast, protocol, names=names, settings=settings)
     original = ranking_by_ray.ray.get
     got = []

@@ -91,6 +91,16 @@ def test_flat_finds_all_and_has_the_map_of_the_evaluation(similarity: Kind, offs
     assert result.recalls == {1: 1, 5: 1, 20: 1}
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+def test_flat_finds_all_among_many_copies(similarity: Kind) -> None:
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.standard_normal((6, 32)).astype(np.float32), 100, axis=0)[rng.permutation(600)]
+    labels = rng.integers(0, 5, 600).astype(str)
+    protocol = by_labels([(str(label),) for label in labels])
+    known, [result], _ = found_in(features, protocol, {"kind": "flat"}, k=10, similarity=similarity)
+    assert result.mean_ap == known.mean_ap and set(result.recalls.values()) == {1.0}
+
+
 # Dot products with the query 1 of six items on a line.
 LINE = np.array([[9.0], [8.0], [7.0], [6.0], [5.0], [4.0], [1.0], [1.0]], np.float32)
 ASKED = [Query(6, (1, 4), (), (0, 2)), Query(7, (), (3,), ())]
@@ -135,8 +145,8 @@ def test_what_scores_as_the_kth_counts() -> None:
     judge = Listed([np.array([3])], [np.array([], np.int64)])
     known = exact(scorer, judge, k=2)
     assert known.places.tolist() == [[0, 1]]  # ties by index
-    # 3 scores as 1 does, 4 less.
-    for found, recall in (([0, 3], 1.0), ([3, 2], 1.0), ([0, 4], 0.5), ([4, 0], 0.5)):
+    # 3 scores as 1 does, and stands for it, but not for 0; 4 scores less.
+    for found, recall in (([0, 3], 1.0), ([3, 2], 0.5), ([0, 4], 0.5), ([4, 0], 0.5)):
         [result] = judged([np.array([found])], scorer, judge, known, cutoffs=[2], whole=True)
         assert result.recalls == {2: recall}
     # Its own order of equal scores is that of the index, so that 2 comes before 3, whichever was found first.

@@ -10,13 +10,14 @@ from jaxtyping import Float32, Int, UInt64
 from numba.extending import intrinsic
 
 from ..compiled import compiled
+from ..distances import closeness
 from ..errors import RetrievalError
 from ..matrix import blocks
 from ..ranking import rank
 from ..relevance import Unjudged
 from ..settings import Count
 from ..steps import Learner, LearnOn, Sets, Stored
-from .codes import Coded, Numbers
+from .codes import Coded
 from .projections import mean_of
 from .scalars import Ranges
 
@@ -46,6 +47,11 @@ class Signs:
             bits[:, :dim] = rows[block] > centre
             words[:, block] = np.packbits(bits, axis=1, bitorder="little").view("<u8").T
         return cls(words, dim)
+
+    @property
+    def values(self) -> UInt64[np.ndarray, "item word"]:
+        """The words, one row per item."""
+        return self.words.T
 
     def __len__(self) -> int:
         """Return how many items there are."""
@@ -132,11 +138,13 @@ class Rescored:
         base: what the first were found by.
         first: the first items of each query; -1 past the end of its ranking.
         again: their new scores.
+        added: what makes a new score what it stands for.
     """
 
     base: Hamming
     first: Int[np.ndarray, "query k"]
     again: Float32[np.ndarray, "query k"]
+    added: np.float32
 
     @property
     def queries(self) -> int:
@@ -167,8 +175,8 @@ class Rescored:
         out[query, first[query, place] - columns.start] = self.again[rows][query, place]
 
     def told(self, rows: slice, scores: Float32[np.ndarray, "query top"]) -> Float32[np.ndarray, "query top"]:
-        """Return the new scores, and of other items what lies below them."""
-        return scores
+        """Return what the new scores stand for, and of other items what lies below."""
+        return scores + self.added
 
 
 class OfBits(Learner):
@@ -246,12 +254,12 @@ class BinaryRescored(OfBits):
         base = self.hamming(sets, "binary_rescored")
         found = rank(base, Unjudged(sets.itself), top=min(self.first, base.items), memory=sets.memory)
         first = np.concatenate([part.top_items for part in found])
-        return Rescored(base, first, self._finer(sets, base.codes).of_items(first))
+        if self.by == "float32":  # cosines of features that lie near each other differ by less than float32 has near 1
+            return Rescored(base, first, closeness(sets.queries, sets.gallery, first), np.float32(1))
+        return Rescored(base, first, self._coded(sets, base.codes).of_items(first), np.float32(0))
 
-    def _finer(self, sets: Sets, signs: Signs) -> Coded:
-        """Return the scores of float32 queries that the first are ranked by."""
-        if self.by == "bits":
-            return Coded(sets.queries / np.float32(np.sqrt(signs.dim)), signs)
-        if self.by == "float32" or self.learn_on == "nothing":
-            return Coded(sets.queries, Numbers(sets.gallery))
+    def _coded(self, sets: Sets, signs: Signs) -> Coded:
+        """Return the scores of float32 queries against codes."""
+        if self.by == "bits" or self.learn_on == "nothing":
+            return Coded.of(sets.queries / np.float32(np.sqrt(signs.dim)), signs)
         return Ranges.of(sets.to_learn_on(self.learn_on, "binary_rescored")).scores(sets.queries, sets.gallery)

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float32, Float64, Int, Shaped
 
-from ..ranking import COLUMNS
-
-LANES = 64  # columns: of a product whose columns are a multiple of this, equal ones are equal to the bit
+from ..twins import Twins, twins_of
 
 
 @runtime_checkable
 class Codes(Protocol):
-    """The codes of a gallery."""
+    """The codes of a gallery.
+
+    Attributes:
+        values: one row per item; items of the same row are decoded alike.
+    """
+
+    @property
+    def values(self) -> Shaped[np.ndarray, "item _"]:
+        """The codes as numbers."""
 
     def __len__(self) -> int:
         """Return how many items there are."""
@@ -33,12 +39,24 @@ class Coded:
     Attributes:
         query_rows: one row per query.
         codes: of the gallery.
+        twins: the items of equal codes.
         missing: what the scores of each query lack, a constant: it changes no ranking. None: nothing.
     """
 
     query_rows: Float32[np.ndarray, "query dim"]
     codes: Codes
+    twins: Twins
     missing: Float64[np.ndarray, " query"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        query_rows: Float32[np.ndarray, "query dim"],
+        codes: Codes,
+        missing: Float64[np.ndarray, " query"] | None = None,
+    ) -> "Coded":
+        """Return the scores of queries, one a row, against codes."""
+        return cls(query_rows, codes, twins_of(codes.values), missing)
 
     @property
     def queries(self) -> int:
@@ -57,16 +75,9 @@ class Coded:
 
     def fill(self, rows: slice, columns: slice, out: Float32[np.ndarray, "query item"]) -> None:
         """Write the scores of some queries against some items to ``out``."""
-        decoded = self.codes.decoded(columns)
-        # Of a product's last columns sums are rounded otherwise: equal codes would be told apart. All products of a
-        # query are therefore of one shape.
-        width = max(-(-len(decoded) // LANES) * LANES, COLUMNS if self.items > COLUMNS else 0)
-        if width == len(decoded):
-            np.matmul(self.query_rows[rows], decoded.T, out=out)
-            return
-        padded = np.zeros((width, decoded.shape[1]), np.float32)
-        padded[: len(decoded)] = decoded
-        out[:] = (self.query_rows[rows] @ padded.T)[:, : len(decoded)]
+        np.matmul(self.query_rows[rows], self.codes.decoded(columns).T, out=out)
+        twins, scores = self.twins.scores(self.query_rows[rows], self.codes.decoded, columns)
+        out[:, twins] = scores
 
     def of_items(self, items: Int[np.ndarray, "query k"]) -> Float32[np.ndarray, "query k"]:
         """Return the scores of every query against items of its own, summed in float64; 0 where an item is -1."""

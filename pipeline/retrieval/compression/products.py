@@ -108,7 +108,7 @@ class ProductQuantisation(Learner):
             packed = quantiser.compute_codes(np.ascontiguousarray(rotated(sets.gallery[block])))
             values[block] = self._unpacked(packed)
         books = faiss.vector_to_array(quantiser.centroids).reshape(self.parts, 2**self.bits, -1)
-        return Coded(rotated(sets.queries), Parts(books, values))
+        return Coded.of(rotated(sets.queries), Parts(books, values))
 
     def _rotation(self, faiss: Any, rows: Float32[np.ndarray, "row dim"]) -> Float32[np.ndarray, "dim dim"]:
         """Return the rotation that is learnt for the parts."""

@@ -26,7 +26,7 @@ class Float16(Step):
         values = np.empty(sets.gallery.shape, np.float16)
         for block in blocks(len(values)):
             values[block] = sets.gallery[block]
-        return Coded(sets.queries, Numbers(values))
+        return Coded.of(sets.queries, Numbers(values))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Ranges:
         for block in blocks(len(queries)):
             exact = queries[block].astype(np.float64)
             asked[block], missing[block] = exact * step, exact @ middle
-        return Coded(asked, Numbers(self.coded(gallery)), missing)
+        return Coded.of(asked, Numbers(self.coded(gallery)), missing)
 
 
 @dataclass(frozen=True)
