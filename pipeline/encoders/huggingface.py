@@ -116,7 +116,7 @@ def build(
         weights,
         directory,
         where=where,
-        fit=lambda tensors, checkpoint: joined(fitted_towers(towers, tensors, checkpoint)),
+        fit=lambda tensors, checkpoint, _: joined(fitted_towers(towers, tensors, checkpoint)),
     )
     built, *others = both if isinstance(both, nn.ModuleList) else [both]
     patch = patch_of(built)
@@ -200,7 +200,7 @@ def architecture(
     return network_class, config_class(**settings)
 
 
-def fitted(network_class: Any, config: Any, tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
+def fitted(network_class: Any, config: Any, tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> nn.Module:
     """Return a network with tensors under the names of the checkpoint, which can be older than transformers' own.
 
     Raises:
