@@ -185,5 +185,12 @@ def test_what_timm_declares() -> None:
     assert {**found, "mean": list(found["mean"]), "std": list(found["std"])} == config_of("resnet18")["native"]
     config = pretrained_config("resnet50.a1_in1k", where="x")
     assert timm_models.declared(config, where="x")["resize"] == int(224 / config.crop_pct)
+    volo = timm_models.declared(
+        pretrained_config("volo_d4_448.sail_in1k", where="x"), where="x"
+    )  # its crop_pct is 1.15
+    with pytest.raises(
+        RetrievalError, match="crop 448 is larger than resize 389, .*: give a smaller crop under 'native'"
+    ):
+        build_preprocessing("native", None, lambda: volo, where="x")
     with pytest.raises(RetrievalError, match="timm has no weights"):
         pretrained_config("resnet18.nobody", where="x")
