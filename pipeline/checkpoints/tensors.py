@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,27 @@ from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.retrieval.errors import RetrievalError, shown
 from pipeline.retrieval.reading.mistaken import mistaken_at
 
-Tensors = dict[str, Tensor]
 # In torch's errors: a class or function that its restricted unpickler does not know.
 REFUSED = re.compile(r"GLOBAL (\S{1,200})")
+
+
+class Tensors(dict[str, Tensor]):
+    """Tensors by name.
+
+    Attributes:
+        versions: of the modules that had them, by name, as far as the file has them. Some modules of torch and
+            torchvision load the tensors of each version in another way, and MNASNet none without.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], versions: Mapping[str, int]) -> None:
+        """Take tensors and versions."""
+        super().__init__(tensors)
+        self.versions = versions
+
+    @property
+    def _metadata(self) -> dict[str, dict[str, int]]:
+        # Where and as torch's load_state_dict looks for versions.
+        return {module: {"version": version} for module, version in self.versions.items()}
 
 
 def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
@@ -28,15 +46,18 @@ def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
         checkpoint: what the YAML says of them.
 
     Returns:
-        The tensors by the names that the network knows: without ``prefix``, and after ``rename``.
+        The tensors by the names that the network knows: without ``prefix``, and after ``rename``. The latter takes
+            versions off, since they are those of another implementation's modules.
 
     Raises:
         RetrievalError: a file is damaged, or has anything but tensors in it; names do not begin with the
             prefix; a pair of ``rename`` fits no name; or two tensors have one name.
     """
-    tensors: Tensors = {}
+    tensors: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
     for path in paths:
-        for name, tensor in read_file(path, checkpoint.entry).items():
+        found = read_file(path, checkpoint.entry)
+        for name, tensor in found.items():
             if not name.startswith(checkpoint.prefix):
                 raise RetrievalError(
                     f"{path}: the tensor '{name}' does not begin with '{checkpoint.prefix}': mend 'prefix'"
@@ -44,9 +65,20 @@ def read_tensors(paths: Sequence[Path], checkpoint: Checkpoint) -> Tensors:
             if name in tensors:
                 raise RetrievalError(f"{path}: the tensor '{name}' is in another file of the checkpoint too")
             tensors[name] = tensor
+        versions |= found.versions
     prefix = len(checkpoint.prefix)
     names = renamed([name[prefix:] for name in tensors], checkpoint.rename, where=str(paths[0]))
-    return dict(zip(names, tensors.values(), strict=True))
+    kept = {} if checkpoint.rename else unprefixed(versions, checkpoint.prefix)
+    return Tensors(dict(zip(names, tensors.values(), strict=True)), kept)
+
+
+def unprefixed(versions: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """Return the versions of modules by their names without a prefix, such as ``module.``; the module itself is ""."""
+    return {
+        f"{module}."[len(prefix) :].removesuffix("."): version
+        for module, version in versions.items()
+        if f"{module}.".startswith(prefix)
+    }
 
 
 def renamed(names: Sequence[str], pairs: Sequence[Sequence[str]], *, where: str) -> list[str]:
@@ -114,7 +146,18 @@ def read_file(path: Path, entry: str | None) -> Tensors:
     for name in found:
         if not isinstance(name, str):
             raise RetrievalError(f"{path} has a tensor under a key of type {type(name).__name__}: name all by strings")
-    return found
+    return Tensors(found, versions_in(found))
+
+
+def versions_in(found: Any) -> dict[str, int]:
+    """Return the versions of modules in what ``state_dict()`` returned, or in anything else that a file may have."""
+    metadata = getattr(found, "_metadata", None)
+    if not isinstance(metadata, dict):
+        return {}
+    versions = {module: entry.get("version") for module, entry in metadata.items() if isinstance(entry, dict)}
+    return {
+        module: version for module, version in versions.items() if isinstance(module, str) and isinstance(version, int)
+    }
 
 
 def is_safetensors(path: Path) -> bool:

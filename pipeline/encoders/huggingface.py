@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from PIL.Image import Resampling
 from torch import Tensor, nn
 
 from pipeline.checkpoints.checkpoint import Checkpoint
 from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
+from pipeline.encoders.image_processors import read_image_processor
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.layers import Anatomy
 from pipeline.encoders.loading import described, misfit, with_weights
@@ -116,7 +116,7 @@ def build(
         weights,
         directory,
         where=where,
-        fit=lambda tensors, checkpoint: joined(fitted_towers(towers, tensors, checkpoint)),
+        fit=lambda tensors, checkpoint, _: joined(fitted_towers(towers, tensors, checkpoint)),
     )
     built, *others = both if isinstance(both, nn.ModuleList) else [both]
     patch = patch_of(built)
@@ -200,7 +200,7 @@ def architecture(
     return network_class, config_class(**settings)
 
 
-def fitted(network_class: Any, config: Any, tensors: Tensors, checkpoint: Checkpoint) -> nn.Module:
+def fitted(network_class: Any, config: Any, tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> nn.Module:
     """Return a network with tensors under the names of the checkpoint, which can be older than transformers' own.
 
     Raises:
@@ -261,31 +261,13 @@ def declared(directory: Path, *, where: str) -> dict[str, Any]:
     """Return the preprocessing that a repository's preprocessor_config.json declares.
 
     Raises:
-        RetrievalError: it has steps other than resize, centre crop, scale to [0, 1] and normalise.
+        RetrievalError: see :func:`pipeline.encoders.image_processors.read_image_processor`.
     """
     path = describing(directory, "preprocessor_config.json", where=where)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        extent = config.get("size", 224)
-        # Before version 4.26 of transformers a single number was the shorter side, or both.
-        if isinstance(extent, int):
-            resize: Any = extent if config.get("do_center_crop") else [extent, extent]
-        else:
-            resize = extent["shortest_edge"] if "shortest_edge" in extent else [extent["height"], extent["width"]]
-        crop = config["crop_size"] if config.get("do_center_crop") else None
-        settings = {
-            "resize": resize,
-            "interpolation": Resampling(config["resample"]).name.lower(),
-            "crop": crop["height"] if isinstance(crop, dict) else crop,
-            "mean": config["image_mean"],
-            "std": config["image_std"],
-        }
-        usual = config.get("do_resize", True) and config.get("do_rescale", True) and config.get("do_normalize", True)
-        if not usual or "crop_pct" in config or abs(config.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
-            raise ValueError("steps other than resize, centre crop, scale by 1/255 and normalise")
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        return read_image_processor(json.loads(path.read_text(encoding="utf-8")))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise RetrievalError(f"{where}: {path.name} cannot be followed ({error}): write 'native' in the YAML") from None
-    return settings
 
 
 def describing(directory: Path, name: str, *, where: str) -> Path:

@@ -42,7 +42,7 @@ def with_weights(
     directory: Path,
     *,
     where: str,
-    fit: Callable[[Tensors, Checkpoint], nn.Module] | None = None,
+    fit: Callable[[Tensors, Checkpoint, Mapping[str, Any]], nn.Module] | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Build a network in eval mode and give it the weights that a YAML asks for.
 
@@ -52,7 +52,8 @@ def with_weights(
             :class:`pipeline.checkpoints.checkpoint.Checkpoint`.
         directory: what ``pipeline.weights`` wrote for the encoder.
         where: what to call the YAML in an error.
-        fit: makes the network from tensors; :func:`fit_strictly` unless given.
+        fit: makes the network from tensors, what the YAML says of them, and their identity; :func:`fit_strictly`
+            unless given.
 
     Returns:
         The network, and the weights' identity for the provenance.
@@ -67,7 +68,11 @@ def with_weights(
         paths, identity = locate(directory)
         tensors = read_tensors(paths, checkpoint)
         with torch.random.fork_rng(devices=[]):
-            network = fit(tensors, checkpoint) if fit else fit_strictly(build, tensors, checkpoint)
+            network = (
+                fit(tensors, checkpoint, {"kind": kind, **identity})
+                if fit
+                else fit_strictly(build, tensors, checkpoint)
+            )
     else:
         options = {key: value for key, value in weights.items() if key != "kind"}
         network, identity = call(random, options, where=f"{where}, weights", given={"build": build})
@@ -132,12 +137,18 @@ def fit_strictly(build: Callable[[], nn.Module], tensors: Tensors, checkpoint: C
         network.load_state_dict(without_ignored(tensors, checkpoint), strict=True)
     except RuntimeError as error:
         raise misfit(str(error)) from None
+    except ValueError as error:  # MNASNet's
+        raise RetrievalError(
+            f"the checkpoint does not say what the network needs to load it ({error}): save what its state_dict() "
+            "returns by torch.save, as it is, and drop 'rename'"
+        ) from None
     return network
 
 
 def without_ignored(tensors: Tensors, checkpoint: Checkpoint) -> Tensors:
     """Return the tensors that the YAML does not say to leave."""
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(checkpoint.ignore))}
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(checkpoint.ignore))}
+    return Tensors(kept, tensors.versions)
 
 
 def misfit(problem: str) -> RetrievalError:

@@ -67,8 +67,7 @@ def build_preprocessing(
 def uncropped(native: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     """Return ``native`` with the whole image squashed to what would have been cropped."""
     call(resize_crop_normalise, native, where=f"{where}, native preprocessing")
-    side = native["crop"] or native["resize"]
-    return {**native, "resize": [side, side] if isinstance(side, int) else side, "crop": None}
+    return {**native, "resize": pair(native["crop"] or native["resize"]), "crop": None}
 
 
 def square(said: Input, native: Mapping[str, Any], patch: int, *, where: str) -> dict[str, Any]:
@@ -77,7 +76,8 @@ def square(said: Input, native: Mapping[str, Any], patch: int, *, where: str) ->
     Args:
         said: with fit ``crop`` or ``squash``.
         native: the settings of :func:`resize_crop_normalise`, whose interpolation and
-            statistics are kept, and for ``crop`` the ratio of ``resize`` to ``crop``.
+            statistics are kept, and for ``crop`` the ratio of ``resize`` to ``crop``; of the shorter side to the
+            crop's longer one where the aspect ratio is kept.
         patch: side of the network's patches; 1 where it has none.
         where: what to call the YAML in an error.
 
@@ -93,14 +93,23 @@ def square(said: Input, native: Mapping[str, Any], patch: int, *, where: str) ->
     if said.fit == "squash":
         return {**native, "resize": [said.side, said.side], "crop": None}
     resize, crop = native["resize"], native["crop"]
-    margin = resize / crop if isinstance(resize, int) and crop else 1
-    return {**native, "resize": round(said.side * margin), "crop": said.side}
+    if crop is None:
+        return {**native, "resize": said.side, "crop": said.side}
+    if isinstance(resize, int):
+        return {**native, "resize": round(said.side * resize / max(pair(crop))), "crop": said.side}
+    sides = zip(resize, pair(crop), strict=True)
+    return {**native, "resize": [round(said.side * whole / part) for whole, part in sides], "crop": said.side}
+
+
+def pair(sides: Side | Sequence[Side]) -> list[Side]:
+    """Return height and width; of a single number both are that."""
+    return [sides, sides] if isinstance(sides, int) else list(sides)
 
 
 def resize_crop_normalise(
     resize: Side | Sequence[Side],
     interpolation: str,
-    crop: Side | None,
+    crop: Side | Sequence[Side] | None,
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Callable[[Image.Image], Tensor]:
@@ -109,7 +118,7 @@ def resize_crop_normalise(
     Args:
         resize: pixels of the shorter side, the aspect ratio kept; or ``[height, width]``, squashed.
         interpolation: ``bilinear`` or ``bicubic``, Pillow's, with antialiasing.
-        crop: side of the square cut from the centre afterwards; ``null`` for none.
+        crop: side of the square cut from the centre afterwards, or ``[height, width]``; ``null`` for none.
         mean: of each channel, in [0, 1], subtracted.
         std: of each channel, divided by.
 
@@ -122,19 +131,20 @@ def resize_crop_normalise(
         raise RetrievalError(
             "preprocessing: mean and std need three values each, for red, green and blue, and no std may be 0"
         )
-    sides = [resize] if isinstance(resize, int) else list(resize)
-    if min(sides, default=0) < 1 or len(sides) > 2 or (crop is not None and crop < 1):
+    sides, part = pair(resize), [] if crop is None else pair(crop)
+    if len(sides) != 2 or len(part) not in (0, 2) or min(sides + part) < 1:
         raise RetrievalError(
-            f"preprocessing: resize is {resize} and crop {crop}: give pixels, resize one number or [height, width]"
+            f"preprocessing: resize is {resize} and crop {crop}: give pixels, of each one number or [height, width]"
         )
-    if crop is not None and crop > min(sides):
+    if any(cut > whole for cut, whole in zip(part, sides, strict=False)):
         raise RetrievalError(
-            f"preprocessing: crop {crop} is larger than resize {resize}, so that black would be added: lower crop"
+            f"preprocessing: crop {crop} is larger than resize {resize}, so that black would be added: give a smaller "
+            "crop under 'native' in the YAML"
         )
     transform: Callable[[Image.Image], Tensor] = transforms.Compose(
         [
-            transforms.Resize(sides if len(sides) == 2 else sides[0], interpolation=mode),
-            *([] if crop is None else [transforms.CenterCrop(crop)]),
+            transforms.Resize(resize if isinstance(resize, int) else sides, interpolation=mode),
+            *([transforms.CenterCrop(tuple(part))] if part else []),
             transforms.ToTensor(),
             transforms.Normalize(list(mean), list(std)),
         ]

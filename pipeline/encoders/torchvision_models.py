@@ -1,5 +1,6 @@
 """``source: torchvision``: classification networks of torchvision without their classifier."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from torch import nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
+from pipeline.checkpoints.checkpoint import Checkpoint
+from pipeline.checkpoints.tensors import Tensors
 from pipeline.encoders.batch_norm import with_batch_norm
 from pipeline.encoders.encoder import Encoder, measured
 from pipeline.encoders.inputs import NATIVE, Sizes
 from pipeline.encoders.layers import Anatomy
-from pipeline.encoders.loading import with_weights
+from pipeline.encoders.loading import fit_strictly, with_weights
 from pipeline.encoders.pooling import Pooled, read_pooling
 from pipeline.encoders.preprocessing import build_preprocessing
 from pipeline.retrieval.errors import RetrievalError
@@ -33,6 +36,11 @@ LAST_MAPS: Mapping[str, str] = {
     "ShuffleNetV2": "conv5",
     "VGG": "features",
 }
+# Networks that change the normalisation of their input from ImageNet's statistics to a mean and std of 0.5, where
+# they have published weights.
+TRANSFORMING = ("googlenet", "inception_v3")
+# In the files of DenseNets, whose layers have had other names since.
+FORMER_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 
 
 def build(
@@ -53,7 +61,8 @@ def build(
         name: torchvision's, such as ``resnet18``.
         weights: see :func:`pipeline.encoders.loading.with_weights`.
         directory: where its weights are.
-        revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``; None for a file of one's own.
+        revision: torchvision's name of the weights, such as ``IMAGENET1K_V1``, for which the network is built, random
+            weights or not; None for a file of one's own.
         pooling: see :func:`pipeline.encoders.pooling.read_pooling`, of the last feature map, or of tokens after the
             last layer norm; None for what the classifier reads.
         preprocessing: see :func:`pipeline.encoders.preprocessing.build_preprocessing`.
@@ -71,7 +80,14 @@ def build(
     if name not in models.list_models(module=models):
         raise RetrievalError(f"{where}: torchvision has no such network; see torchvision.models.list_models()")
     # The classifier is built and loaded too, so that a checkpoint must fit in every tensor.
-    network, identity = with_weights(lambda: models.get_model(name, weights=None), weights, directory, where=where)
+
+    def fitted(tensors: Tensors, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> nn.Module:
+        known = published(name, revision, identity)
+        return fit_strictly(lambda: created(name, known), renamed(tensors), checkpoint)
+
+    network, identity = with_weights(
+        lambda: created(name, published(name, revision, {})), weights, directory, where=where, fit=fitted
+    )
     network = without_classifier(network, where=where)
     patch = network.patch_size if isinstance(network, VisionTransformer) else 1
     if isinstance(network, VisionTransformer) and sizes.square is not None:
@@ -88,6 +104,44 @@ def build(
 
     preprocess = build_preprocessing(preprocessing, native, own, where=where, sized=sizes.sized, patch=patch)
     return measured(network, preprocess, identity, dim=dim, where=where, patch=patch, remedy=sizes.remedy)
+
+
+def published(name: str, revision: str | None, identity: Mapping[str, Any]) -> Any:
+    """Return torchvision's entry of a network's weights: that called ``revision``, else that of a file's hash, or None.
+
+    Args:
+        name: of the network.
+        revision: None for a file of one's own.
+        identity: of its weights, see :func:`pipeline.encoders.loading.with_weights`.
+    """
+    known = models.get_model_weights(name)
+    if revision is not None:
+        return known.__members__.get(revision)
+    # The names of torchvision's files end in the first digits of their hashes.
+    digits = str(identity.get("sha256", ""))[:8] if identity.get("kind") == "checkpoint" else ""
+    return next((entry for entry in known if digits and f"-{digits}" in entry.url), None)
+
+
+def created(name: str, known: Any) -> nn.Module:
+    """Return a network with initial weights, with the options that torchvision sets for published ones.
+
+    Args:
+        name: of the network.
+        known: torchvision's entry of the weights; None for weights that it does not know.
+    """
+    options: dict[str, Any] = {}
+    if name in TRANSFORMING:
+        # init_weights is torchvision's default, which warns where it is not stated.
+        options = {"transform_input": known is not None, "init_weights": True}
+    elif known is not None and name.startswith("vit_"):
+        options = {"image_size": known.meta["min_size"][0]}
+    network: nn.Module = models.get_model(name, weights=None, **options)
+    return network
+
+
+def renamed(tensors: Tensors) -> Tensors:
+    """Return tensors with the present names of a DenseNet's layers, as torchvision renames those of its files."""
+    return Tensors({FORMER_LAYER.sub(r"\1", name): tensor for name, tensor in tensors.items()}, tensors.versions)
 
 
 def fit_to(network: VisionTransformer, side: int) -> None:
@@ -127,17 +181,13 @@ def declared(name: str, revision: str | None, identity: Mapping[str, Any], *, wh
     Raises:
         RetrievalError: torchvision does not know these weights.
     """
-    known = models.get_model_weights(name)
-    # The names of torchvision's files end in the first digits of their hashes.
-    digits = str(identity.get("sha256", ""))[:8] if identity["kind"] == "checkpoint" else ""
-    named = revision or next((entry.name for entry in known if digits and f"-{digits}" in entry.url), None)
-    try:
-        preset = known[str(named)].transforms()
-    except KeyError:
+    known = published(name, revision, identity)
+    if known is None:
         raise RetrievalError(
             f"{where}: torchvision declares no preprocessing for weights '{revision}', or for a file of this hash: "
             "mend 'revision', or write 'native' in the YAML"
-        ) from None
+        )
+    preset = known.transforms()
     return {
         "resize": preset.resize_size[0],
         "interpolation": preset.interpolation.value,

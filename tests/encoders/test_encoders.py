@@ -199,8 +199,11 @@ def test_training_mode_is_refused() -> None:
         ({"native": {"resize": 256}}, "missing key 'interpolation'"),
         (
             {"native": {**RESNET_NATIVE, "crop": 300}},
-            "crop 300 is larger than resize 256, so that black would be added",
+            "crop 300 is larger than resize 256, so that black would be added: give a smaller crop under 'native'",
         ),
+        ({"native": {**RESNET_NATIVE, "crop": [224, 300]}}, r"crop \[224, 300\] is larger than resize 256"),
+        ({"native": {**RESNET_NATIVE, "resize": [256, 200], "crop": 224}}, r"larger than resize \[256, 200\]"),
+        ({"native": {**RESNET_NATIVE, "crop": [1, 2, 3]}}, r"of each one number or \[height, width\]"),
         ({"native": {**RESNET_NATIVE, "resize": 0}}, "'resize' is 0"),
         ({"native": {**RESNET_NATIVE, "std": [0.0, 1.0, 1.0]}}, "no std may be 0"),
     ],

@@ -61,6 +61,32 @@ def test_another_side_keeps_the_margin_that_is_cropped() -> None:
     assert "Resize(size=48" in made and "CenterCrop(size=(48, 48))" in made
 
 
+@pytest.mark.parametrize(
+    ("resize", "crop", "side", "expected"),
+    [
+        ([256, 256], 224, 224, [256, 256]),
+        ([256, 256], 224, 112, [128, 128]),
+        ([256, 288], 224, 448, [512, 576]),
+        ([256, 288], [224, 192], 224, [256, 336]),  # 224 * 288 / 192 = 336
+        (256, [192, 224], 448, 512),
+    ],
+)
+def test_the_margin_of_an_image_that_is_squashed_before_the_crop(
+    resize: Any, crop: Any, side: int, expected: Any
+) -> None:
+    made = str(prepared({**NATIVE, "resize": resize, "crop": crop}, Input(side)))
+    assert f"Resize(size={expected}, " in made and f"CenterCrop(size=({side}, {side}))" in made
+
+
+def test_a_crop_that_is_no_square() -> None:
+    made = prepared({**NATIVE, "resize": 40, "crop": [32, 24]}, None)(photograph(60, 45))
+    assert made.shape == (3, 32, 24)
+    whole = prepared({**NATIVE, "resize": 40, "crop": None}, None)(photograph(60, 45))
+    torch.testing.assert_close(made, whole[:, 4:36, 14:38])  # of 40 x 53, whose margins are 8 and 29
+    squashed = build_preprocessing("no_crop", {**NATIVE, "crop": [32, 24]}, lambda: NATIVE, where="x")
+    assert squashed(photograph(60, 45)).shape == (3, 32, 24)
+
+
 def test_a_squash_is_the_whole_image() -> None:
     image = photograph(60, 45)
     found = prepared(NATIVE, Input(48, "squash"))(image)

@@ -123,6 +123,7 @@ STEPS = {"do_center_crop": True, "do_normalize": True, "do_resize": True}
 SCALE = {"do_rescale": True, "rescale_factor": 0.00392156862745098}
 CLIP_OLD = {
     **STEPS,
+    "feature_extractor_type": "CLIPFeatureExtractor",
     "crop_size": 224,
     "resample": 3,
     "size": 224,
@@ -159,7 +160,8 @@ def test_what_a_repository_declares(tmp_path: Path) -> None:
     assert declared(DINOV2, tmp_path) == config_of("dinov2")["native"]
     siglip = declared(SIGLIP, tmp_path)
     assert (siglip["resize"], siglip["crop"], siglip["interpolation"]) == ([224, 224], None, "bilinear")
-    assert declared({**CLIP_OLD, "do_center_crop": False}, tmp_path)["resize"] == [224, 224]
+    old = {**CLIP_OLD, "feature_extractor_type": None, "do_center_crop": False}
+    assert declared(old, tmp_path)["resize"] == [224, 224]
 
 
 @pytest.mark.parametrize(
@@ -185,5 +187,12 @@ def test_what_timm_declares() -> None:
     assert {**found, "mean": list(found["mean"]), "std": list(found["std"])} == config_of("resnet18")["native"]
     config = pretrained_config("resnet50.a1_in1k", where="x")
     assert timm_models.declared(config, where="x")["resize"] == int(224 / config.crop_pct)
+    volo = timm_models.declared(
+        pretrained_config("volo_d4_448.sail_in1k", where="x"), where="x"
+    )  # its crop_pct is 1.15
+    with pytest.raises(
+        RetrievalError, match="crop 448 is larger than resize 389, .*: give a smaller crop under 'native'"
+    ):
+        build_preprocessing("native", None, lambda: volo, where="x")
     with pytest.raises(RetrievalError, match="timm has no weights"):
         pretrained_config("resnet18.nobody", where="x")
