@@ -30,8 +30,8 @@ class AlphaQueryExpansion(Step):
     """A query becomes the sum of itself and its first neighbours, each times its cosine to the power of alpha.
 
     F. Radenovic, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018.
-    A negative cosine weighs nothing. With alpha 0 it is the average query expansion of O. Chum et al., ICCV 2007,
-    without its spatial verification.
+    With alpha above 0 a negative cosine weighs nothing. With alpha 0 every neighbour weighs 1, whatever its cosine:
+    that is the average query expansion of O. Chum et al., ICCV 2007, without its spatial verification.
 
     Attributes:
         neighbours: how many.
