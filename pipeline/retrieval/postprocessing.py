@@ -22,7 +22,7 @@ from .errors import RetrievalError
 from .neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
 from .settings import Count, call, choose, fits
 from .similarity import Scorer, unit_rows
-from .steps import Sets, Step, Stored
+from .steps import Learner, Sets, Step, Stored
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,18 @@ def read_recipe(config: Any, *, where: str) -> Recipe:
         return Recipe(read_steps(steps, where=where), learn_on or {}, where)
 
     made = call(recipe, config, where=where)
-    if made.learn_on and not made.learns:
-        raise RetrievalError(f"{where}: learn_on is given, but no step learns: leave it out, or add pca_whitening")
+    if made.learn_on:
+        refuse_learn_on(made.steps, where=f"{where}: ")
     return made
+
+
+def refuse_learn_on(steps: Sequence[Step], *, where: str = "") -> None:
+    """Raise :class:`RetrievalError`, which begins with ``where``, if no step learns on another set than it is given."""
+    if any(step.learns for step in steps):
+        return
+    own = next((NAMES[type(step)] for step in steps if isinstance(step, Learner)), None)
+    remedy = "add pca_whitening" if own is None else f"set learn_on: another in {own}"
+    raise RetrievalError(f"{where}learn_on is given, but no step learns on another set: leave it out, or {remedy}")
 
 
 def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:

@@ -387,7 +387,9 @@ def test_what_is_printed_says_bytes_and_what_is_learnt() -> None:
     found = score_features(GALLERY, labels, steps=[{"name": "int8"}], learn_on=OTHER)
     assert (found["feature_bytes"], found["steps"]) == (24, [{"name": "int8", "learn_on": "another"}])
     assert score_features(GALLERY, labels)["feature_bytes"] == 96
-    with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
+    with pytest.raises(
+        RetrievalError, match="^learn_on is given, but no step learns on .*, or set learn_on: another in int8"
+    ):
         score_features(GALLERY, labels, steps=[{"name": "int8", "learn_on": "gallery"}], learn_on=OTHER)
     with pytest.raises(RetrievalError, match="features of 24 dimensions, but 7 to learn on"):
         score_features(GALLERY, labels, steps=[{"name": "int8"}], learn_on=OTHER[:, :7])

@@ -230,7 +230,17 @@ def test_a_recipe_names_another_dataset_to_learn_on() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"steps": [], "learn_on": {"a": "b"}}, "r.yaml: learn_on is given, but no step learns"),
+        (
+            {"steps": [], "learn_on": {"a": "b"}},
+            "r.yaml: learn_on is given, but no step learns on another set: leave it out, or add pca_whitening",
+        ),
+        (
+            {
+                "steps": [{"name": "truncate", "dim": 2}, {"name": "int8", "learn_on": "gallery"}],
+                "learn_on": {"a": "b"},
+            },
+            "r.yaml: learn_on is given, but no step learns on another set: .*, or set learn_on: another in int8",
+        ),
         ({"steps": [WHITENING], "learn_on": "b"}, "'learn_on' is 'b': expected keys and values"),
         ({"learn_on": {}}, "missing key 'steps'"),
     ],
