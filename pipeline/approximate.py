@@ -61,14 +61,14 @@ def main(config: DictConfig) -> None:
     known = exact(scorer, judge, k=asked.k)
     cutoffs = [cutoff for cutoff in sorted(asked.cutoffs) if cutoff <= known.longest]
     found = judged(found_by(index, rows, known), scorer, judge, known, cutoffs=cutoffs, whole=kind.whole)
+    # In both files, which git and DVC keep apart: so one can be told to be of other searches than the other.
+    searched = {"kind": plain(config.search)["kind"], **index.built_with, "k": asked.k}
     quality = {
-        "kind": plain(config.search)["kind"],
-        **index.built_with,
+        **searched,
         "similarity": outcome.metrics["similarity"],
         "protocol": outcome.protocol.name,
         "queries": known.queries,
         "gallery": scorer.items,
-        "k": asked.k,
         "asked": asked_of(index, rows, known),
         "exact_mAP": known.mean_ap,
         "index_bytes": index.bytes,
@@ -78,6 +78,7 @@ def main(config: DictConfig) -> None:
         ],
     }
     costs = {
+        **searched,
         "device": processor_name(),
         "cores": cores(),
         "build_seconds": index.seconds,

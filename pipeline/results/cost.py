@@ -98,7 +98,7 @@ class Cost:
         device: on which.
         precision: in which the network computed.
         parameters: of the network.
-        flops: floating-point operations an image, two a multiply-add.
+        flops: floating-point operations an image, two a multiply-add: the mean over the images of all datasets.
         memory: the most that the process and its largest worker had together, in bytes.
         gpu_memory: the most that tensors had on a GPU, in bytes.
         threads: with which the CPU computed.
@@ -143,6 +143,7 @@ def joined(found: Sequence[Mapping[str, Any]]) -> Cost:
     if any("seconds" not in cost for cost in found):
         return Cost(first["feature_bytes"])
     images, seconds = (sum(cost[name] for cost in found) for name in ("images", "seconds"))
+    flops = sum(cost["images"] * cost["flops_per_image"] for cost in found)
     # An extraction on a cluster that found every part finished has seen no machine.
     peaks, gpu_peaks = (
         [cost[name] for cost in found if cost.get(name) is not None]
@@ -152,9 +153,9 @@ def joined(found: Sequence[Mapping[str, Any]]) -> Cost:
         bytes=first["feature_bytes"],
         speed=images / max(seconds, 1e-3),
         device=stated(found, "device"),
-        precision=str(first["precision"]),
+        precision=stated(found, "precision"),
         parameters=first["parameters"],
-        flops=first["flops_per_image"],
+        flops=round(flops / max(images, 1)),
         memory=max(peaks, default=None),
         gpu_memory=max(gpu_peaks, default=None),
         threads=stated(found, "threads"),

@@ -35,10 +35,16 @@ class Found(TypedDict):
     mAP: Fraction
 
 
-class Quality(TypedDict):
+class Searched(TypedDict):
+    """What was searched for, by which kind of index; beside it in the file, what that was built with."""
+
+    kind: str
+    k: Annotated[int, Field(ge=1)]
+
+
+class Quality(Searched):
     """What an index finds in the features of an encoder."""
 
-    k: Annotated[int, Field(ge=1)]
     exact_mAP: Fraction
     index_bytes: Annotated[int, Field(ge=0)]
     settings: list[Found]
@@ -47,13 +53,14 @@ class Quality(TypedDict):
 class Timed(TypedDict):
     """What was measured of the searches of one setting."""
 
+    setting: dict[str, int]
     queries_per_second: Positive
     queries_per_second_all_cores: Positive
     p50_ms: Positive
     p95_ms: Positive
 
 
-class Costs(TypedDict):
+class Costs(Searched):
     """What was measured of an index, its settings in the order of :class:`Quality`."""
 
     device: str
@@ -90,17 +97,22 @@ def cutoff_of(name: str) -> int:
 
 
 def rows_of(encoder: str, dataset: str, search: str, runs: Path, costs: Path) -> list[dict[str, Any]]:
-    """Return the rows of an index, one a setting (see :func:`search_table`)."""
+    """Return the rows of an index, one a setting (see :func:`search_table`).
+
+    Raises:
+        RetrievalError: what was found and what was measured are of other searches: git has the one, DVC the other.
+    """
     place, stage = Path(encoder, dataset, f"{search}.json"), stage_of(encoder, dataset, search)
     quality = read_json(runs / place, Quality, stage=stage, what="metrics of a search")
     cost = read_json(costs / place, Costs, stage=stage, what="costs of a search")
     with output_of(stage, f"costs of a search in {costs / place}"):
+        refuse_others(quality, cost)
         return [
             {
                 "encoder": encoder,
                 "dataset": dataset,
                 "search": search,
-                "setting": " ".join(f"{name}={value}" for name, value in found["setting"].items()),
+                "setting": described(found["setting"]),
                 "k": quality["k"],
                 **{f"recall@{cutoff}": value for cutoff, value in found["recall"].items()},
                 "mAP@k": found["mAP"],
@@ -113,6 +125,25 @@ def rows_of(encoder: str, dataset: str, search: str, runs: Path, costs: Path) ->
             }
             for found, timed in zip(quality["settings"], cost["settings"], strict=True)
         ]
+
+
+def refuse_others(quality: Mapping[str, Any], cost: Mapping[str, Any]) -> None:
+    """Raise ValueError if what was measured of an index is of other searches than what it finds.
+
+    All that both have must be equal: k, the kind of index, what it was built with, and the settings in their order.
+    """
+    for name in (name for name in cost if name in quality):
+        found, timed = (
+            ", ".join(described(part["setting"]) or "none" for part in one[name]) if name == "settings" else one[name]
+            for one in (quality, cost)
+        )
+        if found != timed:
+            raise ValueError(f"{name}: {timed}, but {found} in its metrics")
+
+
+def described(setting: Mapping[str, Any]) -> str:
+    """Return what is set, in one text."""
+    return " ".join(f"{name}={value}" for name, value in setting.items())
 
 
 def marked(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from statistics import median
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -67,12 +67,12 @@ class Setting:
     Attributes:
         name: of what is tuned, such as ``nprobe``; empty where nothing is.
         value: that it has.
-        parameters: the same for faiss.
+        parameters: the same for faiss, of a search for so many items.
     """
 
     name: str = ""
     value: int | None = None
-    parameters: Any = None
+    parameters: Callable[[int], Any] | None = None
 
     @property
     def described(self) -> dict[str, int]:
@@ -129,7 +129,7 @@ class Hnsw:
     Attributes:
         links: of an item in each layer but the lowest, which has twice as many.
         ef_construction: how many candidates are kept while an item is put in.
-        ef_search: the same of a search, one setting each.
+        ef_search: the same of a search, one setting each; a search for more items keeps as many as these.
     """
 
     links: Links
@@ -153,13 +153,17 @@ class Hnsw:
         """Return a setting for each number of candidates.
 
         Raises:
-            RetrievalError: one is less than ``k``: faiss would take ``k`` without a word.
+            RetrievalError: one is less than ``k``: it would be searched as ``k`` is.
         """
         least = min(self.ef_search)
         if least < k:
             raise RetrievalError(f"ef_search {least} is less than the {k} results that are asked for: raise it to {k}")
         values = sorted(set(self.ef_search))
-        return [Setting("ef_search", one, faiss.SearchParametersHNSW(efSearch=one)) for one in values]
+        return [Setting("ef_search", one, cache(partial(self._parameters, faiss, one))) for one in values]
+
+    def _parameters(self, faiss: Any, ef_search: int, asked: int) -> Any:
+        """Return the parameters of a search; with fewer candidates than are asked for, faiss stops too early."""
+        return faiss.SearchParametersHNSW(efSearch=max(ef_search, asked))
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,11 @@ class IvfFlat:
     def settings(self, faiss: Any, k: int, built_with: Mapping[str, int]) -> list[Setting]:
         """Return a setting for each number of lists."""
         values = sorted({min(one, built_with["nlist"]) for one in self.nprobe})
-        return [Setting("nprobe", one, faiss.SearchParametersIVF(nprobe=one)) for one in values]
+        return [Setting("nprobe", one, cache(partial(self._parameters, faiss, one))) for one in values]
+
+    def _parameters(self, faiss: Any, nprobe: int, asked: int) -> Any:
+        """Return the parameters of a search, for however many items."""
+        return faiss.SearchParametersIVF(nprobe=nprobe)
 
 
 @dataclass(frozen=True)
@@ -303,8 +311,8 @@ class Index:
         self, queries: Float32[np.ndarray, "query dim"], k: int, setting: Setting
     ) -> Int[np.ndarray, "query found"]:
         """Return the places of the first ``k`` items that are found, or of all, best first; -1 past the end."""
-        options = {} if setting.parameters is None else {"params": setting.parameters}
         most = min(k, self.index.ntotal)
+        options = {} if setting.parameters is None else {"params": setting.parameters(most)}
         # faiss.contrib.torch_utils, which other libraries import, puts a search in its place that takes no parameters.
         search = getattr(self.index, "search_numpy", self.index.search)
         found: Int[np.ndarray, "query found"] = search(np.ascontiguousarray(queries), most, **options)[1]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Float64
 from pydantic import Field
 
 from .compression.binary import Binary, BinaryRescored
@@ -22,7 +22,7 @@ from .errors import RetrievalError
 from .neighbours import Neighbours, Reciprocal, nearest, reciprocal_neighbours
 from .settings import Count, call, choose, fits
 from .similarity import Scorer, unit_rows
-from .steps import Sets, Step, Stored
+from .steps import GALLERY, QUERIES, Learner, Sets, Step, Stored, refuse_lost
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class AlphaQueryExpansion(Step):
     """A query becomes the sum of itself and its first neighbours, each times its cosine to the power of alpha.
 
     F. Radenovic, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018.
-    A negative cosine weighs nothing. With alpha 0 it is the average query expansion of O. Chum et al., ICCV 2007,
-    without its spatial verification.
+    With alpha above 0 a negative cosine weighs nothing. With alpha 0 every neighbour weighs 1, whatever its cosine:
+    that is the average query expansion of O. Chum et al., ICCV 2007, without its spatial verification.
 
     Attributes:
         neighbours: how many.
@@ -42,10 +42,13 @@ class AlphaQueryExpansion(Step):
     alpha: Annotated[int | float, Field(ge=0, le=1000)]
 
     def apply(self, sets: Sets) -> Sets:
-        """Expand the queries."""
+        """Expand the queries; :class:`RetrievalError` where a query and its neighbours cancel out, with alpha 0."""
         found = sets.search(self.neighbours)
         weights = np.maximum(found.scores, 0).astype(np.float64) ** self.alpha
-        return replace(sets, queries=summed(sets.queries, sets.gallery, found, weights))
+        queries, left = summed(sets.queries, sets.gallery, found, weights)
+        remedy = "raise 'alpha', so that opposite neighbours weigh nothing, or change 'neighbours'"
+        refuse_lost(left, "alpha_query_expansion", rows_of=QUERIES, remedy=remedy)
+        return replace(sets, queries=unit_rows(queries))
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,14 @@ class DatabaseAugmentation(Step):
     neighbours: Count
 
     def apply(self, sets: Sets) -> Sets:
-        """Augment the gallery."""
+        """Augment the gallery; :class:`RetrievalError` where an item and its neighbours cancel out."""
         own = np.arange(len(sets.gallery))
         found = nearest(sets.gallery, sets.gallery, own, k=self.neighbours, memory=sets.memory)
         fall = 1 - np.arange(1, self.neighbours + 1) / (self.neighbours + 1)
         weights = np.broadcast_to(fall[: found.items.shape[1]], found.items.shape)
-        return replace(sets, gallery=summed(sets.gallery, sets.gallery, found, weights))
+        gallery, left = summed(sets.gallery, sets.gallery, found, weights)
+        refuse_lost(left, "database_augmentation", rows_of=GALLERY, remedy="lower 'neighbours'")
+        return replace(sets, gallery=unit_rows(gallery))
 
 
 @dataclass(frozen=True)
@@ -127,16 +132,20 @@ def summed(
     items: Float32[np.ndarray, "item dim"],
     found: Neighbours,
     weights: Float[np.ndarray, "row k"],
-) -> Float32[np.ndarray, "row dim"]:
-    """Return each row plus its neighbours times their weights, as unit rows; a missing neighbour weighs nothing."""
-    made = np.empty_like(rows)
+) -> tuple[Float32[np.ndarray, "row dim"], Float64[np.ndarray, " row"]]:
+    """Return each row plus its neighbours times their weights, and how long the sum is beside all that are summed.
+
+    A missing neighbour weighs nothing.
+    """
+    made, left = np.empty_like(rows), np.empty(len(rows))
     for start in range(0, len(rows), 256):
         part = slice(start, start + 256)
         kept = found.items[part] >= 0
         weighed = np.where(kept, weights[part], 0)
         neighbours = items[np.where(kept, found.items[part], 0)]
-        made[part] = rows[part] + np.einsum("rk,rkd->rd", weighed, neighbours, dtype=np.float64)
-    return unit_rows(made)
+        made[part] = together = rows[part] + np.einsum("rk,rkd->rd", weighed, neighbours, dtype=np.float64)
+        left[part] = np.linalg.norm(together, axis=1) / (1 + weighed.sum(axis=1))
+    return made, left
 
 
 @dataclass(frozen=True)
@@ -192,9 +201,18 @@ def read_recipe(config: Any, *, where: str) -> Recipe:
         return Recipe(read_steps(steps, where=where), learn_on or {}, where)
 
     made = call(recipe, config, where=where)
-    if made.learn_on and not made.learns:
-        raise RetrievalError(f"{where}: learn_on is given, but no step learns: leave it out, or add pca_whitening")
+    if made.learn_on:
+        refuse_learn_on(made.steps, where=f"{where}: ")
     return made
+
+
+def refuse_learn_on(steps: Sequence[Step], *, where: str = "") -> None:
+    """Raise :class:`RetrievalError`, which begins with ``where``, if no step learns on what learn_on names."""
+    if any(step.learns for step in steps):
+        return
+    own = next((NAMES[type(step)] for step in steps if isinstance(step, Learner)), None)
+    remedy = "add pca_whitening" if own is None else f"set learn_on: another in {own}"
+    raise RetrievalError(f"{where}learn_on is given, but no step learns on another set: leave it out, or {remedy}")
 
 
 def read_steps(entries: Sequence[Any], *, where: str) -> list[Step]:

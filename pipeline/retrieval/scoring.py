@@ -13,7 +13,7 @@ from .errors import RetrievalError
 from .evaluation import Evaluation, scores_between, scores_of
 from .labels import as_groups, as_labels
 from .matrix import check_features
-from .postprocessing import Recipe, bytes_after, read_steps
+from .postprocessing import Recipe, bytes_after, read_steps, refuse_learn_on
 from .protocols import DIFFICULTIES, Protocol, by_labels, by_landmarks
 from .queries import Query
 from .ragged import Ragged
@@ -201,8 +201,7 @@ def evaluated(
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Return what :func:`.summary.report` does, of features that are checked first."""
     if learn_on is not None:
-        if not any(step.learns for step in steps):
-            raise RetrievalError("learn_on is given, but no step learns: leave it out, or add pca_whitening")
+        refuse_learn_on(steps)
         learn_on, _ = as_features(learn_on, where="learn_on")
         check_features(learn_on, [str(number) for number in range(len(learn_on))], where="learn_on", cosine=True)
     if parts[0].shape[1] == 0:

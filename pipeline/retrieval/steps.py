@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from .errors import RetrievalError
 from .neighbours import Neighbours, nearest
@@ -15,6 +15,9 @@ from .similarity import Scorer
 
 # What a step learns on: the set that learn_on names, or the gallery that it is applied to.
 LearnOn = Literal["another", "gallery"]
+# What is shorter, of unit rows, is rounding: float32 has such a row to 6e-8, and what is learnt on them is as near.
+LEAST = 1e-6
+QUERIES, GALLERY, OTHER = "queries", "gallery", "set to learn on"  # what errors call the sets
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,25 @@ class Step(ABC):
     @abstractmethod
     def apply(self, sets: Sets) -> Sets | Scorer:
         """Return the new features, or the scores."""
+
+
+def refuse_lost(left: Float[np.ndarray, " row"], step: str, *, rows_of: str, remedy: str) -> None:
+    """Refuse rows of which a step leaves nothing but rounding, which has no direction.
+
+    Args:
+        left: the lengths of what is left of unit rows, before they are unit rows again.
+        step: its name.
+        rows_of: which set they are.
+        remedy: how the error ends.
+
+    Raises:
+        RetrievalError: one is less than ``LEAST``.
+    """
+    lost = np.flatnonzero(left < LEAST)
+    if len(lost):
+        raise RetrievalError(
+            f"{step} leaves nothing but rounding of row {lost[0]} of the {rows_of}, as of {len(lost)} in all: {remedy}"
+        )
 
 
 class Learner(Step):

@@ -42,8 +42,9 @@ def smaller_markdown(smaller: Sequence[Smaller], headings: Mapping[str, str], ti
 
 
 def factor(one: Smaller) -> str:
-    """Return how many times smaller a feature is than the whole one."""
-    return f"{one['whole'] / one['bytes']:.3g}"
+    """Return how many times smaller a feature is than the whole one: three digits, or all before the point."""
+    times = one["whole"] / one["bytes"]
+    return f"{times:.3g}" if times < 999.5 else f"{times:.0f}"
 
 
 def in_words(change: Change) -> str:

@@ -20,13 +20,15 @@ HNSW = [({"ef_search": 10}, {"1": 0.5}, 0.4, 900.0), ({"ef_search": 99}, {"1": 0
 
 def write(folder: Path, search: str, settings: list[Any], **changes: Any) -> None:
     """Write what the stage leaves of an index."""
+    searched = {"kind": search, "k": 10, "links": 32}
     quality = {
-        "k": 10,
+        **searched,
         "exact_mAP": 0.8,
         "index_bytes": 2**21,
         "settings": [{"setting": one[0], "recall": one[1], "mAP": one[2]} for one in settings],
     }
     costs = {
+        **searched,
         "device": "a chip",
         "cores": 2,
         "build_seconds": 1.5,
@@ -83,6 +85,29 @@ def test_what_is_no_result_of_a_search(tmp_path: Path, changes: dict[str, Any], 
     write(tmp_path, "hnsw", HNSW)
     with pytest.raises(RetrievalError, match=match):
         table_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("measured", "match"),
+    [
+        ({"k": 100}, "k: 100, but 10 in its metrics"),
+        ({"kind": "flat"}, "kind: flat, but hnsw in its metrics"),
+        ({"links": 16}, "links: 16, but 32 in its metrics"),
+        (
+            {"settings": [{"setting": {"ef_search": ef}, **dict.fromkeys(MEASURED, 9.0)} for ef in (10, 50)]},
+            "settings: ef_search=10, ef_search=50, but ef_search=10, ef_search=99 in its metrics",
+        ),
+    ],
+    ids=["k", "kind", "links", "settings"],
+)
+def test_speeds_of_other_searches_are_not_shown(tmp_path: Path, measured: dict[str, Any], match: str) -> None:
+    """As after git checkout alone, which brings back what was found, and not what was measured."""
+    write(tmp_path, "flat", FLAT)
+    write(tmp_path, "hnsw", HNSW, costs=measured)
+    with pytest.raises(RetrievalError) as caught:
+        table_in(tmp_path)
+    place = tmp_path / "costs/a/d/hnsw.json"
+    assert str(caught.value) == f"no usable costs of a search in {place} ({match}): run dvc repro approximate@a-d-hnsw"
 
 
 def test_a_missing_one_names_its_stage(tmp_path: Path) -> None:

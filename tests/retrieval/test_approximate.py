@@ -187,6 +187,20 @@ def test_a_search_is_asked_for_what_is_left_out_too() -> None:
     assert asked_of(flat, rows, many) == 60  # no more than there are
 
 
+def test_as_many_candidates_are_kept_as_a_search_is_asked_for() -> None:
+    """Of 100 items that are left out of a ranking many are near: 5 candidates would end a search among these."""
+    features, labels = clustered(3000, 32, classes=30)
+    groups = [f"{label}, half {item % 2}" for item, label in enumerate(labels)]
+    protocol = by_labels([(label,) for label in labels], groups=groups)
+    known = exact(scores_of(features, protocol, Settings()), protocol.judge, k=5)
+    asked = 5 + known.left_out
+    assert asked > 50
+    config = {"kind": "hnsw", "links": 8, "ef_construction": 40, "ef_search": [5, asked]}
+    _, [few, many], (by_few, by_many) = found_in(features, protocol, config, k=5)
+    assert np.array_equal(by_few, by_many)
+    assert few == many and few.recalls[5] > 0.9
+
+
 def test_many_queries_are_judged_as_few_are() -> None:
     """Of more than a block of queries and of items each is judged by its own lists."""
     features, labels = clustered(5000, 4, classes=40, seed=5)

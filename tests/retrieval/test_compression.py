@@ -74,10 +74,55 @@ QUERIES, GALLERY, OTHER = clustered(20, 24, 1), clustered(90, 24, 2), clustered(
 def test_truncate() -> None:
     found = all_scores(scores_after(steps({"name": "truncate", "dim": 7}), apart(QUERIES, GALLERY)))
     np.testing.assert_allclose(found, normalised(QUERIES[:, :7]) @ normalised(GALLERY[:, :7]).T, atol=1e-6)
-    emptied = GALLERY.copy()
-    emptied[[4, 9], :7] = 0
-    with pytest.raises(RetrievalError, match="the first 7 dimensions of item of the gallery 4 are zeros, as are .* 2"):
-        scores_after(steps({"name": "truncate", "dim": 7}), apart(QUERIES, emptied))
+
+
+TRUNCATE = {"name": "truncate", "dim": 7}
+LOST = "truncate leaves nothing but rounding of row {} of the {}, as of {} in all: raise 'dim', or take pca"
+
+
+def emptied(rows: np.ndarray, *numbers: int) -> np.ndarray:
+    """Unit rows, some of them without the first seven dimensions."""
+    rows = rows.copy()
+    rows[list(numbers), :7] = 0
+    return unit_rows(rows)
+
+
+def test_a_row_of_which_nothing_is_left_is_named_with_its_set() -> None:
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(steps(TRUNCATE), apart(QUERIES, emptied(GALLERY, 4, 9)))
+    assert str(caught.value) == LOST.format(4, "gallery", 2)
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(steps(TRUNCATE), apart(emptied(QUERIES, 5), GALLERY))
+    assert str(caught.value) == LOST.format(5, "queries", 1)
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(steps(TRUNCATE), apart(QUERIES, GALLERY), emptied(OTHER, 7))
+    assert str(caught.value) == LOST.format(7, "set to learn on", 1)
+    # The sixth query is item 25, which is in the gallery.
+    features = emptied(GALLERY, 25)
+    places = np.array([20, 21, 22, 23, 24, 25])
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(steps(TRUNCATE), Sets(features[places], features, places))
+    assert str(caught.value) == LOST.format(25, "gallery", 1)
+
+
+@pytest.mark.parametrize("dim", [8, 300])
+@pytest.mark.parametrize(
+    "entry", [{"name": "pca", "power": 0}, {"name": "pca", "power": 1}, {"name": "pca_whitening"}], ids=str
+)
+def test_rounding_is_no_direction(entry: dict[str, Any], dim: int) -> None:
+    """Other features lie in three directions, around the origin; those of the gallery are at right angles to these."""
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
+    rows = rng.standard_normal((40, 3)) @ turned[:3]
+    other, gallery = np.concatenate([rows, -rows]), rng.standard_normal((9, dim - 3)) @ turned[3:]
+    queries = gallery + 1e-4 * rng.standard_normal((9, dim))  # of these a little is left
+    chosen, one = steps({**entry, "dim": 3}), entry["name"]
+    message = (
+        f"^{one} leaves nothing but rounding of row 0 of the gallery, as of 9 in all: raise 'dim', or learn on a set"
+    )
+    with pytest.raises(RetrievalError, match=message):
+        scores_after(chosen, apart(unit_rows(queries), unit_rows(gallery)), other)
+    assert np.isfinite(all_scores(scores_after(chosen, apart(unit_rows(queries), unit_rows(queries)), other))).all()
 
 
 @pytest.mark.parametrize("whiten", [True, False])
@@ -397,7 +442,9 @@ def test_what_is_printed_says_bytes_and_what_is_learnt() -> None:
     found = score_features(GALLERY, labels, steps=[{"name": "int8"}], learn_on=OTHER)
     assert (found["feature_bytes"], found["steps"]) == (24, [{"name": "int8", "learn_on": "another"}])
     assert score_features(GALLERY, labels)["feature_bytes"] == 96
-    with pytest.raises(RetrievalError, match="learn_on is given, but no step learns"):
+    with pytest.raises(
+        RetrievalError, match="^learn_on is given, but no step learns on .*, or set learn_on: another in int8"
+    ):
         score_features(GALLERY, labels, steps=[{"name": "int8", "learn_on": "gallery"}], learn_on=OTHER)
     with pytest.raises(RetrievalError, match="features of 24 dimensions, but 7 to learn on"):
         score_features(GALLERY, labels, steps=[{"name": "int8"}], learn_on=OTHER[:, :7])

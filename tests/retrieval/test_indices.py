@@ -54,10 +54,11 @@ def test_faiss_has_the_settings_that_are_said() -> None:
     rows = rows_of(300)
     hnsw = build(read_kind(HNSW, where="x"), rows, k=10, where="x")
     assert hnsw.index.hnsw.efConstruction == 40 and hnsw.index.hnsw.nb_neighbors(1) == 8
-    assert [setting.parameters.efSearch for setting in hnsw.settings] == [20, 50]
+    assert [setting.parameters(20).efSearch for setting in hnsw.settings] == [20, 50]
+    assert [setting.parameters(30).efSearch for setting in hnsw.settings] == [30, 50]
     ivf = build(read_kind({**PQ, "bits": 6}, where="x"), rows, k=10, where="x")
     assert (ivf.index.nlist, ivf.index.pq.M, ivf.index.pq.nbits) == (17, 4, 6)
-    assert [setting.parameters.nprobe for setting in ivf.settings] == [1, 4]
+    assert [setting.parameters(30).nprobe for setting in ivf.settings] == [1, 4]
 
 
 @pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean"])

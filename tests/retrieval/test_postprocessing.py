@@ -171,6 +171,27 @@ def test_fewer_items_than_neighbours() -> None:
         assert np.isfinite(all_scores(scores_after(steps(entry), leave_one_out(features)))).all()
 
 
+def test_what_cancels_out_is_named_with_its_set() -> None:
+    """Opposite neighbours: x + 2/3 (-x) + 1/3 (-x) = 0, and q - q = 0."""
+    row, upright = unit_rows(np.array([[0.6, 0.3, 0.1]])), np.eye(3, dtype=np.float32)[2:]
+    chosen = steps({"name": "database_augmentation", "neighbours": 2})
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(chosen, apart(upright, np.concatenate([row, -row, -row])))
+    assert str(caught.value) == (
+        "database_augmentation leaves nothing but rounding of row 0 of the gallery, as of 1 in all: lower 'neighbours'"
+    )
+    expansion = {"name": "alpha_query_expansion", "neighbours": 1}
+    sets = apart(np.concatenate([upright, row]), np.concatenate([-row, -row]))
+    with pytest.raises(RetrievalError) as caught:
+        scores_after(steps({**expansion, "alpha": 0}), sets)
+    assert str(caught.value) == (
+        "alpha_query_expansion leaves nothing but rounding of row 1 of the queries, as of 1 in all: raise 'alpha', so "
+        "that opposite neighbours weigh nothing, or change 'neighbours'"
+    )
+    found = scores_after(steps({**expansion, "alpha": 1e-3}), sets)
+    np.testing.assert_allclose(all_scores(found)[1], [-1, -1], atol=1e-6)
+
+
 def test_equal_features_are_no_division_by_zero() -> None:
     features = np.ones((5, 4), np.float32) / 2
     chosen = steps({"name": "k_reciprocal", "k1": 2, "k2": 2, "weight": 0.3})
@@ -230,7 +251,17 @@ def test_a_recipe_names_another_dataset_to_learn_on() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"steps": [], "learn_on": {"a": "b"}}, "r.yaml: learn_on is given, but no step learns"),
+        (
+            {"steps": [], "learn_on": {"a": "b"}},
+            "r.yaml: learn_on is given, but no step learns on another set: leave it out, or add pca_whitening",
+        ),
+        (
+            {
+                "steps": [{"name": "truncate", "dim": 2}, {"name": "int8", "learn_on": "gallery"}],
+                "learn_on": {"a": "b"},
+            },
+            "r.yaml: learn_on is given, but no step learns on another set: .*, or set learn_on: another in int8",
+        ),
         ({"steps": [WHITENING], "learn_on": "b"}, "'learn_on' is 'b': expected keys and values"),
         ({"learn_on": {}}, "missing key 'steps'"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from pipeline.results.shrinking import Change, Smaller
 from pipeline.results.titles import Titles
 from pipeline.views.page import extent_of
-from pipeline.views.shrinking import draw_smaller, smaller_markdown, verdicts
+from pipeline.views.shrinking import draw_smaller, factor, smaller_markdown, verdicts
 from pipeline.views.style import Style
 
 STYLE = Style(8.0, 5.0, 100, ["#112233", "#445566"], ["o", "s"])
@@ -41,6 +41,15 @@ def test_the_table_by_hand() -> None:
         "any dataset (mean over datasets: -0.0012, -0.0112 to +0.0188)."
     )
     assert smaller_markdown([], HEADS, Titles()) == ""
+
+
+@pytest.mark.parametrize(
+    ("whole", "size", "shown"),
+    [(8192, 4, "2048"), (8192, 3, "2731"), (1_999, 2, "1000"), (1_998, 2, "999"), (5120, 96, "53.3"), (5, 4, "1.25")],
+)
+def test_how_many_times_smaller_is_in_plain_digits(whole: int, size: int, shown: str) -> None:
+    one = run("net+int8", size, 0.0, seen=False)
+    assert factor({**one, "whole": whole}) == shown
 
 
 def test_where_every_smaller_feature_loses_that_is_said() -> None:

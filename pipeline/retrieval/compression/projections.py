@@ -3,31 +3,48 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from pydantic import Field
 
 from ..errors import RetrievalError
-from ..matrix import blocks, empty_rows, nonzero
+from ..matrix import blocks, empty_rows
 from ..settings import Count, Seed
 from ..similarity import directions
-from ..steps import Learner, LearnOn, Sets, Step, Stored
+from ..steps import GALLERY, LEAST, OTHER, QUERIES, Learner, LearnOn, Sets, Step, Stored, refuse_lost
 
 Share = Annotated[int | float, Field(ge=0, le=1)]
-Project = Callable[[Float32[np.ndarray, "row dim"]], Float[np.ndarray, "row kept"]]
 
 ROWS = 65_536  # that a step learns on at a time
-LEAST = 1e-6  # the standard deviation of unit rows along a direction in which they differ
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is done to some rows.
+
+    Attributes:
+        of: returns the projections of rows.
+        scale: by how much each of the new dimensions is stretched beside: divided by it, a projection is about as long
+            as what it keeps of the row.
+    """
+
+    of: Callable[[Float32[np.ndarray, "row dim"]], Float[np.ndarray, "row kept"]]
+    scale: float | Float64[np.ndarray, " kept"] = 1.0
 
 
 class Projection(Step):
     """A step that makes of every row, of queries, gallery and the set to learn on, one of ``dim`` dimensions.
 
     Attributes:
+        called: its name in errors.
+        remedy: for a row of which it leaves nothing.
         dim: how many are kept.
     """
+
+    called: ClassVar[str]
+    remedy: ClassVar[str]
 
     dim: Count
 
@@ -43,19 +60,26 @@ class Projection(Step):
         """Project all rows.
 
         Raises:
-            RetrievalError: the settings do not go with the features or with the set to learn on.
+            RetrievalError: the settings do not go with the features or with the set to learn on; nothing but rounding
+                is left of a row (see :func:`..steps.refuse_lost`).
         """
         project = self.learnt(sets)
-        gallery = self._projected(sets.gallery, project)
-        queries = gallery if sets.queries is sets.gallery else self._projected(sets.queries, project)
-        other = None if sets.other is None else self._projected(sets.other, project)
+        gallery = self._projected(sets.gallery, project, GALLERY)
+        queries = gallery if sets.queries is sets.gallery else self._projected(sets.queries, project, QUERIES)
+        other = None if sets.other is None else self._projected(sets.other, project, OTHER)
         return replace(sets, queries=queries, gallery=gallery, other=other)
 
-    def _projected(self, rows: Float32[np.ndarray, "row dim"], project: Project) -> Float32[np.ndarray, "row kept"]:
+    def _projected(
+        self, rows: Float32[np.ndarray, "row dim"], project: Project, rows_of: str
+    ) -> Float32[np.ndarray, "row kept"]:
         """Return the projections of rows, as unit rows."""
-        made = empty_rows(len(rows), self.dim)
+        made, left = empty_rows(len(rows), self.dim), np.empty(len(rows))
         for block in blocks(len(rows)):
-            made[block] = directions(project(rows[block]).astype(np.float32), block.start)[0]
+            made[block] = found = project.of(rows[block])
+            left[block] = np.linalg.norm(found / project.scale, axis=1)
+        refuse_lost(left, self.called, rows_of=rows_of, remedy=self.remedy)
+        for block in blocks(len(rows)):
+            made[block] = directions(made[block])[0]
         return made
 
 
@@ -69,23 +93,15 @@ class Truncate(Projection):
         dim: how many are kept.
     """
 
+    called: ClassVar[str] = "truncate"
+    remedy: ClassVar[str] = "raise 'dim', or take pca"
+
     dim: Count
 
     def learnt(self, sets: Sets) -> Project:
-        """Return what takes the first dimensions.
-
-        Raises:
-            RetrievalError: there are fewer, or a row has only zeros in them.
-        """
-        refuse_dim(self.dim, sets, "truncate")
-        for what, rows in (("query", sets.queries), ("item of the gallery", sets.gallery), ("row", sets.other)):
-            kept = np.ones(1, bool) if rows is None else nonzero(rows[:, : self.dim])
-            if not kept.all():
-                raise RetrievalError(
-                    f"truncate: the first {self.dim} dimensions of {what} {kept.argmin()} are zeros, as are those of "
-                    f"{(~kept).sum()} in all: raise 'dim', or take pca"
-                )
-        return lambda rows: rows[:, : self.dim]
+        """Return what takes the first dimensions; :class:`RetrievalError` where there are fewer."""
+        refuse_dim(self.dim, sets, self.called)
+        return Project(lambda rows: rows[:, : self.dim])
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,9 @@ class Pca(Projection, Learner):
         learn_on: another set, or the gallery itself.
     """
 
+    called: ClassVar[str] = "pca"
+    remedy: ClassVar[str] = "raise 'dim', or learn on a set that differs in what this row has"
+
     dim: Count
     power: Share
     shrinkage: Share = 0
@@ -116,7 +135,7 @@ class Pca(Projection, Learner):
             RetrievalError: no other set is given, and it learns on one; that has fewer than ``dim`` directions in
                 which its features differ.
         """
-        return components_of(sets.to_learn_on(self.learn_on, "pca"), self, "pca")
+        return components_of(sets.to_learn_on(self.learn_on, self.called), self, self.called)
 
 
 @dataclass(frozen=True)
@@ -130,6 +149,9 @@ class PcaWhitening(Projection):
         dim: how many components are kept.
     """
 
+    called: ClassVar[str] = "pca_whitening"
+    remedy: ClassVar[str] = Pca.remedy
+
     dim: Count
 
     @property
@@ -139,7 +161,7 @@ class PcaWhitening(Projection):
 
     def learnt(self, sets: Sets) -> Project:
         """Return what whitens; errors as of :class:`Pca`."""
-        return components_of(sets.to_learn_on("another", "PCA-whitening"), Pca(self.dim, 1), "PCA-whitening")
+        return components_of(sets.to_learn_on("another", self.called), Pca(self.dim, 1), self.called)
 
 
 def components_of(unit: Float32[np.ndarray, "row dim"], settings: Pca, what: str) -> Project:
@@ -157,9 +179,10 @@ def components_of(unit: Float32[np.ndarray, "row dim"], settings: Pca, what: str
         variances = np.square(deviations)
         variances += settings.shrinkage * (variances.sum() / unit.shape[1] - variances)
         deviations = np.sqrt(variances)
+    scale = 1 / deviations[: settings.dim] ** settings.power
     # The sign of a component is arbitrary and changes no cosine.
     projection = components[: settings.dim].T / deviations[: settings.dim] ** settings.power
-    return lambda rows: (rows - mean) @ projection
+    return Project(lambda rows: (rows - mean) @ projection, scale)
 
 
 def mean_of(rows: Float32[np.ndarray, "row dim"]) -> Float64[np.ndarray, " dim"]:
@@ -197,14 +220,17 @@ class RandomProjection(Projection):
         seed: of the draw.
     """
 
+    called: ClassVar[str] = "random_projection"
+    remedy: ClassVar[str] = "raise 'dim', or take another 'seed'"
+
     dim: Count
     seed: Seed = 0
 
     def learnt(self, sets: Sets) -> Project:
         """Return what projects; :class:`RetrievalError` where the features have fewer dimensions."""
-        width = refuse_dim(self.dim, sets, "random_projection")
+        width = refuse_dim(self.dim, sets, self.called)
         projection = np.random.default_rng(self.seed).standard_normal((width, self.dim)) / np.sqrt(self.dim)
-        return lambda rows: rows @ projection
+        return Project(lambda rows: rows @ projection)
 
 
 def refuse_dim(dim: int, sets: Sets, what: str) -> int:
