@@ -21,8 +21,8 @@ from .runs import joined, with_missing
 from .similarity import Scorer
 from .twins import twins_of
 
-# So many items more an exact index is asked for: faiss rounds otherwise, and may change the places of two at the end. Of
-# copies of an item, which rounding may put in any order, it is asked for all.
+# So many items more an exact index is asked for: faiss rounds otherwise, and may change the places of two at the end.
+# All copies of an item are asked for too, as rounding may put them in any order.
 SPARE = 16
 
 
