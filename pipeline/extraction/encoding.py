@@ -18,7 +18,7 @@ from pipeline.encoders.encoder import SQUARE, Encoder
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.places import as_written, place_of
 from pipeline.manifest.images import read_prepared
-from pipeline.manifest.items import Box
+from pipeline.manifest.items import Box, whole_pixels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
@@ -57,7 +57,7 @@ def counted(width: int, height: int, box: Box | None) -> tuple[int, int]:
     """Return width and height of the part of an image that counts, as Pillow crops it."""
     if box is None:
         return width, height
-    left, top, right, bottom = map(round, box)
+    left, top, right, bottom = whole_pixels(box)
     return right - left, bottom - top
 
 
