@@ -216,7 +216,8 @@ def encoded(
     images = DecodedImages.of(manifest, encoder)
     latencies = engine.latencies(encoder, images, runtime)
     costs = costs_of(encoder, len(manifest.pictures), seconds, machine, latencies, typical=images.typical())
-    return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
+    made = made_by(encoder, machine, texts=bool(manifest.texts))
+    return Extraction(features, guards, made, costs, scratch)
 
 
 def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:
@@ -261,5 +262,5 @@ def determining(options: Mapping[str, Any], encoder: Encoder, manifest: Manifest
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
         "manifest_sha256": manifest.sha256,
-        "versions": versions(),
+        "versions": versions(texts=bool(manifest.texts)),
     }
