@@ -92,7 +92,7 @@ def read_ahead(images: DecodedImages, runtime: Runtime) -> list[torch.Tensor]:
 def alone(encoder: Encoder, ready: list[torch.Tensor], runtime: Runtime) -> Callable[[], object]:
     """Return what encodes batches in memory."""
     encoding = Encoding(encoder, runtime.resolved_device())
-    return lambda: [encoding(batch) for batch in ready]
+    return lambda: [encoding(batch, ["image"] * len(batch)) for batch in ready]
 
 
 def ways_of(

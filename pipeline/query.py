@@ -91,7 +91,7 @@ def encoded(wanted: Search, name: str, encoder: Encoder, runtime: Runtime, image
     if wanted.text is not None:
         rows = encode_texts(name, encoder, wanted.names, runtime)
         return Asked(rows, [written(text, TILE) for text in wanted.names], wanted.names)
-    return Asked(encode(encoder, images, runtime), images, [Path(name).name for name in wanted.names])
+    return Asked(encode(encoder, images, wanted.names, runtime), images, [Path(name).name for name in wanted.names])
 
 
 def read_image(path: str) -> Image.Image:

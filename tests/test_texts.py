@@ -61,6 +61,7 @@ def test_labels_ask_as_texts(asking: Project, tmp_path: Path, monkeypatch: pytes
         expected = network.get_text_features(input_ids=ids).pooler_output.numpy()
     np.testing.assert_allclose(features[40:], expected, rtol=1e-4, atol=1e-5)
     assert provenance["images"] == 40 and provenance["texts"] == 10
+    assert "tokenizers" in provenance["versions"]
     assert set(provenance["guards"]["texts"]) > {"effective_rank", "mean_cosine", "equal_features"}
     costs = json.loads((asking.top / "metrics/costs/tiny_clip/digits.json").read_text())
     assert costs["images"] == 40

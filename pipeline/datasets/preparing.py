@@ -16,7 +16,7 @@ from pipeline.datasets.readers import read_dataset
 from pipeline.frame.files import replacing_directory, write_text
 from pipeline.frame.places import place_of
 from pipeline.frame.rows import csv_of
-from pipeline.manifest.images import REMEDY, decode_rgb, read_file
+from pipeline.manifest.images import REMEDY, decode_rgb, read_file, refuse_empty
 from pipeline.manifest.items import Box, Item, join_box, sha256_of_text
 from pipeline.manifest.manifest import ATTRIBUTES, Manifest, write_manifest
 from pipeline.retrieval.errors import RetrievalError, shown
@@ -72,7 +72,7 @@ def opened(listing: Listing, number: int) -> Item:
     """Return an entry of a listing as an item, its image decoded where it is no text.
 
     Raises:
-        RetrievalError: the image cannot be read or decoded, or is smaller than its crop.
+        RetrievalError: the image cannot be read or decoded, or is smaller than its crop, or that has no pixel.
     """
     item = item_at(listing, number)
     if item.text is not None:
@@ -83,6 +83,7 @@ def opened(listing: Listing, number: int) -> Item:
     remedy = CONVERT if ending(item.path) == UNREAD else REMEDY
     width, height = decode_rgb(data, name=name, remedy=remedy).size
     if item.box is not None:
+        refuse_empty(item.box, name=name)
         refuse_overhang(item.box, width, height, name=name)
     return replace(item, width=width, height=height, sha256=hashlib.sha256(data).hexdigest())
 

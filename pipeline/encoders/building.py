@@ -1,6 +1,7 @@
 """conf/encoder/<name>.yaml -> an encoder: a network and the preprocessing that belongs to its weights."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -41,7 +42,7 @@ def build_encoder(name: str, config: Mapping[str, Any], directory: Path) -> Enco
     encoder = with_decoder(encoder, config.get("decoder", "pillow"), where=where)
     scales = read_scales(config.get("scales"), where=where)
     encoder = with_views(encoder, config.get("flips", False), scales, sizes, where=where)
-    return in_precision(encoder, config.get("precision", "fp32"), where=where)
+    return replace(in_precision(encoder, config.get("precision", "fp32"), where=where), where=where)
 
 
 def sizes_of(config: Mapping[str, Any], build: Callable[..., Any], *, where: str) -> Sizes:

@@ -34,6 +34,7 @@ class Encoder:
         decoder: its name; see :mod:`pipeline.encoders.decoding`.
         patch: side of the patches that the network cuts its input into; 1 where any side will do.
         text: what gives texts features in the same space; None where nothing does.
+        where: what to call its YAML in an error.
     """
 
     network: nn.Module
@@ -45,6 +46,7 @@ class Encoder:
     decoder: str = "pillow"
     patch: int = 1
     text: TextTower | None = None
+    where: str = "the encoder"
 
     @property
     def preprocessing(self) -> str:
@@ -58,7 +60,7 @@ class Encoder:
 
     @torch.inference_mode()
     def encode(self, batch: Float[Tensor, "image ..."]) -> Float[Tensor, "image dim"]:
-        """Return the features of a batch that :attr:`preprocess` made.
+        """Return the features of a batch that :attr:`preprocess` made, in float32 whatever :attr:`dtype` is.
 
         Raises:
             RuntimeError: a module is in training mode, where batch norm would mix the images of a batch.
@@ -67,7 +69,7 @@ class Encoder:
 
     @torch.inference_mode()
     def encode_tokens(self, ids: Int64[Tensor, "text token"]) -> Float[Tensor, "text dim"]:
-        """Return the features of texts whose tokens the tokeniser of :attr:`text` made.
+        """Return the features of texts whose tokens the tokeniser of :attr:`text` made, in float32.
 
         Raises:
             RuntimeError: there is no text tower; or see :meth:`encode`.
@@ -82,7 +84,7 @@ class Encoder:
             raise RuntimeError(f"the network is in training mode ({training[0] or 'as a whole'}): call eval()")
         with torch.autocast(batch.device.type, self.dtype, enabled=self.dtype != torch.float32):
             features: Tensor = network(batch)
-        return features
+        return features.float()
 
 
 def measured(

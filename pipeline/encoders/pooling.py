@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.encoders.layers import Anatomy, Layer
+from pipeline.encoders.layers import Anatomy, Layer, order_by_aspect, order_by_size
 from pipeline.encoders.poolings import KINDS, Part
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import call
@@ -19,6 +19,8 @@ from pipeline.retrieval.settings import call
 FORMER = "mean"  # a kind that was called by the wrong name
 # What layers gave in the pass that runs now, by their modules. Of its own in each thread.
 KEPT: ContextVar[dict[nn.Module, Any] | None] = ContextVar("kept", default=None)
+# By which inputs are made larger or smaller, to see which sides of a map change with them.
+OTHER_SIZES = ((1, 2), (3, 2), (2, 1))
 
 Power = Annotated[int | float, Field(gt=0, le=1)]
 
@@ -130,6 +132,9 @@ class Pooled(nn.Module):
         """
         super().__init__()
         self.network, self.anatomy, self.pooling, self.where = network, anatomy, pooling, where
+        # Whether channels come last in a layer's maps, by its name. Found with the first images, which are those that
+        # the network is built with: a map of oblong ones whose margins are lost need not have their aspect.
+        self.orders: dict[str, bool] = {}
         named = [name for part in pooling.parts if not isinstance(part, Own) for name in self.names(part)]
         for name in {*named, anatomy.tap} - {""}:
             self.module(name).register_forward_hook(keep)
@@ -164,44 +169,79 @@ class Pooled(nn.Module):
         Raises:
             RetrievalError: the network has no such tokens, or a layer gives none.
         """
+        output, kept = self.seen(images)
+        features = [one for part in self.pooling.parts for one in self.features(part, output, kept, images)]
+        return torch.cat([self.pooling.finished(one) for one in features], dim=1)
+
+    def seen(self, images: Tensor) -> tuple[Any, Mapping[nn.Module, Any]]:
+        """Return what the network gives for images, and what its layers gave on the way."""
         kept: dict[nn.Module, Any] = {}
         before = KEPT.set(kept)
         try:
-            output = self.anatomy.run(self.network, images)
+            return self.anatomy.run(self.network, images), kept
         finally:
             KEPT.reset(before)
-        extent = (images.shape[2], images.shape[3])
-        features = [one for part in self.pooling.parts for one in self.features(part, output, kept, extent)]
-        return torch.cat([self.pooling.finished(one) for one in features], dim=1)
 
     def features(
-        self, part: Part | Own, output: Any, kept: Mapping[nn.Module, Any], extent: tuple[int, int]
+        self, part: Part | Own, output: Any, kept: Mapping[nn.Module, Any], images: Tensor
     ) -> list[Float[Tensor, "image dim"]]:
         """Return the features of a part, one a layer, from what a pass gave."""
         if isinstance(part, Own):
             return [part.read(output).float()]
-        anatomy = self.anatomy
+        anatomy, extent = self.anatomy, extent_of(images)
         layers = []
         for name in self.names(part):
-            values = self.values(name, kept) if name else self.last(output, kept)
+            values = self.values(name, output, kept)
             if anatomy.norm and (name in anatomy.blocks and part.layers or not name and not anatomy.normed):
                 values = self.module(anatomy.norm)(values)
-            layers.append(Layer(values.float(), extent, anatomy, self.where))
+            order = self.order(name, values, images) if values.dim() == 4 else None
+            layers.append(Layer(values.float(), extent, anatomy, self.where, order))
         return [part.pool(layer) for layer in layers]
 
-    def last(self, output: Any, kept: Mapping[nn.Module, Any]) -> Tensor:
-        """Return what the network gives in the end, before the last layer norm where that is left to poolings."""
-        tap = self.anatomy.tap
-        return tokens_or_map(
-            self.anatomy.last(self.values(tap, kept) if tap else output), name="the network", where=self.where
-        )
+    def order(self, name: str, values: Tensor, images: Tensor) -> bool | None:
+        """Return whether channels come last in the map that a layer gave for images; None where none can tell."""
+        if not name and self.anatomy.channels_last:
+            return True
+        if name not in self.orders:
+            order = order_by_aspect(values.shape, extent_of(images))
+            order = self.order_by_trial(name, values, images) if order is None else order
+            if order is None:
+                return None
+            self.orders[name] = order
+        return self.orders[name]
 
-    def values(self, name: str, kept: Mapping[nn.Module, Any]) -> Tensor:
-        """Return what a layer gave; RetrievalError if it was not run, or gave neither tokens nor a map."""
+    def order_by_trial(self, name: str, values: Tensor, images: Tensor) -> bool | None:
+        """Return what :meth:`order` does, by a grey image of another size; None if the network takes no such."""
+        for numerator, denominator in OTHER_SIZES:
+            height, width = (side * numerator // denominator for side in extent_of(images))
+            try:
+                other = self.values(name, *self.seen(images.new_zeros(1, 3, height, width)))
+            except (RuntimeError, ValueError, AssertionError):
+                continue
+            order = order_by_size(values.shape, other.shape) if other.dim() == 4 else None
+            if order is not None:
+                return order
+        return None
+
+    def values(self, name: str, output: Any, kept: Mapping[nn.Module, Any]) -> Tensor:
+        """Return what a layer gave, or the network in the end, before a last layer norm that is left to poolings.
+
+        Raises:
+            RetrievalError: it was not run, or gave neither tokens nor a map.
+        """
+        if not name:
+            tap = self.anatomy.tap
+            last = self.anatomy.last(self.values(tap, output, kept) if tap else output)
+            return tokens_or_map(last, name="the network", where=self.where)
         module = self.module(name)
         if module not in kept:
             raise RetrievalError(f"{self.where}: layer '{name}' is not run on images: name another")
         return tokens_or_map(kept[module], name=f"layer '{name}'", where=self.where)
+
+
+def extent_of(images: Tensor) -> tuple[int, int]:
+    """Return height and width of images."""
+    return images.shape[2], images.shape[3]
 
 
 def keep(module: nn.Module, _: Any, output: Any) -> None:

@@ -1,7 +1,8 @@
 """Images as tensors: decoded by TorchCodec, resized by torchvision."""
 
 import io
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,11 +14,13 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.encoders.whole_image import WholeImage
-from pipeline.manifest.images import REMEDY, decode_part, formats
+from pipeline.manifest.images import REMEDY, decode_part, formats, refuse_bomb
 from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 
-ORIENTATION = 0x0112  # EXIF's tag; 1: upright
+EXIF = b"Exif\0\0"  # begins the segment that has it
+ORIENTATION = 0x0112  # a tag of EXIF
+UPRIGHT = [3, 1, 1]  # the type SHORT, one number, which is 1
 # What does the same to tensors as a step of a transform does to Pillow's images.
 STEPS: Mapping[type, Callable[[Any], nn.Module]] = {
     transforms.Resize: lambda step: v2.Resize(step.size, step.interpolation, step.max_size, antialias=True),
@@ -81,24 +84,40 @@ def decoded(data: bytes, box: Box | None, *, name: str, device: str) -> Tensor:
         part: Tensor = pil_to_tensor(decode_part(data, box, name=name))
         return part.to(device)
     try:
-        # nvJPEG reads no EXIF.
-        by = "cpu" if device != "cpu" and turned(data) else device
-        image = cast(Tensor, decode_jpeg(data, device=by))
+        return cast(Tensor, decode_jpeg(data, device=device))
     except RuntimeError as error:
         raise RetrievalError(f"{name} cannot be decoded ({str(error).splitlines()[0]}): {REMEDY}") from None
-    return image.to(device)
 
 
 def plain_jpeg(data: bytes) -> bool:
-    """Return whether data are a grey or YCbCr JPEG, of which all decoders make the same RGB."""
+    """Return whether data are a JPEG of which all decoders make the same RGB: grey or YCbCr, and upright."""
     try:
         with Image.open(io.BytesIO(data), formats=formats()) as image:
-            return image.format == "JPEG" and image.mode in ("L", "RGB")
+            refuse_bomb(image)
+            if image.format != "JPEG" or image.mode not in ("L", "RGB"):
+                return False
+            segments: list[tuple[str, bytes]] = image.applist  # type: ignore[attr-defined]  # of the JPEG plugin
+            return upright([content for name, content in segments if name == "APP1"])
     except Exception:  # whatever is wrong with it, decode_rgb says
         return False
 
 
-def turned(data: bytes) -> bool:
-    """Return whether a JPEG's EXIF says that it is not upright."""
-    with Image.open(io.BytesIO(data)) as image:
-        return bool(image.getexif().get(ORIENTATION, 1) != 1)
+def upright(segments: Sequence[bytes]) -> bool:
+    """Return whether a JPEG's APP1 segments leave no decoder a reason to turn it: there is none, or one plain EXIF.
+
+    Pillow reads an orientation from any of them, from XMP too, whatever its type, and the last of several. TorchCodec
+    looks into the first segment alone and takes every type for SHORT; nvJPEG looks nowhere.
+
+    Raises:
+        struct.error: the EXIF is damaged.
+    """
+    if not segments:
+        return True
+    tiff = segments[0].removeprefix(EXIF)
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if len(segments) > 1 or not segments[0].startswith(EXIF) or order is None:
+        return False
+    [start] = struct.unpack_from(f"{order}I", tiff, 4)
+    [count] = struct.unpack_from(f"{order}H", tiff, start)
+    tags = [struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * place) for place in range(count)]
+    return all(rest == UPRIGHT for tag, *rest in tags if tag == ORIENTATION)

@@ -59,8 +59,8 @@ class Mirrored(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features ``(image, dim)`` of inputs ``(image, 3, height, width)``."""
-        features: Tensor = (self.network(images) + self.network(images.flip(-1))) / 2
+        """Return features ``(image, dim)`` of inputs ``(image, 3, height, width)``, averaged in float32."""
+        features: Tensor = (self.network(images).float() + self.network(images.flip(-1)).float()) / 2
         return features
 
 
@@ -73,10 +73,13 @@ class Scaled(nn.Module):
     for scaled sides of no whole patches: it leaves the rest out, and here they are rounded to the nearest patch.
     """
 
-    def __init__(self, network: nn.Module, scales: Scales, patch: int) -> None:
-        """Wrap ``network``, which cuts its input into patches of side ``patch``; 1: none."""
+    def __init__(self, network: nn.Module, scales: Scales, patch: int, *, where: str = "scales") -> None:
+        """Wrap ``network``, which cuts its input into patches of side ``patch`` (1: none).
+
+        ``where`` is what to call the key in an error.
+        """
         super().__init__()
-        self.network, self.scales, self.patch = network, scales, patch
+        self.network, self.scales, self.patch, self.where = network, scales, patch, where
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features ``(image, dim)`` of inputs ``(image, 3, height, width)``.
@@ -93,8 +96,8 @@ class Scaled(nn.Module):
             if power != 1:
                 if bool((feature < 0).any()):
                     raise RetrievalError(
-                        f"scales, power {power}: a feature has negative values, as only features of GeM have none: "
-                        "drop 'power'"
+                        f"{self.where}, power {power}: a feature has negative values, as only features of GeM have "
+                        "none: drop 'power'"
                     )
                 feature = feature**power
             total = feature if total is None else total + feature
@@ -105,10 +108,13 @@ class Scaled(nn.Module):
 
 
 def resized(images: Tensor, factor: int | float, patch: int) -> Tensor:
-    """Return inputs with sides ``factor`` times as long: rounded down, or to the nearest of whole patches."""
+    """Return inputs with sides ``factor`` times as long: rounded down, or to the nearest of whole patches.
+
+    They are at least a pixel or a patch long.
+    """
     if factor == 1:
         return images
-    if patch == 1:
+    if patch == 1 and min(images.shape[2:]) * factor >= 1:
         return interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
     sides = [max(1, int(side * factor / patch + 0.5)) * patch for side in images.shape[2:]]
     return interpolate(images, sides, mode="bilinear", align_corners=False)
@@ -137,6 +143,6 @@ def with_views(encoder: Encoder, flips: object, scales: Scales | None, sizes: Si
     network = Mirrored(encoder.network) if flips else encoder.network
     if scales is None:
         return replace(encoder, network=network.eval())
-    network = Scaled(network, scales, encoder.patch).eval()
+    network = Scaled(network, scales, encoder.patch, where=f"{where}, scales").eval()
     tried = measured(network, encoder.preprocess, encoder.weights, dim=encoder.dim, where=where, remedy=sizes.remedy)
     return replace(encoder, network=tried.network)

@@ -18,12 +18,17 @@ from pipeline.encoders.encoder import SQUARE, Encoder
 from pipeline.extraction.runtime import Runtime
 from pipeline.frame.places import as_written, place_of
 from pipeline.manifest.images import read_prepared
-from pipeline.manifest.items import Box
+from pipeline.manifest.items import Box, whole_pixels
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 
 # Where an image is, the SHA-256 that its file had, the part of it that counts, and the width and height of that.
 File = tuple[str, str, Box | None, int, int]
+
+# The path of an image, and the network's input of it or, where it cannot be used, the error's text.
+Sample = tuple[str, Tensor | str]
+# What networks raise on an input that they cannot take.
+FAILURES = (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError)
 
 # Full batches that threads decode before the network has its turn: at each change some cores wait for the last image,
 # and the network's threads go on looking for work for a while.
@@ -52,11 +57,11 @@ def counted(width: int, height: int, box: Box | None) -> tuple[int, int]:
     """Return width and height of the part of an image that counts, as Pillow crops it."""
     if box is None:
         return width, height
-    left, top, right, bottom = map(round, box)
+    left, top, right, bottom = whole_pixels(box)
     return right - left, bottom - top
 
 
-class DecodedImages(Dataset[Tensor | str]):
+class DecodedImages(Dataset[Sample]):
     """The preprocessed images of a manifest; for one that cannot be used, the error's text.
 
     An exception would cross from a worker process wrapped in the worker's traceback.
@@ -77,12 +82,17 @@ class DecodedImages(Dataset[Tensor | str]):
         """Return the number of images."""
         return len(self.files)
 
-    def __getitem__(self, index: int) -> Tensor | str:
-        """Return image ``index`` as the network's input."""
+    def __getitem__(self, index: int) -> Sample:
+        """Return the path of image ``index``, and the network's input."""
+        [name] = self.names([index])
         try:
-            return self.prepared(index, self.read(index))
+            return name, self.prepared(index, self.read(index))
         except RetrievalError as error:
-            return str(error)
+            return name, str(error)
+
+    def names(self, places: Sequence[int]) -> list[str]:
+        """Return the paths of the images at some places."""
+        return [self.files[place][0] for place in places]
 
     def alike(self, places: Sequence[int]) -> list[Sequence[int]]:
         """Return places in groups whose inputs are of one size, each in its order: all together where all are alike.
@@ -123,16 +133,18 @@ class DecodedImages(Dataset[Tensor | str]):
         return self.preprocess(self.decode(data, box, name=path))
 
 
-def collate(samples: Sequence[Tensor | str]) -> Tensor | str:
+def collate(samples: Sequence[Sample]) -> Tensor | str:
     """Stack the images of a batch; or return the first error among them, or that they are of different sizes."""
     images = []
-    for sample in samples:
-        if isinstance(sample, str):
-            return sample
-        images.append(sample)
-    if len({image.shape for image in images}) > 1:
-        sizes = " and ".join(sorted({" x ".join(map(str, image.shape)) for image in images})[:2])
-        return f"images of one batch became inputs of {sizes}: write input: {{side: ..., fit: shortest}} in the YAML"
+    for _, image in samples:
+        if isinstance(image, str):
+            return image
+        images.append(image)
+    shapes = {image.shape: name for (name, _), image in reversed(list(zip(samples, images, strict=True)))}
+    if len(shapes) > 1:
+        some = sorted((" x ".join(map(str, shape)), name) for shape, name in shapes.items())[:2]
+        made = " and ".join(f"{size} ({name})" for size, name in some)
+        return f"images of one batch became inputs of {made}: write input: {{side: ..., fit: shortest}} in the YAML"
     return torch.stack(images)
 
 
@@ -149,7 +161,7 @@ def batches(images: DecodedImages, places: Sequence[Sequence[int]], runtime: Run
     """
     workers = min(workers_of(images, runtime), len(places))
     if workers:
-        loader: DataLoader[Tensor | str] = DataLoader(
+        loader: DataLoader[Any] = DataLoader(
             images,
             batch_sampler=[list(batch) for batch in places],
             num_workers=workers,
@@ -214,22 +226,50 @@ class Encoding:
         self.most: int | None = None
         encoder.network.to(device)
 
-    def __call__(self, batch: Tensor) -> Float32[np.ndarray, "image dim"]:
-        """Return the features of a batch.
+    def __call__(self, batch: Tensor, names: Sequence[str]) -> Float32[np.ndarray, "image dim"]:
+        """Return the features of a batch of images, whose names are for errors.
 
         Raises:
-            RetrievalError: a feature has the wrong dimension; not even one image fits.
+            RetrievalError: the network does not take the input of an image that kept its aspect ratio, or refuses it;
+                a feature has the wrong dimension; not even one image fits.
         """
         pieces = torch.split(batch, self.most or len(batch))
         try:
             encoded = [self.encoder.encode(piece.to(self.device, non_blocking=True)) for piece in pieces]
         except torch.OutOfMemoryError:
             self._ask_less(max(len(piece) for piece in pieces))
-            return self(batch)
-        features: Float32[np.ndarray, "image dim"] = torch.cat(encoded).float().cpu().numpy()
+            return self(batch, names)
+        except torch.AcceleratorError:
+            raise
+        except FAILURES as error:
+            # All inputs are alike elsewhere, and one has been tried.
+            if self.encoder.extent is None and not isinstance(error, RetrievalError):
+                raise
+            raise self._refusal(batch, names, error) from None
+        features: Float32[np.ndarray, "image dim"] = torch.cat(encoded).cpu().numpy()
         if features.shape != (len(batch), self.encoder.dim):
-            raise RetrievalError(f"the encoder gave features of shape {features.shape[1:]}, not ({self.encoder.dim},)")
+            raise RetrievalError(
+                f"{listed(names)}: {self.encoder.where} gave features of shape {features.shape}, not "
+                f"{len(batch), self.encoder.dim}: take a network or a pooling that gives each image a feature of one "
+                "length, or fit crop or squash in 'input'"
+            )
         return features
+
+    def _refusal(self, batch: Tensor, names: Sequence[str], error: Exception) -> RetrievalError:
+        """Return an error that names the first image of a batch which alone makes it too, or all images."""
+        for image, name in zip(batch, names, strict=True):
+            try:
+                self.encoder.encode(image[None].to(self.device))
+            except FAILURES as alone:
+                names, error = [name], alone
+                break
+        if isinstance(error, RetrievalError):
+            return RetrievalError(f"{listed(names)}: {error}")
+        problem = " ".join(str(error).split())[:200]
+        return RetrievalError(
+            f"{listed(names)}: the network of {self.encoder.where} does not take an input of {tuple(batch.shape[1:])} "
+            f"({problem}): take a larger side in 'input', larger or fewer 'scales', or fit: crop, or drop such images"
+        )
 
     def _ask_less(self, tried: int) -> None:
         """Halve the largest batch after one of ``tried`` images did not fit."""
@@ -240,3 +280,8 @@ class Encoding:
         self.most = tried // 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many others there are."""
+    return names[0] if len(names) == 1 else f"{names[0]} or one of {len(names) - 1} others"

@@ -160,12 +160,13 @@ def probe(encoder: Encoder, manifest: Manifest, runtime: Runtime, limits: Limits
     workers_of(images, runtime)  # says what a decoder lacks
     places = max(images.alike(range(len(images))), key=len)
     count = min(PROBED, len(places))
-    batch = usable(collate([images[places[index * len(places) // count]] for index in range(count)]))
+    chosen = [places[index * len(places) // count] for index in range(count)]
+    batch, names = usable(collate([images[place] for place in chosen])), images.names(chosen)
     if count == 1 < len(images):  # no other is of its size: its own mirror image is
-        batch = torch.cat([batch, batch.flip(-1)])
+        batch, names = torch.cat([batch, batch.flip(-1)]), 2 * names
     encoding = Encoding(encoder, runtime.resolved_device())
-    alone = np.concatenate([encoding(image[None]) for image in batch])
-    return batch_difference(alone, encoding(batch), limits.batch_difference)
+    alone = np.concatenate([encoding(image[None], [name]) for image, name in zip(batch, names, strict=True)])
+    return batch_difference(alone, encoding(batch, names), limits.batch_difference)
 
 
 def inspected(
@@ -215,7 +216,8 @@ def encoded(
     images = DecodedImages.of(manifest, encoder)
     latencies = engine.latencies(encoder, images, runtime)
     costs = costs_of(encoder, len(manifest.pictures), seconds, machine, latencies, typical=images.typical())
-    return Extraction(features, guards, made_by(encoder, machine), costs, scratch)
+    made = made_by(encoder, machine, texts=bool(manifest.texts))
+    return Extraction(features, guards, made, costs, scratch)
 
 
 def given(name: str, options: Mapping[str, Any], manifest: Manifest, guarded: Guarded) -> Extraction:
@@ -260,5 +262,5 @@ def determining(options: Mapping[str, Any], encoder: Encoder, manifest: Manifest
         "weights": encoder.weights,
         "preprocessing": encoder.preprocessing,
         "manifest_sha256": manifest.sha256,
-        "versions": versions(),
+        "versions": versions(texts=bool(manifest.texts)),
     }

@@ -27,12 +27,12 @@ def latencies(encoding: Encoding, images: DecodedImages, clock: Callable[[], flo
     """
     chosen = random.Random(0).sample(range(len(images)), min(MOST, len(images)))
     for index in chosen[:WARMING]:
-        encoding(images.prepared(index, images.read(index))[None])
+        encoding(images.prepared(index, images.read(index))[None], images.names([index]))
     taken: list[float] = []
     for index in chosen:
-        data = images.read(index)
+        data, names = images.read(index), images.names([index])
         started = clock()
-        encoding(images.prepared(index, data)[None])
+        encoding(images.prepared(index, data)[None], names)
         taken.append(clock() - started)
         if len(taken) >= LEAST and sum(taken) >= SECONDS:
             break

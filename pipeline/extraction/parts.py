@@ -97,7 +97,7 @@ class Here:
             started = time.perf_counter()
             rows = np.empty((len(part.places), encoder.dim), np.float32)
             for chunk in chunks[part.number]:
-                rows[np.asarray(chunk) - part.places.start] = encoding(next(stream))
+                rows[np.asarray(chunk) - part.places.start] = encoding(next(stream), images.names(chunk))
                 done(len(chunk))
             yield part, rows, time.perf_counter() - started
 

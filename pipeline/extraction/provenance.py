@@ -21,6 +21,7 @@ from pipeline.manifest.manifest import Manifest
 # Whatever can change a feature by more than the encoder's own config.
 LIBRARIES = ("torch", "torchvision", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
 OPTIONAL = ("timm", "torchcodec")
+OF_TEXTS = ("tokenizers", "ftfy", "regex")  # what tokenisers of Hugging Face and open_clip run on
 PRECISIONS = {dtype: name for name, dtype in TYPES.items()}
 
 
@@ -51,10 +52,11 @@ def provenance(
     }
 
 
-def made_by(encoder: Encoder, machine: Mapping[str, Any]) -> dict[str, Any]:
+def made_by(encoder: Encoder, machine: Mapping[str, Any], *, texts: bool = False) -> dict[str, Any]:
     """Return how features were made by an encoder, on what :func:`machine_of` or the like describes.
 
-    Nothing in it is measured: whoever makes the same features on the same kind of machine gets the same.
+    Nothing in it is measured: whoever makes the same features on the same kind of machine gets the same. ``texts`` is
+    whether some are of texts.
     """
     return {
         "weights": encoder.weights,
@@ -64,7 +66,7 @@ def made_by(encoder: Encoder, machine: Mapping[str, Any]) -> dict[str, Any]:
         "dim": encoder.dim,
         **{name: machine[name] for name in ("device", "ray") if name in machine},
         "python": platform.python_version(),
-        "versions": versions(),
+        "versions": versions(texts=texts),
     }
 
 
@@ -140,6 +142,6 @@ def peak_gpu_memory(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that features can depend on, as far as they are installed."""
-    return versions_of((*LIBRARIES, *OPTIONAL))
+def versions(*, texts: bool = False) -> dict[str, str]:
+    """Return the versions of the libraries that features, of texts too, can depend on, as far as they are installed."""
+    return versions_of((*LIBRARIES, *OPTIONAL, *(OF_TEXTS if texts else ())))

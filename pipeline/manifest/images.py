@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.frame.places import Place
-from pipeline.manifest.items import Box
+from pipeline.manifest.items import Box, join_box, whole_pixels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.reading.mistaken import mistaken
 from pipeline.retrieval.reading.regular import regular_file
@@ -161,6 +161,23 @@ def read_prepared(path: Place, sha256: str, *, dataset: str) -> bytes:
 
 
 def decode_part(data: bytes, box: Box | None, *, name: str) -> Image.Image:
-    """Return what :func:`decode_rgb` does, or the part of it that counts."""
+    """Return what :func:`decode_rgb` does, or the part of it that counts.
+
+    Raises:
+        RetrievalError: see there and :func:`refuse_empty`.
+    """
     image = decode_rgb(data, name=name)
-    return image if box is None else image.crop(box)
+    if box is None:
+        return image
+    refuse_empty(box, name=name)
+    return image.crop(box)
+
+
+def refuse_empty(box: Box, *, name: str) -> None:
+    """Raise :class:`RetrievalError` for a box that no pixel is left of where its sides are rounded to whole ones."""
+    left, top, right, bottom = whole_pixels(box)
+    if left >= right or top >= bottom:
+        raise RetrievalError(
+            f"{name}: its box {join_box(box)} (left, top, right, bottom) has no whole pixel: mend it in the dataset's "
+            "annotations, or drop the image"
+        )

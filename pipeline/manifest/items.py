@@ -26,7 +26,7 @@ class Item:
         height: the same.
         sha256: of the file, or of the text in UTF-8, hexadecimal; None where there is neither.
         box: the part of the image that counts: left, top, right, bottom in pixels of the upright image,
-            0 <= left < right <= width and the same of the height; None for the whole.
+            0 <= left < right <= width and the same of the height, also once they are rounded; None for the whole.
         role: ``query`` or ``gallery`` if it is only that. Where the dataset comes with queries, those say it.
         group: items of one group, such as a burst, are left out of each other's rankings; None: of no group.
         root: the folder that the path starts from; None: the dataset's.
@@ -62,6 +62,12 @@ def split_box(text: str) -> Box | None:
     left, top, right, bottom = (float(side) for side in text.split(" "))
     if not (left < right and top < bottom and all(map(math.isfinite, (left, top, right, bottom)))):
         raise ValueError(f"'{text}' is no box")
+    return left, top, right, bottom
+
+
+def whole_pixels(box: Box) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a box in whole pixels, as Pillow crops it."""
+    left, top, right, bottom = map(round, box)
     return left, top, right, bottom
 
 

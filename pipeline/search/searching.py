@@ -59,10 +59,23 @@ def features_of(
     return taken(rows, np.asarray(manifest.pictures)) if manifest.texts else rows
 
 
-def encode(encoder: Encoder, images: Sequence[Image.Image], runtime: Runtime) -> Float[np.ndarray, "image dim"]:
-    """Return the features of images, float32, one image a pass: as many as one asks for at a time."""
+def encode(
+    encoder: Encoder, images: Sequence[Image.Image], names: Sequence[str], runtime: Runtime
+) -> Float[np.ndarray, "image dim"]:
+    """Return the features of images, float32, one image a pass: as many as one asks for at a time.
+
+    Args:
+        encoder: of the images.
+        images: to be encoded.
+        names: what to call each in an error.
+        runtime: how to run.
+
+    Raises:
+        RetrievalError: the network does not take an image.
+    """
     encoding = Encoding(encoder, runtime.resolved_device())
-    return np.concatenate([encoding(encoder.preprocess(image)[None]) for image in images])
+    named = zip(images, names, strict=True)
+    return np.concatenate([encoding(encoder.preprocess(image)[None], [name]) for image, name in named])
 
 
 def search(

@@ -183,7 +183,7 @@ class Collection:
             if isinstance(asked, str):
                 rows, what = encode_texts(encoder, network, [asked], self.runtime), "your text"
             else:
-                rows, what = encode(network, [asked], self.runtime), "your image"
+                rows, what = encode(network, [asked], ["your image"], self.runtime), "your image"
         check_features(rows, [what], where=f"{encoder} on {what}", cosine=True, remedy=REMEDY)
         features, numbers = self._features[encoder, dataset], self.manifests[dataset].pictures
         [found] = search(rows, features, k=k, similarity="cosine", numbers=numbers)

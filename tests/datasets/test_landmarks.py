@@ -254,6 +254,16 @@ def test_a_box_must_lie_in_its_image(
     assert not (tmp_path / "own").exists()
 
 
+@pytest.mark.parametrize("box", [[3.1, 3.1, 3.4, 9], [3, 3.1, 9, 3.4], [3.1, 3.1, 3.4, 3.4], [2.5, 2, 2.7, 2.4]])
+def test_a_box_must_have_a_pixel(
+    revisited: Callable[[Any], dict[str, object]], tmp_path: Path, box: list[float]
+) -> None:
+    written = " ".join(str(float(side)) for side in box)
+    match = rf"b_000001\.jpg: its box {written} .* has no whole pixel: mend it"
+    refused(match, prepare, "own", revisited(second(bbx=box)), tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
 class Command:
     """Unpickled by pickle itself, it makes a file."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
 from pipeline.encoders.decoding import decoding_on_cpu, with_decoder
-from pipeline.encoders.tensor_decoding import decoded, turned
+from pipeline.encoders.tensor_decoding import decoded, plain_jpeg
 from pipeline.extraction.encoding import DecodedImages, batches
 from pipeline.extraction.extraction import extract, probe
 from pipeline.extraction.guards import Limits
@@ -43,9 +44,9 @@ def photograph(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 
 def upside_down() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(photograph(40, 30), exif=exif)
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    return encoded(photograph(40, 30), exif=tags)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,67 @@ def test_the_same_pixels_of_real_photographs(real_images: Path) -> None:
         assert torch.equal(decoded(data, None, name=str(path), device="cpu"), expected), path
 
 
-def test_turned() -> None:
-    assert turned(upside_down()) and not turned(encoded(photograph(9, 9)))
+def with_segments(*segments: bytes) -> bytes:
+    """A JPEG of 40 x 30 pixels with these APP1 segments before all others."""
+    data = encoded(photograph(40, 30))
+    return data[:2] + b"".join(b"\xff\xe1" + struct.pack(">H", len(one) + 2) + one for one in segments) + data[2:]
+
+
+def exif(*tags: bytes, order: str = "<") -> bytes:
+    """EXIF with tags of 12 bytes each."""
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
+    return b"Exif\0\0" + start + b"".join(tags) + b"\0\0\0\0"
+
+
+def orientation(value: int, kind: str = "HH", code: int = 3, order: str = "<") -> bytes:
+    return struct.pack(f"{order}HHI{kind}", 0x112, code, 1, value, *[0] * (len(kind) - 1))
+
+
+XMP = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="%d"/>'
+SIX, ONE = exif(orientation(6)), exif(orientation(1))
+ORIENTED = {
+    "xmp": [XMP % 6],
+    "xmp beside exif without an orientation": [exif(), XMP % 6],
+    "exif after another segment": [b"http://ns.adobe.com/xap/1.0/\0<x/>", SIX],
+    "exif twice": [ONE, SIX],
+    "a big-endian LONG": [exif(orientation(6, "I", 4, ">"), order=">")],
+    "a BYTE": [exif(orientation(6, "BBBB", 1))],
+    "the tag twice": [exif(orientation(6), orientation(1))],
+    "the tag twice, the other way round": [exif(orientation(1), orientation(6))],
+    "a plain 6": [SIX],
+    "big-endian": [exif(orientation(6, order=">"), order=">")],
+    "cut": [SIX[:18]],
+    "no end": [SIX[:-4]],
+    "nothing": [b""],
+}
+
+
+@pytest.mark.parametrize("segments", ORIENTED.values(), ids=list(ORIENTED))
+def test_what_pillow_turns_is_turned(segments: list[bytes]) -> None:
+    """Also as an input that keeps the aspect ratio, whose size the manifest foretells."""
+    data = with_segments(*segments)
+    image = decode_part(data, None, name="x")
+    assert torch.equal(decoded(data, None, name="x", device="cpu"), pil_to_tensor(image))
+    config = {**config_of("resnet18_random"), "pooling": "patch_mean"}
+    whole = build("x", {**config, "input": {"side": 32, "fit": "shortest", "multiple": 8}, "decoder": "torchcodec"})
+    assert whole.extent is not None
+    made = whole.preprocess(whole.decode(data, None, name="x"))
+    assert made.shape[1:] == whole.extent(*image.size) and torch.equal(made, whole.preprocess(image))
+
+
+def test_plain_ones_are_decoded_by_torchcodec() -> None:
+    """Among them those of cameras, whose EXIF says that they are upright."""
+    tag = struct.pack("<HHIHH", 0x110, 3, 1, 6, 0)  # another one
+    for plain in ([], [ONE], [exif()], [exif(tag)], [exif(tag, orientation(1, order="<"))]):
+        assert plain_jpeg(with_segments(*plain))
+    assert plain_jpeg(with_segments(exif(orientation(1, order=">"), order=">")))
+    assert not any(plain_jpeg(with_segments(*segments)) for segments in ORIENTED.values())
+
+
+def test_more_pixels_than_pillow_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1100)
+    with pytest.raises(RetrievalError, match=r"^a\.jpg cannot be decoded .* more than the limit of 1100"):
+        decoded(encoded(photograph(40, 30)), None, name="a.jpg", device="cpu")
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", encoded(photograph(90, 90))[:600], b"no image"])

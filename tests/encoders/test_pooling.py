@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from pipeline.encoders.building import build_encoder
 from pipeline.encoders.encoder import Encoder
-from pipeline.encoders.layers import Anatomy, Layer
+from pipeline.encoders.layers import Anatomy, Layer, order_by_aspect, order_by_size
 from pipeline.encoders.pooling import Pooled, read_pooling
 from pipeline.encoders.poolings import KINDS, regions
 from pipeline.extraction.provenance import flops_of
@@ -39,8 +39,10 @@ FAMILIES = {
 MAPS = {"ResNetModel": RESNET, "ConvNextModel": CONVNEXT, "ConvNextV2Model": CONVNEXT}
 
 
-def layer_of(values: Any, *, extent: tuple[int, int] = (64, 64), **anatomy: Any) -> Layer:
-    return Layer(torch.as_tensor(values, dtype=torch.float32), extent, Anatomy(**anatomy), "network")
+def layer_of(
+    values: Any, *, extent: tuple[int, int] = (64, 64), channels_last: bool | None = False, **anatomy: Any
+) -> Layer:
+    return Layer(torch.as_tensor(values, dtype=torch.float32), extent, Anatomy(**anatomy), "network", channels_last)
 
 
 def pooled(said: Any, layer: Layer) -> np.ndarray:
@@ -419,15 +421,85 @@ def test_tokens_on_the_grid_of_a_wide_image() -> None:
     assert layer_of(tokens, extent=(90, 60), prefix=0).patches.shape == (1, 1, 6, 4)
 
 
-def test_a_map_of_unknown_order_goes_by_the_images_aspect() -> None:
+def test_the_order_of_a_map_by_the_images_aspect() -> None:
+    """Of 64 x 64, and of 320 x 640: 8 x 18 is what valid convolutions leave of 10 x 20."""
+    for shape, extent, order in (
+        ((2, 6, 4, 4), (64, 64), False),
+        ((2, 4, 4, 6), (64, 64), True),
+        ((2, 4, 4, 4), (64, 64), None),
+        ((2, 9, 2, 5), (64, 64), None),
+        ((1, 2048, 8, 18), (320, 640), None),
+    ):
+        assert order_by_aspect(shape, extent) is order
+
+
+def test_the_order_of_a_map_by_two_sizes() -> None:
+    assert order_by_size((1, 96, 96, 96), (1, 96, 48, 48)) is False
+    assert order_by_size((1, 96, 96, 96), (1, 48, 48, 96)) is True
+    for other in ((1, 96, 96, 96), (1, 96, 48, 96), (1, 48, 48, 48)):
+        assert order_by_size((1, 96, 96, 96), other) is None
+
+
+def test_a_map_of_unknown_order_is_said() -> None:
     values = torch.rand(2, 6, 4, 4)
-    torch.testing.assert_close(layer_of(values).patches, values)
-    torch.testing.assert_close(layer_of(values.permute(0, 2, 3, 1)).patches, values)
-    square = torch.rand(2, 4, 4, 4)
-    torch.testing.assert_close(layer_of(square).patches, square)
-    torch.testing.assert_close(layer_of(square, channels_last=True).patches, square.permute(0, 3, 1, 2))
-    with pytest.raises(RetrievalError, match=r"gives \(2, 9, 2, 5\) for images of \(64, 64\), which is no feature map"):
-        _ = layer_of(torch.rand(2, 9, 2, 5)).patches
+    torch.testing.assert_close(layer_of(values.permute(0, 2, 3, 1), channels_last=True).patches, values)
+    for shape, match in (
+        (
+            (2, 9, 2, 5),
+            r"\(2, 9, 2, 5\) for images of \(64, 64\), which is no feature map of their aspect: name another",
+        ),
+        ((2, 4, 4, 4), "whose channels may come first or last: name another layer, or take another side in 'input'"),
+    ):
+        with pytest.raises(RetrievalError, match=match):
+            _ = layer_of(torch.rand(*shape), channels_last=None).patches
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "layer", "side", "channels_last"),
+    [
+        ("torchvision", "swin_t", "features.0.0", 64, False),  # a convolution of a network that has channels last
+        ("torchvision", "swin_t", "features.1", 64, True),
+        ("timm", "swin_tiny_patch4_window7_224", "patch_embed.proj", 224, False),
+        ("torchvision", "convnext_tiny", "features.1.0.block.2", 224, True),
+        ("torchvision", "convnext_tiny", "features.1.0.block.2", 384, True),  # 96 x 96 x 96
+        ("torchvision", "convnext_tiny", "features.1.0.block.0", 384, False),
+    ],
+)
+def test_layers_whose_order_is_not_that_of_the_network(
+    source: str, name: str, layer: str, side: int, channels_last: bool
+) -> None:
+    encoder = built(source, name, {"kind": "patch_mean", "layer": layer}, native={**NATIVE, "resize": [side, side]})
+    assert encoder.dim == 96
+    kept: list[Tensor] = []
+    inner(encoder).get_submodule(layer).register_forward_hook(lambda *given: kept.append(given[2].clone()))
+    found = encoder.encode(images(side, count=1))
+    close(found, kept[0].mean(dim=(1, 2) if channels_last else (2, 3)))
+
+
+def test_a_layer_whose_order_none_can_tell_is_refused() -> None:
+    """4 x 4 x 4 of a network that takes images of one size."""
+
+    class OneSize(nn.Conv2d):
+        def forward(self, pixels: Tensor) -> Tensor:
+            assert pixels.shape[2:] == (64, 64), "another size"
+            return super().forward(pixels)
+
+    pooled = Pooled(OneSize(3, 4, 16, stride=16), Anatomy(), read_pooling("patch_mean", where="x"), where="x")
+    with pytest.raises(RetrievalError, match="whose channels may come first or last"):
+        pooled(images())
+
+
+def test_valid_convolutions_of_oblong_images() -> None:
+    """Each leaves a margin out, more and more of the shorter side: of 10 x 20 cells 2 x 12."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), *(nn.Conv2d(4, 4, 3) for _ in range(4))).eval()
+    feature = Pooled(network, Anatomy(), read_pooling({"join": ["patch_mean", "rmac"]}, where="x"), where="x")
+    with torch.inference_mode():
+        feature(images(80))  # as it is tried
+        batch = images(80, 160)
+        assert network(batch).shape == (2, 4, 2, 12)
+        close(feature(batch)[:, :4], network(batch).mean(dim=(2, 3)))
+        other = Pooled(network, Anatomy(), read_pooling("patch_mean", where="x"), where="x")
+        close(other(batch), network(batch).mean(dim=(2, 3)))  # known from images twice as large
 
 
 def test_a_class_token_among_the_patches_is_noticed() -> None:
@@ -436,6 +508,20 @@ def test_a_class_token_among_the_patches_is_noticed() -> None:
         layer = layer_of(torch.rand(1, count, 3), prefix=prefix)
         with pytest.raises(RetrievalError, match=rf"{count - prefix} tokens after the first {prefix} are no grid"):
             pooled("patch_mean", layer)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "layer", "more"),
+    [
+        ("huggingface", "Dinov2Model", "embeddings.patch_embeddings", {"settings": TINY}),
+        ("huggingface", "ViTModel", "embeddings.patch_embeddings", {"settings": SMALL}),
+        ("timm", "cait_xxs24_224", "blocks.3", {"native": {**NATIVE, "resize": [224, 224]}}),
+    ],
+)
+def test_the_first_patch_is_no_class_token(source: str, name: str, layer: str, more: dict[str, Any]) -> None:
+    match = r"a layer gives (16|196) tokens for images of .*, which are no class token and a grid of patches: name"
+    with pytest.raises(RetrievalError, match=match):
+        built(source, name, {"kind": "cls", "layer": layer}, **more)
 
 
 def test_where_it_is_not_known_what_a_patch_is() -> None:

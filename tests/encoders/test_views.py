@@ -1,5 +1,6 @@
 """Flips and scales: each against a naive reading of its definition, and against another library's resize."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_a_mirror_image_counts_half() -> None:
     assert np.abs(one - other).max() > 1e-3
     np.testing.assert_allclose(feature(both, image), (one + other) / 2, rtol=1e-3, atol=1e-5)
     assert flops_of(both) == 2 * flops_of(plain) and both.dim == plain.dim
+
+
+def test_features_are_averaged_in_float32() -> None:
+    """Of a network that gives bfloat16: 1 and 1 + 2^-7 are neighbours there, and their mean lies between."""
+
+    class Rounded(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.full((len(images), 1), 1 + 2.0**-7 * float(images[0, 0, 0, 0] > 0)).to(torch.bfloat16)
+
+    images = torch.tensor([0.0, 1.0]).expand(1, 3, 1, 2)
+    encoder = Encoder(Mirrored(Rounded()).eval(), lambda image: image, 1, {}, dtype=torch.bfloat16)
+    assert encoder.encode(images).tolist() == [[1 + 2.0**-8]]
+    assert replace(encoder, network=Rounded().eval()).encode(images).dtype == torch.float32
 
 
 def test_scales_by_hand() -> None:

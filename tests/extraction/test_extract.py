@@ -29,7 +29,7 @@ from pipeline.extraction.runtime import Runtime, cores
 from pipeline.extraction.scratch import Scratch, key_of
 from pipeline.frame.versions import versions_of
 from pipeline.manifest.images import decode_rgb
-from pipeline.manifest.items import Item
+from pipeline.manifest.items import Item, sha256_of_text
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.matrix import check_features
@@ -114,7 +114,7 @@ def test_versions_are_those_of_what_is_installed() -> None:
 def test_a_wrong_dimension_is_an_error(manifest: Manifest) -> None:
     encoder = build("x", config_of("raw_pixels"))
     wrong = Encoder(nn.Linear(768, 5).eval(), encoder.preprocess, 7, {})
-    with pytest.raises(RetrievalError, match=r"features of shape \(5,\), not \(7,\)"):
+    with pytest.raises(RetrievalError, match=r"0\.png or one of 3 others: .* of shape \(4, 5\), not \(4, 7\): take"):
         extract(wrong, manifest, PLAIN)
 
 
@@ -263,6 +263,18 @@ def test_the_key_is_of_all_that_determines_features(manifest: Manifest) -> None:
         key(config, encoder, replace(manifest, sha256="1")),
     ]
     assert len({same, *others}) == 5
+
+
+def test_features_of_texts_depend_on_what_runs_tokenisers(manifest: Manifest) -> None:
+    encoder = build("x", config_of("raw_pixels"))
+    text = Item("q", ("a",), None, None, sha256_of_text("a cat"), role="query", text="a cat")
+    asking = replace(manifest, items=(*manifest.items, text))
+    for of_images, of_texts in (
+        (determining({}, encoder, manifest)["versions"], determining({}, encoder, asking)["versions"]),
+        (made_by(encoder, {})["versions"], made_by(encoder, {}, texts=True)["versions"]),
+    ):
+        assert of_texts == {**of_images, **versions_of(("tokenizers", "ftfy", "regex"))}
+        assert "tokenizers" in of_texts and "tokenizers" not in of_images
 
 
 KILLS = int(os.environ.get("RETRIEVAL_TEST_KILLS", "3"))

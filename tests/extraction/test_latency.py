@@ -1,5 +1,7 @@
 """Latency of one image: what is in it, of which images, and when enough is known, by a clock that the test sets."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -36,6 +38,9 @@ class Images(DecodedImages):
         self.clock.now += self.seconds
         return torch.tensor([index])
 
+    def names(self, places: Sequence[int]) -> list[str]:
+        return [str(place) for place in places]
+
 
 class Network(Encoding):
     """A network that takes 1/64 s for an image, and remembers which it saw."""
@@ -43,7 +48,7 @@ class Network(Encoding):
     def __init__(self, clock: Time) -> None:
         self.clock, self.seen = clock, list[int]()
 
-    def __call__(self, batch: Tensor) -> None:  # type: ignore[override]
+    def __call__(self, batch: Tensor, names: Sequence[str]) -> None:  # type: ignore[override]
         assert batch.shape == (1, 1)
         self.clock.now += 1 / 64
         self.seen.append(int(batch))

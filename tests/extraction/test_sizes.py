@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.encoders.views import Scaled, Scales, resized
 from pipeline.encoders.whole_image import WholeImage
 from pipeline.extraction.encoding import DecodedImages, counted, turns
 from pipeline.extraction.extraction import extract, probe
@@ -25,6 +26,7 @@ from pipeline.manifest.images import decode_part
 from pipeline.manifest.items import Item
 from pipeline.manifest.manifest import Manifest
 from pipeline.retrieval.errors import RetrievalError
+from pipeline.search.searching import encode
 
 PLAIN = Runtime(device="cpu", batch_size=3, workers=0)
 LIMITS = Limits(1.5, 0.999999999, 0.999, 0.5, 0.001)
@@ -165,6 +167,78 @@ def test_different_sizes_without_an_input_are_said(manifest: Manifest) -> None:
         return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float()
 
     with pytest.raises(
-        RetrievalError, match=r"images of one batch became inputs of 3 x 40 x 60 and 3 x 48 x 48: write"
+        RetrievalError,
+        match=r"of one batch became inputs of 3 x 40 x 60 \(.*/1\.png\) and 3 x 48 x 48 \(.*/0\.png\): write",
     ):
         extract(replace(sized(), preprocess=as_it_is), manifest, PLAIN)
+
+
+LONGEST = replace(WHOLE, fit="longest")  # of 90 x 30 pixels, the image 8.png, it makes 8 x 24
+MEAN = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def refused(manifest: Manifest, network: nn.Module, match: str, batch_size: int = 3, workers: int = 0) -> None:
+    encoder = Encoder(network.eval(), LONGEST, 3, {"kind": "random"}, where="conf/encoder/x.yaml")
+    with pytest.raises(RetrievalError, match=match):
+        extract(encoder, manifest, Runtime("cpu", batch_size, workers))
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (32, 0), (3, 2)])
+def test_an_image_that_the_network_does_not_take_is_named(manifest: Manifest, batch_size: int, workers: int) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 10), MEAN)
+    match = (
+        r"^\S*/8\.png: the network of conf/encoder/x\.yaml does not take an input of \(3, 8, 24\) \(.*\): take a "
+        "larger side in 'input', larger or fewer 'scales', or fit: crop"
+    )
+    refused(manifest, network, match, batch_size, workers)
+    with pytest.raises(RetrievalError, match=match):
+        image = decode_part((manifest.root / "8.png").read_bytes(), None, name="x")
+        encode(Encoder(network.eval(), LONGEST, 3, {}, where="conf/encoder/x.yaml"), [image], ["/8.png"], PLAIN)
+
+
+def test_at_a_scale_too(manifest: Manifest) -> None:
+    """8 x 24 at half the size is 4 x 12, and at 0.1 it is 1 x 2: no side is lost."""
+    convolution = nn.Sequential(nn.Conv2d(3, 3, 5), MEAN)
+    refused(
+        manifest, Scaled(convolution, Scales([1, 0.5]), 1), r"/8\.png: .* of \(3, 8, 24\) \(.*\): take a larger side"
+    )
+    assert [*resized(torch.zeros(1, 3, 8, 24), 0.1, 1).shape[2:]] == [1, 2]
+
+
+def test_an_image_whose_feature_has_no_power_is_named(manifest: Manifest) -> None:
+    """Of one image in the middle of a batch."""
+
+    class Brighter(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            return MEAN(batch) - lightest
+
+    read = [decode_part((manifest.root / f"{n}.png").read_bytes(), None, name="x") for n in (1, 2, 6)]
+    lightest = min(float(MEAN(LONGEST(image)[None]).min()) for image in read) + 1e-6
+    refused(
+        manifest,
+        Scaled(Brighter(), Scales([1], power=2), 1, where="conf/encoder/x.yaml, scales"),
+        r"^\S*/\d+\.png: conf/encoder/x\.yaml, scales, power 2: a feature has negative values, .*: drop 'power'",
+    )
+
+
+def test_a_feature_of_another_length_is_named(manifest: Manifest) -> None:
+    class ByHeight(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            return batch.mean(dim=3).flatten(1)[:, : 3 if batch.shape[2] > 8 else 2]
+
+    match = (
+        r"^\S*/8\.png: conf/encoder/x\.yaml gave features of shape \(1, 2\), not \(1, 3\): take a network or a pooling"
+    )
+    refused(manifest, ByHeight(), match)
+
+
+def test_errors_of_inputs_that_are_all_alike_are_not_hidden(manifest: Manifest) -> None:
+    """One of them has been tried, so that it is something else that is wrong."""
+
+    class Wrong(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            raise RuntimeError("a fault")
+
+    encoder = Encoder(Wrong().eval(), lambda image: WHOLE(image.resize((24, 24))), 3, {"kind": "random"})
+    with pytest.raises(RuntimeError, match="a fault"):
+        extract(encoder, manifest, PLAIN)

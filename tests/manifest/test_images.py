@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.manifest.images import decode_rgb, read_file
+from pipeline.manifest.images import decode_part, decode_rgb, read_file
 from pipeline.retrieval.errors import RetrievalError
 
 
@@ -287,3 +287,12 @@ def test_real_rotated_copies_show_the_same_scene(real_images: Path) -> None:
 
 def test_draw_makes_different_pictures(draw: Callable[..., Path]) -> None:
     assert draw("a.png", seed=1).read_bytes() != draw("b.png", seed=2).read_bytes()
+
+
+def test_a_part_that_has_no_pixel_is_refused() -> None:
+    """As Pillow rounds: 10.4 to 10, 2.5 to 2."""
+    data = encoded(Image.new("RGB", (40, 30)), "PNG")
+    assert decode_part(data, (2.5, 10.1, 2.6, 10.6), name="x").size == (1, 1)
+    for box in ((10.1, 10.1, 10.4, 10.4), (2.2, 1.0, 2.5, 9.0), (1.0, 2.2, 9.0, 2.5)):
+        with pytest.raises(RetrievalError, match=r"^a\.png: its box \d.* has no whole pixel"):
+            decode_part(data, box, name="a.png")

@@ -320,7 +320,7 @@ def test_an_image_of_the_dataset_finds_itself(project: Project, encoder: str) ->
     features, provenance = read_features(project.top / f"features/{encoder}/photo_views")
     network = build_encoder(encoder, provenance["config"], Path("unused"))
     images = [decode_rgb(file.read_bytes(), name="query") for file in (path, project.top / "turned.png")]
-    rows = encode(network, images, Runtime("cpu", 8, 0))
+    rows = encode(network, images, [path.name, "turned.png"], Runtime("cpu", 8, 0))
     for [(item, score), *_] in search(rows, features, k=3, similarity="cosine"):
         assert item == 7 and abs(score - 1) < 1e-5
     [[(item, distance), (_, further), *_], *_] = search(rows, features, k=3, similarity="euclidean")
