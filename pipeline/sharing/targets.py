@@ -7,7 +7,7 @@ tasks of images alone: https://github.com/embeddings-benchmark/mteb, ``tasks/ret
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.manifest.items import Item
+from pipeline.manifest.items import Item, whole_pixels
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.retrieval.settings import choose
 from pipeline.sharing.outcome import Outcome
@@ -119,5 +119,5 @@ def sides_of(item: Item) -> tuple[int, int]:
     assert item.width is not None and item.height is not None
     if item.box is None:
         return item.width, item.height
-    left, top, right, bottom = item.box
-    return round(right - left), round(bottom - top)
+    left, top, right, bottom = whole_pixels(item.box)
+    return right - left, bottom - top

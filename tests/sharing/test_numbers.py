@@ -12,6 +12,7 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from ir_measures import AP, RR, P, R, Success, nDCG
 
+from pipeline.manifest.items import Box
 from pipeline.retrieval.errors import RetrievalError
 from pipeline.sharing.eval_results import write_eval_results
 from pipeline.sharing.model_index import write_model_index
@@ -131,8 +132,10 @@ def test_the_first_hit_is_not_always_the_query(make: Make, task: Target) -> None
     assert naming_of(small(make, similarity="dot"), model=None, revision=None, task=task.name).target is not None
 
 
-def test_a_box_is_what_is_measured(make: Make, task: Target) -> None:
-    items = [item(f"{i}.jpg", str(i % 4), box=(2.0, 0.0, 34.0, 16.0)) for i in range(12)]
+# Of the second the sides are cut at 1 and 33, at 0 and 16, although it is 32.8 wide and 15.2 high.
+@pytest.mark.parametrize("box", [(2.0, 0.0, 34.0, 16.0), (0.6, 0.4, 33.4, 15.6)])
+def test_a_box_is_what_is_measured(make: Make, task: Target, box: Box) -> None:
+    items = [item(f"{i}.jpg", str(i % 4), box=box) for i in range(12)]
     outcome = make(items, np.random.default_rng(4).standard_normal((12, 3)).astype(np.float32))
     TARGETS[task.name] = replace(task, widths=(32, 32), heights=(16, 16))
     assert naming_of(outcome, model=None, revision=None, task=task.name).task == task.name
